@@ -1,0 +1,15 @@
+//! What a role is and how a model's turn goes on: roles, tool names, transcripts, the next step.
+//!
+//! Pure: no tokio, files, network, clock or randomness. The driver is `runtime/`.
+
+pub mod conversation;
+pub mod role;
+pub mod step;
+pub mod tool_name;
+pub mod usage;
+
+pub use conversation::{Entry, ToolCall};
+pub use role::Role;
+pub use step::{Step, next_step};
+pub use tool_name::ToolName;
+pub use usage::Usage;

@@ -1,0 +1,83 @@
+//! The forge port: pull requests. `github.rs` by `gh api`, `local.rs` as a record with our own merge.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::CommitId;
+use crate::thread::event::PullRequest;
+
+/// What a pull request is opened with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewPullRequest {
+    /// The thread's branch, already pushed.
+    pub branch: String,
+    /// The branch to merge into.
+    pub base: String,
+    /// The title.
+    pub title: String,
+    /// The body, as Markdown.
+    pub body: String,
+    /// Whether it is a draft.
+    pub draft: bool,
+}
+
+/// How a pull request stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PullRequestStatus {
+    /// `open`, `closed` or `merged`.
+    pub state: String,
+    /// Whether it can be merged; `None` while the forge still computes it.
+    pub mergeable: Option<bool>,
+    /// The forge's head of the branch.
+    pub head: CommitId,
+    /// Reviews, one line each: `Ana approved`.
+    pub reviews: Vec<String>,
+    /// Checks, one line each: `build: success`.
+    pub checks: Vec<String>,
+}
+
+/// A merge to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MergeRequest {
+    /// The pull request's number.
+    pub number: u64,
+    /// Its branch.
+    pub branch: String,
+    /// The branch to merge into.
+    pub base: String,
+    /// The head that was reviewed; another head is refused.
+    pub head: CommitId,
+    /// First line of the squash commit.
+    pub title: String,
+    /// The rest of the squash commit's message.
+    pub message: String,
+}
+
+/// Pull requests of one repository.
+#[async_trait]
+pub trait Forge: Send + Sync {
+    /// Opens a pull request, or returns the open one of that branch: its answer may have been lost.
+    async fn open(&self, new: &NewPullRequest) -> Result<PullRequest, ForgeError>;
+
+    /// How the pull request stands.
+    async fn status(&self, number: u64) -> Result<PullRequestStatus, ForgeError>;
+
+    /// Squash-merges exactly the head that was reviewed. An already merged one counts as done.
+    async fn merge(&self, request: &MergeRequest) -> Result<CommitId, ForgeError>;
+
+    /// Closes the pull request without merging. An already closed one counts as done.
+    async fn close(&self, number: u64) -> Result<(), ForgeError>;
+
+    /// Deletes the branch on the remote. An already deleted one counts as done.
+    async fn delete_branch(&self, branch: &str) -> Result<(), ForgeError>;
+}
+
+/// What the forge refused, as what happened and what to do; both go to the thread as they are.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub struct ForgeError {
+    /// What happened, as a sentence with a final dot.
+    pub what: String,
+    /// What to do about it, as a sentence with a final dot.
+    pub hint: String,
+}

@@ -1,0 +1,88 @@
+//! The model port: one request, one complete reply. `openrouter/` implements it for every OpenAI-compatible server.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::value::RawValue;
+
+use crate::thread::event::Reply;
+
+/// One request to a model. The conversation is kept serialised: it only grows.
+#[derive(Clone, Debug)]
+pub struct ModelRequest {
+    /// The model's slug.
+    pub model: String,
+    /// The `messages` array as JSON text.
+    pub messages: Bytes,
+    /// The `tools` array as JSON text; `None` sends none.
+    pub tools: Option<Arc<RawValue>>,
+    /// Forbid tool calls in this turn; the list stays, for the cache.
+    pub no_tools: bool,
+    /// A stable key of the conversation, for servers that route by it to keep their cache.
+    pub cache_key: String,
+}
+
+/// Asks a model.
+#[async_trait]
+pub trait ChatModel: Send + Sync {
+    /// Sends the request, retries what may be retried, and returns the whole reply. Dropping the future cancels it.
+    async fn complete(&self, request: ModelRequest) -> Result<Reply, ModelError>;
+}
+
+/// Why no reply came. Each variant is one thing that a person can do something about.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// The server could not be reached, or broke off, on every attempt.
+    #[error("the model service cannot be reached after {attempts} attempts: {reason}")]
+    Unreachable {
+        /// How often it was tried.
+        attempts: u32,
+        /// The last reason.
+        reason: String,
+    },
+    /// The key is missing or wrong (401).
+    #[error("the model service does not accept the key (401): {message}")]
+    BadKey {
+        /// The server's words.
+        message: String,
+    },
+    /// No credit is left (402).
+    #[error("the model service refuses calls for lack of credit (402): {message}")]
+    NoCredit {
+        /// The server's words.
+        message: String,
+    },
+    /// The request was refused by moderation or by the key's limits (403).
+    #[error("the model service refused the request (403): {message}")]
+    Forbidden {
+        /// The server's words.
+        message: String,
+    },
+    /// Too many requests, still after waiting (429).
+    #[error("the model service is rate limited (429): {message}")]
+    RateLimited {
+        /// The server's words.
+        message: String,
+    },
+    /// The conversation is longer than the model's context.
+    #[error("the conversation is too long for the model: {message}")]
+    TooLong {
+        /// The server's words.
+        message: String,
+    },
+    /// The model does not exist or is not to be had (404, 503).
+    #[error("the model is not available: {message}")]
+    NoSuchModel {
+        /// The server's words.
+        message: String,
+    },
+    /// Any other refusal (400 and the like): the same request would be refused again.
+    #[error("the model service refused the request ({status}): {message}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The server's words.
+        message: String,
+    },
+}

@@ -1,0 +1,324 @@
+//! The one place that builds a child process: working directory chosen, environment by allow-list, standard input
+//! closed, own process group, time limit, bounded output, the whole group killed at the end.
+//!
+//! Knows nothing of git, gh or shells; callers name program, arguments and variables.
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
+use tokio_util::sync::CancellationToken;
+
+/// Variables that every child may see. Secrets are never among them.
+const ALWAYS: &[&str] = &["PATH", "LANG", "LC_ALL", "TZ"];
+
+/// A child process to be run.
+#[derive(Clone, Debug)]
+pub struct Program {
+    program: OsString,
+    args: Vec<OsString>,
+    directory: PathBuf,
+    env: Vec<(OsString, OsString)>,
+    timeout: Duration,
+    head: usize,
+    tail: usize,
+    cancel: CancellationToken,
+}
+
+/// How a child ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// With this code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+    /// It was killed after its time limit.
+    TimedOut,
+    /// It was killed because nobody wanted its result any more.
+    Cancelled,
+}
+
+/// What a child gave.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// How it ended.
+    pub exit: Exit,
+    /// Its standard output; with [`Program::merged`] both streams in the order in which they were written.
+    pub stdout: Captured,
+    /// Its standard error.
+    pub stderr: Captured,
+}
+
+/// Output of a child, head and tail kept when it was longer than allowed.
+#[derive(Clone, Debug, Default)]
+pub struct Captured {
+    head: Vec<u8>,
+    tail: VecDeque<u8>,
+    dropped: usize,
+}
+
+/// Why a child could not be run.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// The program is not there.
+    #[error("`{program}` is not installed or not on the PATH")]
+    NotFound {
+        /// Its name.
+        program: String,
+    },
+    /// The system refused.
+    #[error("`{program}` could not be run")]
+    Io {
+        /// Its name.
+        program: String,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Program {
+    /// A program by name or path, to run in `directory`.
+    pub fn new(program: impl Into<OsString>, directory: impl Into<PathBuf>) -> Self {
+        let mut built = Self {
+            program: program.into(),
+            args: Vec::new(),
+            directory: directory.into(),
+            env: Vec::new(),
+            timeout: Duration::from_secs(120),
+            head: 1 << 20,
+            tail: 1 << 20,
+            cancel: CancellationToken::new(),
+        };
+        for name in ALWAYS {
+            built = built.inherit(name);
+        }
+        built
+    }
+
+    /// Adds arguments.
+    pub fn args<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets a variable.
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Passes a variable on from our own environment, when it is set.
+    pub fn inherit(mut self, name: &str) -> Self {
+        if let Some(value) = std::env::var_os(name) {
+            self.env.push((name.into(), value));
+        }
+        self
+    }
+
+    /// Sets the time limit; the default is two minutes.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Keeps at most this many bytes from the beginning and from the end of each stream; the default is 1 MiB each.
+    pub fn keep(mut self, head: usize, tail: usize) -> Self {
+        (self.head, self.tail) = (head, tail);
+        self
+    }
+
+    /// Kills the child when this token is cancelled.
+    pub fn cancelled_by(mut self, cancel: CancellationToken) -> Self {
+        self.cancel = cancel;
+        self
+    }
+
+    /// Runs it to its end, standard output and standard error apart.
+    pub async fn run(self) -> Result<Finished, ProcessError> {
+        self.spawn_and_wait(false).await
+    }
+
+    /// Runs it to its end, both streams merged into `stdout` in the order in which they were written.
+    pub async fn merged(self) -> Result<Finished, ProcessError> {
+        self.spawn_and_wait(true).await
+    }
+
+    async fn spawn_and_wait(self, merge: bool) -> Result<Finished, ProcessError> {
+        let name = self.program.to_string_lossy().into_owned();
+        let io = |source| ProcessError::Io { program: name.clone(), source };
+        let (out_reader, out_writer) = std::io::pipe().map_err(io)?;
+        let (err_reader, err_writer) = std::io::pipe().map_err(io)?;
+        let errors = if merge { out_writer.try_clone().map_err(io)? } else { err_writer.try_clone().map_err(io)? };
+        drop(err_writer);
+        #[expect(clippy::disallowed_methods, reason = "this is the one place that builds a child process")]
+        let mut command = tokio::process::Command::new(&self.program);
+        command
+            .args(&self.args)
+            .current_dir(&self.directory)
+            .env_clear()
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::from(out_writer))
+            .stderr(Stdio::from(errors))
+            .process_group(0)
+            .kill_on_drop(true);
+        let spawned = command.spawn();
+        // The command holds our copies of the pipes' writing ends: without this no reader would ever see the end.
+        drop(command);
+        let mut child = spawned.map_err(|source| match source.kind() {
+            std::io::ErrorKind::NotFound if self.directory.is_dir() => ProcessError::NotFound { program: name.clone() },
+            _ => io(source),
+        })?;
+        let group = Group(child.id());
+        let mut stdout = Captured::default();
+        let mut stderr = Captured::default();
+        let mut out_pipe = Some(pipe::Receiver::from_owned_fd(out_reader.into()).map_err(io)?);
+        let mut err_pipe = Some(pipe::Receiver::from_owned_fd(err_reader.into()).map_err(io)?);
+        let deadline = tokio::time::sleep(self.timeout);
+        tokio::pin!(deadline);
+        let mut cut = None;
+        let status = loop {
+            tokio::select! {
+                status = child.wait() => break status.map_err(io)?,
+                () = read_some(&mut out_pipe, &mut stdout, self.head, self.tail) => {}
+                () = read_some(&mut err_pipe, &mut stderr, self.head, self.tail) => {}
+                () = &mut deadline, if cut.is_none() => { cut = Some(Exit::TimedOut); group.kill(); }
+                () = self.cancel.cancelled(), if cut.is_none() => { cut = Some(Exit::Cancelled); group.kill(); }
+            }
+        };
+        // What the main process left behind in its group ends with it; then the pipes end too. A process that left
+        // the group may hold them open: it gets no more than a moment.
+        group.kill();
+        let drain = async {
+            while out_pipe.is_some() || err_pipe.is_some() {
+                tokio::select! {
+                    () = read_some(&mut out_pipe, &mut stdout, self.head, self.tail) => {}
+                    () = read_some(&mut err_pipe, &mut stderr, self.head, self.tail) => {}
+                }
+            }
+        };
+        let _ = tokio::time::timeout(Duration::from_millis(200), drain).await;
+        let exit = cut.unwrap_or_else(|| exit_of(status));
+        Ok(Finished { exit, stdout, stderr })
+    }
+}
+
+/// The child's process group, killed when nobody waits for the child any more.
+struct Group(Option<u32>);
+
+impl Group {
+    fn kill(&self) {
+        let pid = self.0.and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
+        if let Some(pid) = pid {
+            let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn exit_of(status: std::process::ExitStatus) -> Exit {
+    use std::os::unix::process::ExitStatusExt as _;
+    match status.code() {
+        Some(code) => Exit::Code(code),
+        None => Exit::Signal(status.signal().unwrap_or_default()),
+    }
+}
+
+/// Reads what is there; ends the pipe at its end. Never ready once the pipe has ended.
+async fn read_some(pipe: &mut Option<pipe::Receiver>, into: &mut Captured, head: usize, tail: usize) {
+    let Some(receiver) = pipe else { return std::future::pending().await };
+    let mut buffer = [0; 16 * 1024];
+    match receiver.read(&mut buffer).await {
+        Ok(count) if count > 0 => into.push(&buffer[..count], head, tail),
+        Ok(_) | Err(_) => *pipe = None,
+    }
+}
+
+impl Captured {
+    fn push(&mut self, mut bytes: &[u8], head: usize, tail: usize) {
+        if self.head.len() < head {
+            let count = bytes.len().min(head - self.head.len());
+            self.head.extend_from_slice(&bytes[..count]);
+            bytes = &bytes[count..];
+        }
+        self.tail.extend(bytes);
+        let excess = self.tail.len().saturating_sub(tail);
+        self.tail.drain(..excess);
+        self.dropped += excess;
+    }
+
+    /// How many bytes were left out in the middle.
+    pub fn dropped(&self) -> usize {
+        self.dropped
+    }
+
+    /// The text; what was left out in the middle is said in its place. Invalid UTF-8 is replaced.
+    pub fn text(&self) -> String {
+        let (front, back) = self.tail.as_slices();
+        let tail = [front, back].concat();
+        if self.dropped == 0 {
+            return String::from_utf8_lossy(&[self.head.as_slice(), &tail].concat()).into_owned();
+        }
+        format!(
+            "{}\n… {} bytes left out …\n{}",
+            String::from_utf8_lossy(&self.head),
+            self.dropped,
+            String::from_utf8_lossy(&tail)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Program {
+        Program::new("sh", std::env::temp_dir()).args(["-c", script])
+    }
+
+    #[tokio::test]
+    async fn streams_are_merged_in_order_and_the_code_is_told() {
+        let finished = shell("echo a; echo b >&2; echo c; exit 3").merged().await.expect("sh runs");
+        assert_eq!((finished.stdout.text().as_str(), finished.exit), ("a\nb\nc\n", Exit::Code(3)));
+    }
+
+    #[tokio::test]
+    async fn the_environment_is_an_allow_list_and_standard_input_is_closed() {
+        let finished = shell("cat; env | cut -d= -f1 | sort | tr '\\n' ' '").env("EXTRA", "1").run().await.expect("sh");
+        for name in finished.stdout.text().split_whitespace() {
+            assert!(["EXTRA", "OLDPWD", "PWD", "SHLVL", "_"].contains(&name) || ALWAYS.contains(&name), "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_whole_group_dies_at_the_time_limit() {
+        let started = std::time::Instant::now();
+        let finished = shell("sleep 60 & sleep 60").timeout(Duration::from_millis(50)).merged().await.expect("sh");
+        assert_eq!(finished.exit, Exit::TimedOut);
+        assert!(started.elapsed() < Duration::from_secs(20));
+    }
+
+    #[tokio::test]
+    async fn long_output_keeps_its_head_and_tail() {
+        let finished = shell("seq 1 1000").keep(10, 10).run().await.expect("sh");
+        let text = finished.stdout.text();
+        assert!(text.starts_with("1\n2\n3\n4\n5\n") && text.ends_with("999\n1000\n"), "{text}");
+        assert_eq!(finished.stdout.dropped(), 3893 - 20);
+    }
+
+    #[tokio::test]
+    async fn a_missing_program_is_named() {
+        let error = Program::new("no-such-program", std::env::temp_dir()).run().await.expect_err("not there");
+        assert!(matches!(error, ProcessError::NotFound { program } if program == "no-such-program"));
+    }
+}

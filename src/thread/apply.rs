@@ -1,0 +1,280 @@
+//! The fold: one event changes the state. Total: any prefix of any log applies without a panic; an event that fits
+//! nowhere changes nothing but the count.
+
+use std::sync::Arc;
+
+use super::event::{Event, Message, Reply, RunOutcome};
+use super::state::{
+    CallState, Closing, ConversationState, Merging, PlanFate, PlanState, Publishing, Run, Stalled, Thread,
+    WorkspaceState,
+};
+use crate::agent::{Role, ToolName};
+use crate::ids::{CallId, MessageTs, Millis, RunId};
+
+impl Thread {
+    /// Applies one event that happened at `at`.
+    pub fn apply(&mut self, event: &Event, at: Millis) {
+        self.seq += 1;
+        match event {
+            Event::ThreadOpened { by } => self.opened_by = Some(by.clone()),
+            Event::MessageReceived { message } => self.receive(message),
+            Event::MessageEdited { ts, text } => self.edit(ts, text),
+            Event::MessageDeleted { ts } => self.forget(ts),
+            Event::CommandTaken { .. } | Event::Refused { .. } | Event::NotePosted { .. } => {}
+            Event::BaseReady { base } => self.base = Some(Arc::new(base.clone())),
+            Event::BaseFailed { failure } => self.stalled = Some(Stalled::Base(failure.clone())),
+            Event::ConversationOpened { role, .. } => self.conversation(*role).open = true,
+            Event::RunStarted { run, role, model } => self.start_run(*run, *role, model, at),
+            Event::Heard { role, messages, .. } => self.hear(*role, messages),
+            Event::Noted { role, text } => self.conversation(*role).notes.push(text.clone()),
+            Event::ReplyReceived { run, reply, .. } => self.receive_reply(*run, reply),
+            Event::ToolsStarted { run, calls } => self.with_calls(*run, |state| {
+                state.started |= calls.contains(&state.call.id);
+            }),
+            Event::ToolFinished { run, call, result } => self.finish_call(*run, call, &result.wrote),
+            Event::TodosWritten { run, todos } => {
+                if let Some(run) = self.run_mut(*run) {
+                    run.todos.clone_from(todos);
+                }
+            }
+            Event::RunEnded { run, outcome } => self.end_run(*run, outcome),
+            Event::PlanProposed { id, plan, base } => {
+                self.plan = Some(PlanState {
+                    id: id.clone(),
+                    plan: Arc::new(plan.clone()),
+                    base: base.clone(),
+                    fate: PlanFate::Waiting,
+                    proposed: at,
+                });
+            }
+            Event::PlanChangeAsked { .. } => {}
+            Event::PlanApproved { id, by } => {
+                self.judge_plan(id, PlanFate::Approved { by: by.clone() });
+                if self.workspace == WorkspaceState::None {
+                    self.workspace = WorkspaceState::Wanted;
+                }
+                self.stalled = None;
+            }
+            Event::PlanCancelled { id, .. } => self.judge_plan(id, PlanFate::Cancelled),
+            Event::WorkspaceReady { workspace } => {
+                self.workspace = WorkspaceState::Ready { workspace: Arc::new(workspace.clone()), initialised: false };
+            }
+            Event::WorkspaceFailed { failure } => self.stalled = Some(Stalled::Workspace(failure.clone())),
+            Event::WorkspaceInitialised { .. } => {
+                if let WorkspaceState::Ready { initialised, .. } = &mut self.workspace {
+                    *initialised = true;
+                }
+            }
+            Event::Committed { .. } => {}
+            Event::Pushed { head } => self.head = Some(head.clone()),
+            Event::PullRequestOpened { pull } => self.pull = Some(pull.clone()),
+            Event::WorkPublished { .. } => self.publishing = None,
+            Event::PublishFailed { .. } => {
+                if let Some(publishing) = self.publishing.take() {
+                    self.stalled = Some(Stalled::Publish(publishing));
+                }
+            }
+            Event::MergeRequested { by, ts, head } => {
+                let merging =
+                    Merging { by: by.clone(), ts: ts.clone(), head: head.clone(), attempt: self.last_run + 1 };
+                // Attempts share the counter of runs: both only need numbers that never come twice.
+                self.last_run += 1;
+                self.merging = Some(merging);
+                self.stalled = None;
+            }
+            Event::MergeRefused { failure } => {
+                self.merging = None;
+                self.stalled = Some(Stalled::Merge(failure.clone()));
+            }
+            Event::Merged { commit } => {
+                self.merged = Some(commit.clone());
+                let ts = self.merging.take().and_then(|merging| merging.ts);
+                self.closing = Some(Closing { ts, merged: true, cleaned: false, closed: false });
+            }
+            Event::CloseRequested { ts, .. } => {
+                self.runs.clear();
+                self.publishing = None;
+                self.stalled = None;
+                self.closing = Some(Closing { ts: ts.clone(), merged: false, cleaned: false, closed: false });
+            }
+            Event::CleanedUp { .. } => {
+                self.workspace = WorkspaceState::Removed;
+                if let Some(closing) = &mut self.closing {
+                    closing.cleaned = true;
+                }
+            }
+            Event::ThreadClosed { merged } => {
+                let closing =
+                    self.closing.get_or_insert(Closing { ts: None, merged: *merged, cleaned: true, closed: true });
+                closing.closed = true;
+                self.stalled = None;
+            }
+            Event::PmModelChosen { name, model, .. } => self.choose_model(name, model),
+            Event::StopRequested { .. } => {}
+            Event::RetryRequested { .. } => {
+                if let Some(Stalled::Publish(publishing)) = self.stalled.take() {
+                    self.publishing = Some(publishing);
+                }
+            }
+        }
+    }
+
+    /// The role's conversation, made when it is not there.
+    fn conversation(&mut self, role: Role) -> &mut ConversationState {
+        self.conversations.entry(role).or_default()
+    }
+
+    fn run_mut(&mut self, id: RunId) -> Option<&mut Run> {
+        self.runs.values_mut().find(|run| run.id == id)
+    }
+
+    fn with_calls(&mut self, id: RunId, change: impl Fn(&mut CallState)) {
+        if let Some(run) = self.run_mut(id) {
+            run.calls.iter_mut().for_each(change);
+        }
+    }
+
+    fn receive(&mut self, message: &Message) {
+        self.people.insert(message.from.clone(), message.name.clone());
+        self.conversation(Role::Pm).unheard.push(message.clone());
+        if self.runs.contains_key(&Role::Coder) {
+            self.conversation(Role::Coder).unheard.push(message.clone());
+        }
+    }
+
+    fn edit(&mut self, ts: &MessageTs, text: &str) {
+        for conversation in self.conversations.values_mut() {
+            for message in conversation.unheard.iter_mut().filter(|message| message.ts == *ts) {
+                text.clone_into(&mut message.text);
+            }
+        }
+    }
+
+    fn forget(&mut self, ts: &MessageTs) {
+        for conversation in self.conversations.values_mut() {
+            conversation.unheard.retain(|message| message.ts != *ts);
+        }
+    }
+
+    fn start_run(&mut self, id: RunId, role: Role, model: &str, at: Millis) {
+        self.last_run = self.last_run.max(id.0);
+        self.stalled = None;
+        self.runs.insert(
+            role,
+            Run {
+                id,
+                model: model.to_owned(),
+                turns: 0,
+                calls: Vec::new(),
+                started: at,
+                messages: Vec::new(),
+                todos: Vec::new(),
+                doing: Vec::new(),
+                calls_done: 0,
+                read: Default::default(),
+                wrote: Default::default(),
+                usage: Default::default(),
+            },
+        );
+    }
+
+    fn hear(&mut self, role: Role, messages: &[MessageTs]) {
+        let conversation = self.conversation(role);
+        let read: Vec<String> = (conversation.unheard.iter())
+            .filter(|message| role == Role::Pm && messages.contains(&message.ts))
+            .map(|message| format!("{}: {}", message.name, message.text))
+            .collect();
+        conversation.unheard.retain(|message| !messages.contains(&message.ts));
+        conversation.notes.clear();
+        conversation.model_spoke_last = false;
+        self.said.extend(read);
+        if let Some(run) = self.runs.get_mut(&role) {
+            run.messages.extend(messages.iter().cloned());
+        }
+    }
+
+    fn receive_reply(&mut self, id: RunId, reply: &Reply) {
+        let Some((role, _)) = self.run(id) else { return };
+        self.usage.entry(role).or_default().add(&reply.usage);
+        let conversation = self.conversation(role);
+        conversation.model_spoke_last = true;
+        conversation.call_ids.extend(reply.calls.iter().map(|call| call.id.as_str().to_owned()));
+        let Some(run) = self.run_mut(id) else { return };
+        run.turns += 1;
+        run.usage.add(&reply.usage);
+        run.calls = reply
+            .calls
+            .iter()
+            .map(|call| CallState {
+                call: call.clone(),
+                tool: ToolName::parse(&call.name).filter(|tool| tool.roles().contains(&role)),
+                started: false,
+                done: false,
+            })
+            .collect();
+        let doing: Vec<String> =
+            run.calls.iter().map(|state| crate::render::progress::call_line(&state.call)).collect();
+        if !doing.is_empty() {
+            run.doing = doing;
+        }
+    }
+
+    fn finish_call(&mut self, id: RunId, call: &CallId, wrote: &[String]) {
+        let Some((role, _)) = self.run(id) else { return };
+        let Some(run) = self.run_mut(id) else { return };
+        let mut read = None;
+        for state in run.calls.iter_mut().filter(|state| state.call.id == *call && !state.done) {
+            state.done = true;
+            run.calls_done += 1;
+            if state.tool == Some(ToolName::Read) {
+                read = crate::render::progress::argument(&state.call.arguments, "file_path");
+            }
+        }
+        run.wrote.extend(wrote.iter().cloned());
+        run.read.extend(read.clone());
+        let finished = run.calls.iter().all(|state| state.done);
+        let conversation = self.conversation(role);
+        conversation.known_files.extend(read);
+        conversation.known_files.extend(wrote.iter().cloned());
+        if finished {
+            conversation.model_spoke_last = false;
+        }
+    }
+
+    fn end_run(&mut self, id: RunId, outcome: &RunOutcome) {
+        let Some((role, _)) = self.run(id) else { return };
+        let Some(run) = self.runs.remove(&role) else { return };
+        let (report, draft) = match outcome {
+            RunOutcome::Answered { text } => (text.clone(), None),
+            RunOutcome::Stopped { by } => {
+                self.stalled = Some(Stalled::Run(role));
+                let why = format!("{} stopped the Coder before it was done", self.name_of(by));
+                (String::new(), Some(why))
+            }
+            RunOutcome::LimitReached { turns, text } => {
+                self.stalled = Some(Stalled::Run(role));
+                (text.clone(), Some(format!("the Coder used up its {turns} turns")))
+            }
+            RunOutcome::Failed { .. } => {
+                self.stalled = Some(Stalled::Run(role));
+                return;
+            }
+        };
+        if role == Role::Coder {
+            self.publishing = Some(Publishing { run: id, report, draft, wrote: run.wrote });
+        }
+    }
+
+    fn judge_plan(&mut self, id: &crate::ids::PlanId, fate: PlanFate) {
+        if let Some(plan) = self.plan.as_mut().filter(|plan| plan.id == *id) {
+            plan.fate = fate;
+        }
+    }
+
+    fn choose_model(&mut self, name: &str, model: &str) {
+        self.pm_choice = Some((name.to_owned(), model.to_owned()));
+        if let Some(run) = self.runs.get_mut(&Role::Pm) {
+            model.clone_into(&mut run.model);
+        }
+    }
+}

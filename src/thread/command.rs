@@ -1,0 +1,141 @@
+//! What someone wants of a thread: a person spoke or pressed, a model replied, an effect finished.
+//!
+//! Commands are not stored; the events that they lead to are.
+
+use super::event::{Base, Failure, InitStep, Message, Publication, PullRequest, Reply, ToolResult, Workspace};
+use crate::ids::{CallId, CommitId, MessageTs, RunId, UserId};
+
+/// Something that a thread is asked to deal with.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// A person wrote a message in the thread.
+    Say {
+        /// The message.
+        message: Message,
+        /// Whether it began with the bot's mention, so that its first word may be a command.
+        to_bot: bool,
+    },
+    /// A person edited a message.
+    Edit {
+        /// Which.
+        ts: MessageTs,
+        /// Who.
+        by: UserId,
+        /// The new text.
+        text: String,
+    },
+    /// A person deleted a message.
+    Delete {
+        /// Which.
+        ts: MessageTs,
+        /// Who wrote it.
+        by: UserId,
+    },
+    /// A person pressed a button.
+    Press {
+        /// The button's action id.
+        action: Action,
+        /// The id of the thing it is about.
+        value: String,
+        /// Who.
+        by: UserId,
+    },
+    /// Preparing the base ended.
+    BasePrepared(Result<Base, Failure>),
+    /// A model call ended.
+    ModelAnswered {
+        /// The run.
+        run: RunId,
+        /// The turn.
+        turn: u32,
+        /// What came.
+        result: Result<Reply, Failure>,
+    },
+    /// A tool call ended.
+    ToolDone {
+        /// The run.
+        run: RunId,
+        /// The call.
+        call: CallId,
+        /// What the model reads.
+        result: ToolResult,
+        /// What it did to the world that the thread must know.
+        deeds: Vec<Deed>,
+    },
+    /// Making the worktree ended.
+    WorkspacePrepared(Result<Workspace, Failure>),
+    /// Initialising the worktree ended.
+    WorkspaceInitialised(Vec<InitStep>),
+    /// Publishing the Coder's work ended.
+    PublishDone {
+        /// The run.
+        run: RunId,
+        /// What was done.
+        result: Result<Publication, Failure>,
+        /// What it did to the world.
+        deeds: Vec<Deed>,
+    },
+    /// The merge ended.
+    MergeDone(Result<CommitId, Failure>),
+    /// The clean-up ended; what is left is named.
+    CleanUpDone(Vec<String>),
+    /// The process began anew; these calls were cut.
+    Interrupted {
+        /// Calls that change something and had been released.
+        calls: Vec<(RunId, CallId)>,
+    },
+}
+
+/// Something that was done to git or the forge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// A commit was made.
+    Committed(CommitId),
+    /// The branch was pushed up to here.
+    Pushed(CommitId),
+    /// The pull request was opened or found.
+    Opened(PullRequest),
+}
+
+/// A button, by its action id (`contract.md` 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    PlanApprove,
+    PlanChange,
+    PlanCancel,
+    PrMerge,
+    RunRetry,
+    RunStop,
+    PmModel,
+}
+
+impl Action {
+    /// All actions built so far.
+    pub const ALL: [Self; 7] = [
+        Self::PlanApprove,
+        Self::PlanChange,
+        Self::PlanCancel,
+        Self::PrMerge,
+        Self::RunRetry,
+        Self::RunStop,
+        Self::PmModel,
+    ];
+
+    /// The action id as chats carry it.
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::PlanApprove => "plan_approve",
+            Self::PlanChange => "plan_change",
+            Self::PlanCancel => "plan_cancel",
+            Self::PrMerge => "pr_merge",
+            Self::RunRetry => "run_retry",
+            Self::RunStop => "run_stop",
+            Self::PmModel => "pm_model",
+        }
+    }
+
+    /// The action of that id.
+    pub fn parse(id: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.id() == id)
+    }
+}

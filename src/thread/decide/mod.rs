@@ -1,0 +1,122 @@
+//! Decides: a command against a thread gives events. One file per family of commands.
+//!
+//! Nothing here acts. `Deciding` keeps a copy of the thread on which each emitted event is applied at once, so that
+//! later steps of the same decision see it.
+
+mod orders;
+mod people;
+mod turn;
+mod work;
+
+use super::command::Command;
+use super::event::Event;
+use super::rules::Rules;
+use super::state::Thread;
+use crate::agent::Role;
+use crate::ids::RunId;
+
+/// Says what happens when `command` meets `thread` under `rules`.
+pub fn decide(thread: &Thread, command: Command, rules: &Rules) -> Vec<Event> {
+    let mut deciding = Deciding { thread: thread.clone(), rules, events: Vec::new() };
+    deciding.command(command);
+    deciding.events
+}
+
+/// A decision being made.
+struct Deciding<'a> {
+    thread: Thread,
+    rules: &'a Rules,
+    events: Vec<Event>,
+}
+
+impl Deciding<'_> {
+    fn emit(&mut self, event: Event) {
+        self.thread.apply(&event, self.rules.now);
+        self.events.push(event);
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Say { message, to_bot } => self.say(message, to_bot),
+            Command::Edit { ts, by, text } => self.edit(ts, &by, text),
+            Command::Delete { ts, by } => self.delete(ts, &by),
+            Command::Press { action, value, by } => self.press(action, &value, by),
+            Command::BasePrepared(result) => self.base_prepared(result),
+            Command::ModelAnswered { run, turn, result } => self.model_answered(run, turn, result),
+            Command::ToolDone { run, call, result, deeds } => self.tool_done(run, call, result, deeds),
+            Command::WorkspacePrepared(result) => self.workspace_prepared(result),
+            Command::WorkspaceInitialised(steps) => self.workspace_initialised(steps),
+            Command::PublishDone { run, result, deeds } => self.publish_done(run, result, deeds),
+            Command::MergeDone(result) => self.merge_done(result),
+            Command::CleanUpDone(leftovers) => self.clean_up_done(leftovers),
+            Command::Interrupted { calls } => self.interrupted(calls),
+        }
+    }
+
+    /// Starts a run of this role. Its conversation is opened first when this is its first run.
+    fn start_run(&mut self, role: Role) {
+        let model = match role {
+            Role::Coder => self.rules.coder_model.clone(),
+            Role::Pm | Role::Researcher | Role::Artist | Role::Lead => {
+                self.thread.pm_choice.as_ref().map_or_else(|| self.rules.pm_model.clone(), |(_, model)| model.clone())
+            }
+        };
+        if !self.thread.conversations.get(&role).is_some_and(|conversation| conversation.open) {
+            self.open_conversation(role);
+        }
+        let run = RunId(self.thread.last_run + 1);
+        self.emit(Event::RunStarted { run, role, model });
+        self.hear(role);
+        self.advance(role);
+    }
+
+    fn open_conversation(&mut self, role: Role) {
+        let mut system = Vec::new();
+        if let Some(base) = &self.thread.base {
+            system.extend(base.prompts.iter().filter(|(of, _)| *of == role).map(|(_, prompt)| prompt.clone()));
+        }
+        if role == Role::Coder
+            && let Some(plan) = &self.thread.plan
+        {
+            system.push(format!("# The approved plan\n\n{}", plan.plan.to_markdown()));
+        }
+        let tools = self.rules.tool_list(role).to_owned();
+        self.emit(Event::ConversationOpened { role, system, tools });
+    }
+
+    /// Puts everything that the role has not read into its conversation. Nothing unread: nothing happens, unless the
+    /// model spoke last, since a model is never called without something new.
+    fn hear(&mut self, role: Role) {
+        let Some(conversation) = self.thread.conversations.get(&role) else { return };
+        let mut parts = conversation.notes.clone();
+        let mut messages = Vec::new();
+        for message in &conversation.unheard {
+            parts.push(spoken(message));
+            messages.push(message.ts.clone());
+        }
+        if parts.is_empty() {
+            if !conversation.model_spoke_last {
+                return;
+            }
+            parts.push(GO_ON.to_owned());
+        }
+        self.emit(Event::Heard { role, parts, messages });
+    }
+
+    /// Leaves a note that the role reads when it is next called.
+    fn note(&mut self, role: Role, text: String) {
+        self.emit(Event::Noted { role, text });
+    }
+}
+
+/// What the model is told when it is called again with nothing new.
+const GO_ON: &str = "[codebutler] Go on from where you were.";
+
+/// A person's message as a model reads it.
+fn spoken(message: &super::event::Message) -> String {
+    let mut text = format!("{}: {}", message.name, message.text);
+    if !message.files.is_empty() {
+        text.push_str(&format!("\n[attached: {}]", message.files.join(", ")));
+    }
+    text
+}

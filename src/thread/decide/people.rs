@@ -1,0 +1,160 @@
+//! What people write and press. Approval is checked here, by our own word list and rules, never by a model
+//! (`decisions.md` 6).
+
+use super::Deciding;
+use crate::agent::Role;
+use crate::ids::{MessageTs, PlanId, UserId};
+use crate::thread::command::Action;
+use crate::thread::event::{Answer, Event, Message};
+use crate::thread::words::{self, Typed};
+
+impl Deciding<'_> {
+    pub(super) fn say(&mut self, message: Message, to_bot: bool) {
+        let (ts, by) = (message.ts.clone(), message.from.clone());
+        if !self.rules.may_use(&by) {
+            let reason = "This bot works only for the people listed in its configuration (`access.allowedUsers`). \
+                          Ask its owner to add you."
+                .to_owned();
+            self.emit(Event::Refused { ts: Some(ts), by, reason });
+            return;
+        }
+        if self.thread.opened_by.is_none() {
+            self.emit(Event::ThreadOpened { by: by.clone() });
+        }
+        match words::read(&message.text, to_bot, self.rules.slash) {
+            Typed::Order(order) => self.order(order, ts, by),
+            Typed::Word { approves, merges, talk } => {
+                if approves && let Some(id) = self.thread.waiting_plan().map(|plan| plan.id.clone()) {
+                    self.approve(&id, by, Some(ts));
+                } else if merges && self.thread.pull.is_some() && !self.thread.is_closed() {
+                    self.merge(by, Some(ts));
+                } else if talk {
+                    self.hear_person(message);
+                } else {
+                    let text = if merges {
+                        "There is no pull request to merge in this thread."
+                    } else {
+                        "Nothing waits for an approval in this thread."
+                    };
+                    let answer = Answer::Text { text: text.to_owned() };
+                    self.emit(Event::CommandTaken { ts: Some(ts), by, answer });
+                }
+            }
+            Typed::Text => self.hear_person(message),
+        }
+    }
+
+    /// A message for a role: the Coder when it works, else the PM.
+    fn hear_person(&mut self, message: Message) {
+        self.emit(Event::MessageReceived { message });
+        self.wake_pm();
+    }
+
+    /// Starts the PM when there is something it has not read and nobody else takes care of it.
+    pub(super) fn wake_pm(&mut self) {
+        let unread = self.thread.conversations.get(&Role::Pm).is_some_and(|pm| !pm.unheard.is_empty());
+        let busy = self.thread.runs.contains_key(&Role::Pm) || self.thread.runs.contains_key(&Role::Coder);
+        if unread && !busy && self.thread.base.is_some() {
+            self.start_run(Role::Pm);
+        }
+    }
+
+    pub(super) fn edit(&mut self, ts: MessageTs, by: &UserId, text: String) {
+        if self.unread_from(&ts, by) {
+            self.emit(Event::MessageEdited { ts, text });
+        }
+    }
+
+    pub(super) fn delete(&mut self, ts: MessageTs, by: &UserId) {
+        if self.unread_from(&ts, by) {
+            self.emit(Event::MessageDeleted { ts });
+        }
+    }
+
+    fn unread_from(&self, ts: &MessageTs, by: &UserId) -> bool {
+        self.thread
+            .conversations
+            .values()
+            .flat_map(|conversation| &conversation.unheard)
+            .any(|message| message.ts == *ts && message.from == *by)
+    }
+
+    pub(super) fn press(&mut self, action: Action, value: &str, by: UserId) {
+        if !self.rules.may_use(&by) {
+            self.refuse(None, by, "Only people who may use this bot can press its buttons.");
+            return;
+        }
+        match action {
+            Action::PlanApprove => self.approve(&PlanId::new(value), by, None),
+            Action::PlanChange => self.ask_change(PlanId::new(value), by),
+            Action::PlanCancel => self.cancel_plan(PlanId::new(value), by),
+            Action::PrMerge => self.merge(by, None),
+            Action::RunRetry => self.retry(by, None),
+            Action::RunStop => self.stop(by, None),
+            Action::PmModel => self.choose_pm(value, by, None),
+        }
+    }
+
+    pub(super) fn refuse(&mut self, ts: Option<MessageTs>, by: UserId, reason: &str) {
+        self.emit(Event::Refused { ts, by, reason: reason.to_owned() });
+    }
+
+    /// Whether the plan of that id is the one that waits; tells the person when it is not.
+    fn is_waiting(&mut self, id: &PlanId, ts: Option<&MessageTs>, by: &UserId) -> bool {
+        let reason = match &self.thread.plan {
+            Some(plan) if plan.id != *id => "This plan is void: there is a newer one below.",
+            Some(_) if self.thread.waiting_plan().is_some() && !self.thread.is_closed() => return true,
+            Some(plan) if plan.fate == crate::thread::state::PlanFate::Cancelled => "This plan was cancelled.",
+            Some(_) => "This plan was approved already.",
+            None => "This plan is not part of this thread.",
+        };
+        self.refuse(ts.cloned(), by.clone(), reason);
+        false
+    }
+
+    fn approve(&mut self, id: &PlanId, by: UserId, ts: Option<MessageTs>) {
+        if !self.is_waiting(id, ts.as_ref(), &by) {
+            return;
+        }
+        if !self.rules.may_approve(&by) {
+            let reason = format!("Only an approver can approve a plan{}.", self.approver_names());
+            self.refuse(ts, by, &reason);
+            return;
+        }
+        if ts.is_some() {
+            self.emit(Event::CommandTaken { ts, by: by.clone(), answer: Answer::None });
+        }
+        self.emit(Event::PlanApproved { id: id.clone(), by });
+        if self.thread.workspace().is_some() {
+            self.start_coder();
+        }
+    }
+
+    /// `: Ana, Ben`, as far as they are configured.
+    fn approver_names(&self) -> String {
+        if self.rules.approvers.is_empty() {
+            return String::new();
+        }
+        let names: Vec<&str> = self.rules.approvers.iter().map(|user| self.thread.name_of(user)).collect();
+        format!(": {}", names.join(", "))
+    }
+
+    fn ask_change(&mut self, id: PlanId, by: UserId) {
+        if self.is_waiting(&id, None, &by) {
+            self.emit(Event::PlanChangeAsked { id, by });
+        }
+    }
+
+    fn cancel_plan(&mut self, id: PlanId, by: UserId) {
+        if !self.is_waiting(&id, None, &by) {
+            return;
+        }
+        self.emit(Event::PlanCancelled { id, by: by.clone() });
+        if self.thread.pull.is_none() && self.thread.workspace().is_none() {
+            self.end_pm_run(by);
+            self.emit(Event::ThreadClosed { merged: false });
+        } else {
+            self.note(Role::Pm, "[codebutler] The plan was cancelled; the pull request stays open.".to_owned());
+        }
+    }
+}

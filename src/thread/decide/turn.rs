@@ -1,0 +1,235 @@
+//! A run's turns: the model's reply, tool results, the tools that are events of the thread, the end of the run.
+
+use serde::de::DeserializeOwned;
+
+use super::Deciding;
+use crate::agent::tool_name::Conduct;
+use crate::agent::{Role, Step, ToolName, next_step};
+use crate::ids::{CallId, RunId};
+use crate::thread::command::Deed;
+use crate::thread::event::{Event, Failure, Reply, RunOutcome, ToolResult};
+use crate::thread::plan::{Plan, Todo};
+use crate::thread::state::CallState;
+
+impl Deciding<'_> {
+    pub(super) fn model_answered(&mut self, id: RunId, turn: u32, result: Result<Reply, Failure>) {
+        // A late answer of a run that was stopped, or of a turn that was made again, is dropped.
+        let Some((role, run)) = self.thread.run(id) else { return };
+        if run.turns + 1 != turn || !run.thinks() {
+            return;
+        }
+        let limit = self.rules.turns(role);
+        let last = run.turns >= limit;
+        let first = run.turns == 0;
+        let mut reply = match result {
+            Ok(reply) => reply,
+            Err(failure) => {
+                self.emit(Event::RunEnded { run: id, outcome: RunOutcome::Failed { failure } });
+                return;
+            }
+        };
+        if last {
+            reply.calls.clear();
+        }
+        self.make_call_ids_unique(role, &mut reply);
+        let (text, ends) = (reply.text.clone(), reply.calls.is_empty());
+        let silent = ends && first && text.trim().is_empty();
+        self.emit(Event::ReplyReceived { run: id, turn, reply });
+        if silent {
+            let failure = Failure {
+                what: "The model gave an empty answer.".to_owned(),
+                hint: "Say `!retry`, or choose another model with `!pm NAME`.".to_owned(),
+            };
+            self.emit(Event::RunEnded { run: id, outcome: RunOutcome::Failed { failure } });
+        } else if last {
+            self.emit(Event::RunEnded { run: id, outcome: RunOutcome::LimitReached { turns: limit, text } });
+            self.after_run(role);
+        } else if !ends {
+            self.advance(role);
+        } else if self.has_unheard(role) {
+            self.hear(role);
+        } else {
+            self.emit(Event::RunEnded { run: id, outcome: RunOutcome::Answered { text } });
+            self.after_run(role);
+        }
+    }
+
+    /// People wrote to this role since it was last called, and nobody else answers them.
+    fn has_unheard(&self, role: Role) -> bool {
+        let coder_answers = role == Role::Pm && self.thread.runs.contains_key(&Role::Coder);
+        !coder_answers && self.thread.conversations.get(&role).is_some_and(|state| !state.unheard.is_empty())
+    }
+
+    /// When the Coder has ended, messages that came too late for it are the PM's.
+    fn after_run(&mut self, role: Role) {
+        if role == Role::Pm {
+            self.wake_pm();
+        }
+    }
+
+    fn make_call_ids_unique(&self, role: Role, reply: &mut Reply) {
+        let mut taken = self.thread.conversations.get(&role).map(|state| state.call_ids.clone()).unwrap_or_default();
+        let base = taken.len();
+        for (index, call) in reply.calls.iter_mut().enumerate() {
+            if call.id.as_str().is_empty() || !taken.insert(call.id.as_str().to_owned()) {
+                call.id = CallId::new(format!("call_{}", base + index + 1));
+                taken.insert(call.id.as_str().to_owned());
+            }
+        }
+    }
+
+    /// Takes the run as far as it goes without the outside: answers the core's own calls, releases the others.
+    pub(super) fn advance(&mut self, role: Role) {
+        loop {
+            let Some(run) = self.thread.runs.get(&role) else { return };
+            let (id, fresh) = (run.id, run.calls.is_empty());
+            match next_step(run, self.rules.turns(role)) {
+                Step::RunCalls(ready) => {
+                    let ready: Vec<CallState> = ready.iter().map(|index| run.calls[*index].clone()).collect();
+                    let (own, outside): (Vec<_>, Vec<_>) = ready.into_iter().partition(is_own);
+                    if !outside.is_empty() {
+                        let calls = outside.iter().map(|state| state.call.id.clone()).collect();
+                        self.emit(Event::ToolsStarted { run: id, calls });
+                    }
+                    for state in &own {
+                        self.answer_own(role, id, state);
+                    }
+                    if own.is_empty() {
+                        return;
+                    }
+                }
+                Step::CallModel { last } => {
+                    if last {
+                        let limit = self.rules.turns(role);
+                        self.note(
+                            role,
+                            format!(
+                                "[codebutler] You have used the {limit} turns of this run. Tools are off now. Say in a \
+                                 few sentences what is done, what is not, and what you would do next."
+                            ),
+                        );
+                    }
+                    if last || !fresh && self.has_unheard(role) {
+                        self.hear(role);
+                    }
+                    return;
+                }
+                Step::Await => return,
+            }
+        }
+    }
+
+    pub(super) fn tool_done(&mut self, id: RunId, call: CallId, result: ToolResult, deeds: Vec<Deed>) {
+        self.record(deeds);
+        let Some((role, run)) = self.thread.run(id) else { return };
+        if run.open_call(&call).is_none() {
+            return;
+        }
+        self.emit(Event::ToolFinished { run: id, call, result });
+        self.advance(role);
+    }
+
+    /// What was done to the world is true even when its run has ended.
+    pub(super) fn record(&mut self, deeds: Vec<Deed>) {
+        for deed in deeds {
+            match deed {
+                Deed::Committed(commit) => self.emit(Event::Committed { commit }),
+                Deed::Pushed(head) if self.thread.head.as_ref() != Some(&head) => self.emit(Event::Pushed { head }),
+                Deed::Opened(pull) if self.thread.pull.as_ref() != Some(&pull) => {
+                    self.emit(Event::PullRequestOpened { pull });
+                }
+                Deed::Pushed(_) | Deed::Opened(_) => {}
+            }
+        }
+    }
+
+    pub(super) fn interrupted(&mut self, calls: Vec<(RunId, CallId)>) {
+        for (id, call) in calls {
+            let text = "Interrupted: the program was restarted while this was running. It may have done nothing, a \
+                        part, or all of its work. Check the state of the files before you go on."
+                .to_owned();
+            let wrote = self
+                .thread
+                .run(id)
+                .and_then(|(_, run)| run.open_call(&call))
+                .filter(|state| matches!(state.tool, Some(ToolName::Write | ToolName::Edit)))
+                .and_then(|state| crate::render::progress::argument(&state.call.arguments, "file_path"))
+                .into_iter()
+                .collect();
+            self.tool_done(id, call, ToolResult { text, error: true, wrote, exit: None }, Vec::new());
+        }
+    }
+
+    /// Answers a call that needs nothing from outside: an event of the thread, or a mistake.
+    fn answer_own(&mut self, role: Role, run: RunId, state: &CallState) {
+        let answer = match (&state.call.fault, state.tool) {
+            (Some(fault), _) => Err(fault.clone()),
+            (None, None) => Err(unknown_tool(role, &state.call.name)),
+            (None, Some(ToolName::ProposePlan)) => arguments(state).and_then(|plan| self.propose(plan)),
+            (None, Some(ToolName::TodoWrite)) => arguments(state).map(|list: TodoList| {
+                self.emit(Event::TodosWritten { run, todos: list.todos });
+                "The list is saved and shown in the thread.".to_owned()
+            }),
+            (None, Some(ToolName::SlackNotify)) => arguments(state).map(|note: Note| {
+                self.emit(Event::NotePosted { role, text: note.text });
+                "Posted in the thread.".to_owned()
+            }),
+            (None, Some(tool)) => Err(format!("`{tool}` cannot be answered here.")),
+        };
+        let error = answer.is_err();
+        let text = answer.unwrap_or_else(|fault| fault);
+        let result = ToolResult { text, error, wrote: Vec::new(), exit: None };
+        self.emit(Event::ToolFinished { run, call: state.call.id.clone(), result });
+    }
+
+    fn propose(&mut self, plan: Plan) -> Result<String, String> {
+        if let Some(fault) = plan.fault() {
+            return Err(format!("The plan was not shown: {fault}."));
+        }
+        if self.thread.is_closed() {
+            return Err("This thread is closed, so no plan can be carried out in it. Tell the person to open a new \
+                        thread for new work."
+                .to_owned());
+        }
+        let Some(base) = &self.thread.base else { return Err("The code is not ready yet; try again.".to_owned()) };
+        let base = base.commit.clone();
+        let approvers: Vec<String> = self.rules.approvers.iter().map(ToString::to_string).collect();
+        let mut id = plan.id(&base, &approvers);
+        if self.thread.plan.as_ref().is_some_and(|old| old.id == id) {
+            if self.thread.waiting_plan().is_some() {
+                return Ok("This very plan is already shown and waits for a person. End your turn.".to_owned());
+            }
+            // The same words again after an approval are a new request for approval.
+            id = crate::ids::PlanId::new(format!("{id}-{}", self.thread.seq));
+        }
+        self.emit(Event::PlanProposed { id, plan, base });
+        Ok("The plan is shown with buttons and waits for a person's approval. Only a person can approve it; nothing \
+            happens before. Do not repeat it: end your turn with at most one short sentence, or with nothing."
+            .to_owned())
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct TodoList {
+    todos: Vec<Todo>,
+}
+
+#[derive(serde::Deserialize)]
+struct Note {
+    text: String,
+}
+
+/// Whether the core answers this call itself.
+fn is_own(state: &CallState) -> bool {
+    state.call.fault.is_some() || state.tool.is_none_or(|tool| tool.conduct() == Conduct::Core)
+}
+
+fn arguments<T: DeserializeOwned>(state: &CallState) -> Result<T, String> {
+    serde_json::from_str(&state.call.arguments)
+        .map_err(|fault| format!("The arguments of `{}` do not fit: {fault}. Nothing was done.", state.call.name))
+}
+
+fn unknown_tool(role: Role, name: &str) -> String {
+    let tools: Vec<&str> = role.tools().into_iter().map(ToolName::as_str).collect();
+    format!("There is no tool `{name}` for you. You have: {}.", tools.join(", "))
+}

@@ -1,0 +1,131 @@
+//! From the approved plan to the closed thread: base, worktree, the Coder's work, merge, clean-up.
+
+use super::Deciding;
+use crate::agent::Role;
+use crate::ids::{CommitId, RunId};
+use crate::thread::command::Deed;
+use crate::thread::event::{Base, Event, Failure, InitStep, Publication, Workspace};
+use crate::thread::state::{PlanFate, WorkspaceState};
+
+impl Deciding<'_> {
+    pub(super) fn base_prepared(&mut self, result: Result<Base, Failure>) {
+        if self.thread.base.is_some() {
+            return;
+        }
+        match result {
+            Ok(base) => {
+                if !base.history.is_empty() {
+                    let before = base.history.join("\n");
+                    self.note(Role::Pm, format!("[codebutler] Said in this thread before you were asked:\n{before}"));
+                }
+                self.emit(Event::BaseReady { base });
+                self.wake_pm();
+            }
+            Err(failure) => self.emit(Event::BaseFailed { failure }),
+        }
+    }
+
+    pub(super) fn workspace_prepared(&mut self, result: Result<Workspace, Failure>) {
+        if self.thread.workspace != WorkspaceState::Wanted {
+            return;
+        }
+        match result {
+            Ok(workspace) => {
+                self.emit(Event::WorkspaceReady { workspace });
+                self.start_coder();
+            }
+            Err(failure) => self.emit(Event::WorkspaceFailed { failure }),
+        }
+    }
+
+    /// Sends the Coder to work on the plan that was approved.
+    pub(super) fn start_coder(&mut self) {
+        let Some(plan) = &self.thread.plan else { return };
+        let PlanFate::Approved { by } = &plan.fate else { return };
+        let approver = self.thread.name_of(by).to_owned();
+        let follow_up = self.thread.conversations.get(&Role::Coder).is_some_and(|coder| coder.open);
+        let text = if follow_up {
+            format!(
+                "[codebutler] {approver} approved a further plan for the same branch and pull request. Carry it out.\n\n{}",
+                plan.plan.to_markdown()
+            )
+        } else {
+            let words = self.words_of_people();
+            format!(
+                "[codebutler] {approver} approved the plan in your instructions. Carry it out in the worktree, which \
+                 stands on a fresh branch. What people said in the thread:\n\n{words}"
+            )
+        };
+        self.note(Role::Coder, text);
+        self.start_run(Role::Coder);
+    }
+
+    /// What people wrote to the PM so far, for the Coder's context.
+    fn words_of_people(&self) -> String {
+        self.thread.said.join("\n")
+    }
+
+    pub(super) fn workspace_initialised(&mut self, steps: Vec<InitStep>) {
+        if !matches!(self.thread.workspace, WorkspaceState::Ready { initialised: false, .. }) {
+            return;
+        }
+        for step in steps.iter().filter(|step| !step.ok) {
+            let text = format!(
+                "[codebutler] Preparing the worktree: `{}` failed. The end of its output:\n{}",
+                step.command, step.output
+            );
+            self.note(Role::Coder, text);
+        }
+        self.emit(Event::WorkspaceInitialised { steps });
+    }
+
+    pub(super) fn publish_done(&mut self, run: RunId, result: Result<Publication, Failure>, deeds: Vec<Deed>) {
+        self.record(deeds);
+        let Some(publishing) = self.thread.publishing.clone().filter(|publishing| publishing.run == run) else {
+            return;
+        };
+        let report = publishing.report.trim();
+        match result {
+            Ok(summary) => {
+                self.emit(Event::WorkPublished { run, summary });
+                let place = match &self.thread.pull {
+                    Some(pull) => format!("Pull request #{} “{}” is open", pull.number, pull.title),
+                    None => "There is no pull request, since nothing was changed".to_owned(),
+                };
+                self.note(Role::Pm, format!("[codebutler] The Coder's run ended. {place}. Its report:\n{report}"));
+            }
+            Err(failure) => {
+                self.note(Role::Pm, format!("[codebutler] The Coder's work could not be published: {}", failure.what));
+                self.emit(Event::PublishFailed { run, failure });
+            }
+        }
+        self.wake_pm();
+    }
+
+    pub(super) fn merge_done(&mut self, result: Result<CommitId, Failure>) {
+        if self.thread.merging.is_none() {
+            return;
+        }
+        match result {
+            Ok(commit) => self.emit(Event::Merged { commit }),
+            Err(failure) => {
+                self.note(Role::Pm, format!("[codebutler] The merge was refused: {}", failure.what));
+                self.emit(Event::MergeRefused { failure });
+            }
+        }
+    }
+
+    pub(super) fn clean_up_done(&mut self, leftovers: Vec<String>) {
+        let Some(closing) = self.thread.closing.clone().filter(|closing| !closing.cleaned) else { return };
+        self.emit(Event::CleanedUp { leftovers });
+        let words = if closing.merged { "merged" } else { "closed without a merge" };
+        self.note(
+            Role::Pm,
+            format!(
+                "[codebutler] The pull request was {words} and this thread is closed. You can still answer questions; \
+                 for new work tell the person to open a new thread."
+            ),
+        );
+        self.emit(Event::ThreadClosed { merged: closing.merged });
+    }
+}

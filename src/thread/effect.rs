@@ -1,0 +1,153 @@
+//! Effects: what must be done outside, derived from the state. What is pending after a crash is pending again.
+
+use super::state::{Publishing, Run, Thread, WorkspaceState};
+use crate::agent::tool_name::Conduct;
+use crate::agent::{Role, Step, ToolCall, ToolName, next_step};
+use crate::ids::{CommitId, EffectId, RunId};
+
+/// Something that must be done outside the core. Its outcome comes back as a command.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Fetch the base, make its snapshot, assemble the prompts.
+    PrepareBase,
+    /// Ask a role's model for its next reply.
+    CallModel {
+        /// The run.
+        run: RunId,
+        /// The role.
+        role: Role,
+        /// The model.
+        model: String,
+        /// Which turn this is, from 1.
+        turn: u32,
+        /// Without tools: the run must end.
+        last: bool,
+    },
+    /// Run one tool call.
+    RunTool {
+        /// The run.
+        run: RunId,
+        /// The role.
+        role: Role,
+        /// The tool.
+        tool: ToolName,
+        /// The call.
+        call: ToolCall,
+    },
+    /// Make branch and worktree for the approved plan.
+    PrepareWorkspace {
+        /// The plan's title, from which the branch is named.
+        title: String,
+    },
+    /// Initialise the worktree for its platform.
+    InitWorkspace,
+    /// Commit what is uncommitted, push, open or update the pull request.
+    Publish {
+        /// The Coder's work.
+        publishing: Publishing,
+    },
+    /// Merge the pull request.
+    Merge {
+        /// The head that is merged.
+        head: CommitId,
+        /// Number of the attempt.
+        attempt: u32,
+    },
+    /// Remove remote branch, worktree and local branch; close an unmerged pull request.
+    CleanUp {
+        /// Whether the work was merged.
+        merged: bool,
+    },
+}
+
+/// What a restart does with an effect that was under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restart {
+    /// Simply again: it changes nothing, or doing it twice is the same as once.
+    Again,
+    /// Again, and the effect itself first looks whether it already happened.
+    LookFirst,
+    /// Not again: the model is told that it was cut and checks for itself.
+    Report,
+}
+
+impl Effect {
+    /// The effect's name within its thread, the same after a restart.
+    pub fn id(&self) -> EffectId {
+        EffectId::new(match self {
+            Self::PrepareBase => "base".to_owned(),
+            Self::CallModel { run, turn, .. } => format!("run/{run}/turn/{turn}"),
+            Self::RunTool { run, call, .. } => format!("run/{run}/call/{}", call.id),
+            Self::PrepareWorkspace { .. } => "workspace".to_owned(),
+            Self::InitWorkspace => "workspace/init".to_owned(),
+            Self::Publish { publishing } => format!("publish/{}", publishing.run),
+            Self::Merge { attempt, .. } => format!("merge/{attempt}"),
+            Self::CleanUp { .. } => "cleanup".to_owned(),
+        })
+    }
+
+    /// What a restart does with it.
+    pub fn restart(&self) -> Restart {
+        match self {
+            Self::PrepareBase | Self::CallModel { .. } | Self::InitWorkspace => Restart::Again,
+            Self::RunTool { tool, .. } => match tool.conduct() {
+                Conduct::Reads | Conduct::Core => Restart::Again,
+                Conduct::Changes => Restart::Report,
+                Conduct::Acts => Restart::LookFirst,
+            },
+            Self::PrepareWorkspace { .. } | Self::Publish { .. } | Self::Merge { .. } | Self::CleanUp { .. } => {
+                Restart::LookFirst
+            }
+        }
+    }
+}
+
+/// Everything that the thread needs done now. `limit` gives the turns that a role's run may take.
+pub fn pending(thread: &Thread, limit: impl Fn(Role) -> u32) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    let stalled_early =
+        matches!(thread.stalled, Some(super::state::Stalled::Base(_) | super::state::Stalled::Workspace(_)));
+    if thread.opened_by.is_some() && thread.base.is_none() && !stalled_early && !thread.is_closed() {
+        effects.push(Effect::PrepareBase);
+    }
+    if let Some(closing) = &thread.closing {
+        if !closing.cleaned && !closing.closed {
+            effects.push(Effect::CleanUp { merged: closing.merged });
+        }
+    } else {
+        match &thread.workspace {
+            WorkspaceState::Wanted if !stalled_early => {
+                let title = thread.plan.as_ref().map_or_else(String::new, |plan| plan.plan.title.clone());
+                effects.push(Effect::PrepareWorkspace { title });
+            }
+            WorkspaceState::Ready { initialised: false, .. } => effects.push(Effect::InitWorkspace),
+            WorkspaceState::None | WorkspaceState::Wanted | WorkspaceState::Ready { .. } | WorkspaceState::Removed => {}
+        }
+        if let Some(publishing) = &thread.publishing {
+            effects.push(Effect::Publish { publishing: publishing.clone() });
+        }
+        if let Some(merging) = &thread.merging {
+            effects.push(Effect::Merge { head: merging.head.clone(), attempt: merging.attempt });
+        }
+    }
+    for (role, run) in &thread.runs {
+        run_effects(thread, *role, run, limit(*role), &mut effects);
+    }
+    effects
+}
+
+fn run_effects(thread: &Thread, role: Role, run: &Run, limit: u32, effects: &mut Vec<Effect>) {
+    if let Step::CallModel { last } = next_step(run, limit) {
+        let model = run.model.clone();
+        effects.push(Effect::CallModel { run: run.id, role, model, turn: run.turns + 1, last });
+    }
+    let initialising = matches!(thread.workspace, WorkspaceState::Ready { initialised: false, .. });
+    for state in run.calls.iter().filter(|state| state.started && !state.done) {
+        let Some(tool) = state.tool else { continue };
+        // Only commands need what the initialisation makes (`decisions.md` 22).
+        if tool == ToolName::Bash && initialising {
+            continue;
+        }
+        effects.push(Effect::RunTool { run: run.id, role, tool, call: state.call.clone() });
+    }
+}

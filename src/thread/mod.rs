@@ -1,0 +1,24 @@
+//! The thread: an event-sourced aggregate. `decide` turns a command into events, `apply` folds them into the state,
+//! `pending` says which effects the state still needs.
+//!
+//! Pure: no tokio, files, network, clock, randomness or logging. Time, ids and settings come in as arguments. A log
+//! folds to the same state on every machine.
+
+pub mod apply;
+pub mod command;
+pub mod decide;
+pub mod effect;
+pub mod event;
+pub mod phase;
+pub mod plan;
+pub mod rules;
+pub mod state;
+pub mod words;
+
+pub use command::Command;
+pub use decide::decide;
+pub use effect::{Effect, Restart, pending};
+pub use event::Event;
+pub use phase::Phase;
+pub use rules::Rules;
+pub use state::Thread;

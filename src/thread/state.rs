@@ -1,0 +1,293 @@
+//! The state of a thread, folded from its events: only what decisions and effects need. What models have read and said
+//! is another fold of the same events (`llm::transcript`), so that this stays small and cheap to copy.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::event::{Base, Failure, Message, PullRequest, Workspace};
+use super::plan::{Plan, Todo};
+use crate::agent::{Role, ToolCall, ToolName, Usage};
+use crate::ids::{CommitId, MessageTs, Millis, PlanId, RunId, ThreadKey, UserId};
+
+/// One thread.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Thread {
+    /// Which thread.
+    pub key: ThreadKey,
+    /// How many events were applied.
+    pub seq: u64,
+    /// Who opened it; `None` before the first event.
+    pub opened_by: Option<UserId>,
+    /// People who wrote in it, by the name they are known by.
+    pub people: BTreeMap<UserId, String>,
+    /// What people said so far, as `Name: text`.
+    pub said: Vec<String>,
+    /// The commit, prompts and history it stands on.
+    pub base: Option<Arc<Base>>,
+    /// Each role's conversation, as far as decisions need it.
+    pub conversations: BTreeMap<Role, ConversationState>,
+    /// Roles at work, at most one run each.
+    pub runs: BTreeMap<Role, Run>,
+    /// Number of the last run.
+    pub last_run: u32,
+    /// The newest plan.
+    pub plan: Option<PlanState>,
+    /// The worktree.
+    pub workspace: WorkspaceState,
+    /// The pull request.
+    pub pull: Option<PullRequest>,
+    /// The head that we pushed last.
+    pub head: Option<CommitId>,
+    /// A Coder run whose work is still to be published.
+    pub publishing: Option<Publishing>,
+    /// A merge in progress.
+    pub merging: Option<Merging>,
+    /// The commit of the merge.
+    pub merged: Option<CommitId>,
+    /// A close in progress or done.
+    pub closing: Option<Closing>,
+    /// The PM's model, when a person chose one: name and slug.
+    pub pm_choice: Option<(String, String)>,
+    /// Why the thread does not go on by itself, and what `!retry` would take up.
+    pub stalled: Option<Stalled>,
+    /// What each role used.
+    pub usage: BTreeMap<Role, Usage>,
+}
+
+/// What decisions need to know of a conversation.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ConversationState {
+    /// Messages that the role has not read.
+    pub unheard: Vec<Message>,
+    /// Notes of the daemon that the role has not read.
+    pub notes: Vec<String>,
+    /// Whether system prompt and tools are set.
+    pub open: bool,
+    /// Whether its last entry is the model's, so that something must be said before it can be called again.
+    pub model_spoke_last: bool,
+    /// Ids of all calls made in it, to keep them unique.
+    pub call_ids: BTreeSet<String>,
+    /// Files the role has read or written, as it named them; an edit needs it.
+    pub known_files: BTreeSet<String>,
+}
+
+/// A role at work.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// Its number.
+    pub id: RunId,
+    /// The model.
+    pub model: String,
+    /// Replies received.
+    pub turns: u32,
+    /// Calls of the last reply; empty while the model is asked.
+    pub calls: Vec<CallState>,
+    /// When it began.
+    pub started: Millis,
+    /// Messages of people that it answers.
+    pub messages: Vec<MessageTs>,
+    /// The checklist.
+    pub todos: Vec<Todo>,
+    /// What it did last, for the progress message.
+    pub doing: Vec<String>,
+    /// Calls that ran.
+    pub calls_done: u32,
+    /// Files it read.
+    pub read: BTreeSet<String>,
+    /// Files it wrote.
+    pub wrote: BTreeSet<String>,
+    /// What it used.
+    pub usage: Usage,
+}
+
+/// One call of the last reply.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallState {
+    /// The call.
+    pub call: ToolCall,
+    /// The tool, when the role has one of that name.
+    pub tool: Option<ToolName>,
+    /// Whether it was released.
+    pub started: bool,
+    /// Whether its result is there.
+    pub done: bool,
+}
+
+/// The newest plan and what became of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlanState {
+    /// Its id.
+    pub id: PlanId,
+    /// Its content.
+    pub plan: Arc<Plan>,
+    /// The commit it was made on.
+    pub base: CommitId,
+    /// What became of it.
+    pub fate: PlanFate,
+    /// When it was proposed.
+    pub proposed: Millis,
+}
+
+/// What became of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlanFate {
+    /// It waits for a person.
+    Waiting,
+    /// It was approved.
+    Approved {
+        /// By whom.
+        by: UserId,
+    },
+    /// It was cancelled.
+    Cancelled,
+}
+
+/// How far the worktree is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum WorkspaceState {
+    /// Nothing was approved yet.
+    #[default]
+    None,
+    /// A plan was approved; the worktree is being made.
+    Wanted,
+    /// It is there.
+    Ready {
+        /// The worktree.
+        workspace: Arc<Workspace>,
+        /// Whether its initialisation has ended.
+        initialised: bool,
+    },
+    /// It was removed.
+    Removed,
+}
+
+/// A Coder run whose work is to be published.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Publishing {
+    /// The run.
+    pub run: RunId,
+    /// The Coder's report.
+    pub report: String,
+    /// Why the pull request is only a draft, when it is.
+    pub draft: Option<String>,
+    /// Files the run wrote.
+    pub wrote: BTreeSet<String>,
+}
+
+/// A merge in progress.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Merging {
+    /// Who asked.
+    pub by: UserId,
+    /// The message, when typed.
+    pub ts: Option<MessageTs>,
+    /// The head that is merged.
+    pub head: CommitId,
+    /// Counts the attempts, so that each is an effect of its own.
+    pub attempt: u32,
+}
+
+/// A close in progress or done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Closing {
+    /// The message that asked for it, when typed.
+    pub ts: Option<MessageTs>,
+    /// Whether the work was merged.
+    pub merged: bool,
+    /// Whether everything is cleaned up.
+    pub cleaned: bool,
+    /// Whether the thread is closed.
+    pub closed: bool,
+}
+
+/// What `!retry` takes up.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stalled {
+    /// Preparing the base.
+    Base(Failure),
+    /// Making the worktree.
+    Workspace(Failure),
+    /// A role's run.
+    Run(Role),
+    /// Publishing the Coder's work.
+    Publish(Publishing),
+    /// The merge.
+    Merge(Failure),
+}
+
+impl Thread {
+    /// A thread before its first event.
+    pub fn new(key: ThreadKey) -> Self {
+        Self {
+            key,
+            seq: 0,
+            opened_by: None,
+            people: BTreeMap::new(),
+            said: Vec::new(),
+            base: None,
+            conversations: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            last_run: 0,
+            plan: None,
+            workspace: WorkspaceState::None,
+            pull: None,
+            head: None,
+            publishing: None,
+            merging: None,
+            merged: None,
+            closing: None,
+            pm_choice: None,
+            stalled: None,
+            usage: BTreeMap::new(),
+        }
+    }
+
+    /// Whether the thread is closed or about to be.
+    pub fn is_closed(&self) -> bool {
+        self.closing.is_some()
+    }
+
+    /// The worktree while it is there.
+    pub fn workspace(&self) -> Option<&Arc<Workspace>> {
+        match &self.workspace {
+            WorkspaceState::Ready { workspace, .. } => Some(workspace),
+            WorkspaceState::None | WorkspaceState::Wanted | WorkspaceState::Removed => None,
+        }
+    }
+
+    /// The plan that waits for a person.
+    pub fn waiting_plan(&self) -> Option<&PlanState> {
+        self.plan.as_ref().filter(|plan| plan.fate == PlanFate::Waiting)
+    }
+
+    /// The run of that number, with its role, while it is active.
+    pub fn run(&self, id: RunId) -> Option<(Role, &Run)> {
+        self.runs.iter().find(|(_, run)| run.id == id).map(|(role, run)| (*role, run))
+    }
+
+    /// The name a person is known by.
+    pub fn name_of<'a>(&'a self, user: &'a UserId) -> &'a str {
+        self.people.get(user).map_or(user.as_str(), String::as_str)
+    }
+
+    /// The sum over all roles.
+    pub fn total_usage(&self) -> Usage {
+        let mut total = Usage::default();
+        for usage in self.usage.values() {
+            total.add(usage);
+        }
+        total
+    }
+}
+
+impl Run {
+    /// The call of that id that has no result yet.
+    pub fn open_call(&self, id: &crate::ids::CallId) -> Option<&CallState> {
+        self.calls.iter().find(|state| state.call.id == *id && !state.done)
+    }
+
+    /// Whether the model is to be asked, or is being asked.
+    pub fn thinks(&self) -> bool {
+        self.calls.iter().all(|state| state.done)
+    }
+}

@@ -1,0 +1,133 @@
+//! What a person typed: an approval word, a merge word, a command, or simply a text.
+//!
+//! The lists are `contract.md` 3. A word counts only as the whole message.
+
+/// What a message is, before one knows what the thread waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Typed {
+    /// A word that approves a waiting plan. `merges` too when it is `dale`.
+    Word {
+        /// Whether it approves a plan.
+        approves: bool,
+        /// Whether it merges a pull request.
+        merges: bool,
+        /// Whether people also say it in plain talk (`yes`, `ok`), so that it goes to the PM when nothing waits.
+        talk: bool,
+    },
+    /// A command.
+    Order(Order),
+    /// Anything else.
+    Text,
+}
+
+/// A command given with `!` or after the bot's mention.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// `!pm NAME`, or `!pm` alone to see the pool.
+    Pm(Option<String>),
+    Status,
+    Cost,
+    Stop,
+    Retry,
+    Merge,
+    Close,
+    Help,
+}
+
+/// The commands with one line each, for `!help`.
+pub const HELP: &[(&str, &str)] = &[
+    ("!pm NAME", "use another model for the PM in this thread; `!pm` alone shows the choices"),
+    ("!status", "what this thread is doing and what it waits for"),
+    ("!cost", "what it has cost so far"),
+    ("!stop", "stop the role that is working; its work is kept"),
+    ("!retry", "go on after an error or a stop"),
+    ("!merge", "merge the pull request, clean up, close the thread"),
+    ("!close", "close the thread without merging"),
+    ("!help", "this list"),
+];
+
+/// Reads a message. `slash` is true where `/pm …` works too (the local chat), `to_bot` when it began with the bot's
+/// mention, already removed.
+pub fn read(text: &str, to_bot: bool, slash: bool) -> Typed {
+    let text = text.trim();
+    if let Some(order) = order(text, to_bot, slash) {
+        return Typed::Order(order);
+    }
+    let word = text.trim_end_matches(['.', '!', '?', ',', ';', ':', '…']).trim_end().to_lowercase();
+    let (approves, merges, talk) = match word.as_str() {
+        "approve" | "approved" | "lgtm" => (true, false, false),
+        "yes" | "y" | "ok" | "go" => (true, false, true),
+        "dale" => (true, true, false),
+        "merge" => (false, true, false),
+        "done" => (false, true, true),
+        _ => return Typed::Text,
+    };
+    Typed::Word { approves, merges, talk }
+}
+
+fn order(text: &str, to_bot: bool, slash: bool) -> Option<Order> {
+    let rest = match text.strip_prefix('!') {
+        Some(rest) => rest,
+        None if slash && text.starts_with('/') => &text[1..],
+        None if to_bot => text,
+        None => return None,
+    };
+    let mut words = rest.split_whitespace();
+    let name = words.next()?.to_lowercase();
+    let argument = words.next().map(str::to_owned);
+    if words.next().is_some() {
+        return None;
+    }
+    match (name.as_str(), argument) {
+        ("pm", argument) => Some(Order::Pm(argument)),
+        ("status", None) => Some(Order::Status),
+        ("cost", None) => Some(Order::Cost),
+        ("stop", None) => Some(Order::Stop),
+        ("retry", None) => Some(Order::Retry),
+        ("merge", None) => Some(Order::Merge),
+        ("close", None) => Some(Order::Close),
+        ("help", None) => Some(Order::Help),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Order, Typed, read};
+
+    fn word(approves: bool, merges: bool, talk: bool) -> Typed {
+        Typed::Word { approves, merges, talk }
+    }
+
+    #[test]
+    fn whole_messages_are_words_and_anything_longer_is_text() {
+        let cases = [
+            ("Approve", word(true, false, false)),
+            ("  lgtm!! ", word(true, false, false)),
+            ("Yes.", word(true, false, true)),
+            ("dale", word(true, true, false)),
+            ("MERGE", word(false, true, false)),
+            ("yes but rename it", Typed::Text),
+            ("approve the other one", Typed::Text),
+            ("", Typed::Text),
+            ("!pm claude", Typed::Order(Order::Pm(Some("claude".into())))),
+            ("!pm", Typed::Order(Order::Pm(None))),
+            ("!STOP", Typed::Order(Order::Stop)),
+            ("!stop it now please", Typed::Text),
+            ("!important: fix this", Typed::Text),
+            ("/pm claude", Typed::Text),
+            ("pm claude", Typed::Text),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(read(text, false, false), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_mention_or_the_local_chat_allows_the_other_spellings() {
+        assert_eq!(read("pm claude", true, false), Typed::Order(Order::Pm(Some("claude".into()))));
+        assert_eq!(read("status", true, false), Typed::Order(Order::Status));
+        assert_eq!(read("/pm kimi", false, true), Typed::Order(Order::Pm(Some("kimi".into()))));
+        assert_eq!(read("pm the csv export is broken", true, false), Typed::Text);
+    }
+}
