@@ -8,4 +8,5 @@ mod ids;
 mod llm;
 mod process;
 mod render;
+mod store;
 mod thread;
