@@ -9,6 +9,8 @@ mod inbox;
 mod log;
 mod outbox;
 mod schema;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 
