@@ -3,6 +3,7 @@
 
 mod agent;
 mod chat;
+mod config;
 mod forge;
 mod ids;
 mod llm;
