@@ -8,4 +8,6 @@ mod ids;
 mod llm;
 mod process;
 mod render;
+mod sandbox;
 mod thread;
+mod tools;
