@@ -9,5 +9,7 @@ mod ids;
 mod llm;
 mod process;
 mod render;
+mod sandbox;
 mod store;
 mod thread;
+mod tools;
