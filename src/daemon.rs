@@ -1,0 +1,335 @@
+//! The composition root: settings → adapters → projects → chat, and the way down again.
+//!
+//! Prints nothing; problems at start come back all together, and readiness is told to the caller.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::agent::Role;
+use crate::chat::Chat;
+use crate::chat::local::{LocalChat, LocalOptions, Restored};
+use crate::chat::slack::{SlackChat, SlackOptions};
+use crate::config::settings::Timing;
+use crate::config::{self, Global, Need, RepoSettings, Settings};
+use crate::forge::Forge;
+use crate::git::Repository;
+use crate::ids::ChannelId;
+use crate::llm::ChatModel;
+use crate::llm::openrouter::{OpenRouter, OpenRouterOptions};
+use crate::runtime::intake::Routes;
+use crate::runtime::outbox;
+use crate::runtime::project::{ChannelModels, Project, ProjectSettings};
+use crate::runtime::tasks::TaskKind;
+use crate::runtime::{Clock, Supervisor, Tasks};
+use crate::store::{self, Store, StoreError};
+use crate::{forge, tools};
+
+/// Something that keeps the daemon from starting, for the one who started it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartProblem {
+    /// What happened.
+    pub what: String,
+    /// What to do.
+    pub hint: String,
+}
+
+impl StartProblem {
+    fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { what: what.into(), hint: hint.into() }
+    }
+}
+
+/// A repository that is served.
+#[derive(Clone, Debug)]
+pub struct Served {
+    /// Its channel.
+    pub channel: ChannelId,
+    /// Its root.
+    pub repository: PathBuf,
+}
+
+/// What went beside the start without keeping it back.
+pub type Notice = String;
+
+/// Serves every configured repository in Slack until `shutdown`.
+pub async fn serve_slack(
+    home: &Path,
+    repos: &[PathBuf],
+    on_notice: impl Fn(&Notice),
+    on_ready: impl Fn(&[Served]) + Send + Sync + 'static,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), Vec<StartProblem>> {
+    let Settings { global, repos } = load(home, repos, Need::Slack)?;
+    let mut problems = Vec::new();
+    let mut opened = Vec::new();
+    for repo in repos {
+        match Opened::open(&repo).await {
+            Ok(one) => opened.push((repo, one)),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    let channels: Vec<(ChannelId, String)> =
+        opened.iter().filter_map(|(repo, _)| Some((repo.channel.clone()?, channel_name(repo)))).collect();
+    let (Some(bot_token), Some(app_token)) = (global.slack.bot_token.clone(), global.slack.app_token.clone()) else {
+        return Err(vec![StartProblem::new("the Slack tokens are missing", "run `codebutler config check`")]);
+    };
+    let options = SlackOptions { bot_token, app_token, api_url: global.slack.api_url.clone() };
+    let slack = match SlackChat::start(options, &channels).await {
+        Ok(slack) => Some(slack),
+        Err(of_slack) => {
+            problems.extend(of_slack.into_iter().map(|problem| StartProblem::new(problem.what, problem.hint)));
+            None
+        }
+    };
+    let (Some(slack), true) = (slack, problems.is_empty()) else { return Err(problems) };
+    let tasks = Tasks::default();
+    let model = model(&global)?;
+    let chat: Arc<dyn Chat> = Arc::new(slack.clone());
+    let mut routes = Vec::new();
+    let mut served = Vec::new();
+    for (repo, one) in opened {
+        let Some(channel) = repo.channel.clone() else { continue };
+        served.push(Served { channel: channel.clone(), repository: one.repository.root().to_owned() });
+        let name = channel_name(&repo);
+        one.notices.iter().for_each(&on_notice);
+        let settings = project_settings(home, &global, &repo, false);
+        let project = one.project(&channel, Arc::clone(&chat), Arc::clone(&model), settings).await?;
+        routes.push((channel, name, project));
+    }
+    let routes = start_projects(routes, &tasks);
+    let stop = tasks.stop_token();
+    tasks.spawn(TaskKind::Chat, "slack", async move {
+        if let Err(error) = slack.run(Arc::new(routes), move || on_ready(&served), stop).await {
+            tracing::error!(error = &error as &dyn std::error::Error, "Slack ended");
+        }
+    });
+    shutdown.await;
+    shut_down(tasks, &global.timing).await;
+    Ok(())
+}
+
+/// What the local chat serves.
+#[derive(Clone, Debug)]
+pub struct LocalSetup {
+    /// Where our own files lie.
+    pub home: PathBuf,
+    /// The repository.
+    pub repository: PathBuf,
+    /// Where the page listens.
+    pub listen: SocketAddr,
+    /// What the page says on top.
+    pub notice: Option<String>,
+}
+
+/// Serves one repository on the local page until `shutdown`. `on_ready` gets the page's address.
+pub async fn serve_local(
+    setup: LocalSetup,
+    tasks: Tasks,
+    on_notice: impl Fn(&Notice),
+    on_ready: impl FnOnce(&str),
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), Vec<StartProblem>> {
+    let LocalSetup { home, repository, listen, notice } = setup;
+    let Settings { global, repos } = load(&home, &[repository.clone()], Need::Local)?;
+    // The global file may list other repositories; the local page serves the one it was asked for.
+    let Some(repo) = repos.into_iter().next() else {
+        return Err(vec![StartProblem::new("there is no repository to serve", "name one with --repo PATH")]);
+    };
+    let one = Opened::open(&repo).await.map_err(|problem| vec![problem])?;
+    one.notices.iter().for_each(&on_notice);
+    let channel = ChannelId::new("local");
+    let name = one.repository.root().file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let options = LocalOptions {
+        listen,
+        title: name.clone(),
+        notice,
+        channel: channel.clone(),
+        workspace: "local".to_owned(),
+    };
+    let restored = restored(&one.store).await.map_err(|error| vec![store_problem(&error)])?;
+    let local = LocalChat::bind(options, restored).map_err(|error| {
+        vec![StartProblem::new(
+            format!("the page cannot listen on {listen}: {error}"),
+            "choose another address with --listen 127.0.0.1:PORT",
+        )]
+    })?;
+    let local = Arc::new(local);
+    let model = model(&global)?;
+    let settings = project_settings(&home, &global, &repo, true);
+    let chat: Arc<dyn Chat> = Arc::clone(&local) as Arc<dyn Chat>;
+    let project = one.project(&channel, chat, model, settings).await?;
+    let routes = start_projects(vec![(channel, name, project)], &tasks);
+    let stop = tasks.stop_token();
+    let page = Arc::clone(&local);
+    tasks.spawn(TaskKind::Chat, "page", async move {
+        if let Err(error) = page.serve(Arc::new(routes), stop).await {
+            tracing::error!(error = &error as &dyn std::error::Error, "the page ended");
+        }
+    });
+    on_ready(&local.url());
+    shutdown.await;
+    shut_down(tasks, &global.timing).await;
+    Ok(())
+}
+
+fn load(home: &Path, repos: &[PathBuf], need: Need) -> Result<Settings, Vec<StartProblem>> {
+    config::load(home, repos, need, &config::process_env).map_err(|problems| {
+        let in_words = |problem: config::Problem| {
+            let place = format!("{}: {}", problem.file.display(), problem.key);
+            StartProblem::new(format!("{} {}", place.trim_end_matches([' ', ':']), problem.what), problem.fix)
+        };
+        problems.into_iter().map(in_words).collect()
+    })
+}
+
+fn channel_name(repo: &RepoSettings) -> String {
+    repo.channel_name.clone().or_else(|| repo.channel.as_ref().map(ToString::to_string)).unwrap_or_default()
+}
+
+/// A repository with its store, before it is known which chat serves it.
+struct Opened {
+    repository: Arc<Repository>,
+    forge: Arc<dyn Forge>,
+    store: Store,
+    notices: Vec<Notice>,
+}
+
+impl Opened {
+    async fn open(repo: &RepoSettings) -> Result<Self, StartProblem> {
+        let path = repo.path.clone();
+        let repository = Repository::open(&path).map_err(|error| StartProblem::new(error.what, error.hint))?;
+        let repository = Arc::new(repository);
+        let root = repository.root().to_owned();
+        let seeded = config::seed::seed(&root).map_err(|error| {
+            StartProblem::new(
+                format!("{} cannot be written: {}", error.path.display(), error.source),
+                "check the folder's owner and permissions",
+            )
+        })?;
+        let mut notices = Vec::new();
+        if !seeded.is_empty() {
+            notices.push(format!("wrote {} default files below {}", seeded.len(), root.join(".codebutler").display()));
+        }
+        let store = Store::open(&store::path_in(&root)).map_err(|error| store_problem(&error))?;
+        let forge = forge_of(&repository);
+        Ok(Self { repository, forge, store, notices })
+    }
+
+    async fn project(
+        self,
+        channel: &ChannelId,
+        chat: Arc<dyn Chat>,
+        model: Arc<dyn ChatModel>,
+        settings: ProjectSettings,
+    ) -> Result<Arc<Project>, Vec<StartProblem>> {
+        let channel_models = ChannelModels::load(&self.store, channel).await;
+        Ok(Arc::new(Project {
+            store: self.store,
+            outbox_changed: Arc::new(Notify::new()),
+            chat,
+            model,
+            repository: self.repository,
+            forge: self.forge,
+            settings,
+            clock: Clock::system(),
+            channel_models: channel_models.map_err(|error| vec![store_problem(&error)])?,
+        }))
+    }
+}
+
+/// GitHub when the remote is there, else our own records.
+fn forge_of(repository: &Repository) -> Arc<dyn Forge> {
+    match repository.remote().and_then(|remote| forge::github::GitHub::detect(&remote.url)) {
+        Some(github) => Arc::new(github),
+        None => Arc::new(forge::local::Local::new(repository.root())),
+    }
+}
+
+fn store_problem(error: &StoreError) -> StartProblem {
+    let hint = match error {
+        StoreError::InUse { pid, .. } => format!("stop the other one first: kill {pid}"),
+        StoreError::Newer { .. } => "update codebutler".to_owned(),
+        StoreError::Io { .. }
+        | StoreError::Conflict { .. }
+        | StoreError::Json(_)
+        | StoreError::Sqlite(_)
+        | StoreError::Closed => "check the disk, and the owner of the file".to_owned(),
+    };
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    StartProblem::new(format!("{error}{cause}"), hint)
+}
+
+fn model(global: &Global) -> Result<Arc<dyn ChatModel>, Vec<StartProblem>> {
+    let options = OpenRouterOptions {
+        base_url: global.openrouter.base_url.clone(),
+        api_key: global.openrouter.api_key.clone(),
+        stall: global.timing.stall,
+        retry_base: global.timing.retry_base,
+        ..OpenRouterOptions::default()
+    };
+    match OpenRouter::new(options) {
+        Ok(model) => Ok(Arc::new(model)),
+        Err(error) => {
+            let what = format!("no connection to a model service is possible: {error}");
+            Err(vec![StartProblem::new(what, "check openrouter.baseUrl and the system's certificates")])
+        }
+    }
+}
+
+fn project_settings(home: &Path, global: &Global, repo: &RepoSettings, slash: bool) -> ProjectSettings {
+    let lists: Vec<(Role, String)> = Role::ALL.into_iter().map(|role| (role, tools::tool_list(role))).collect();
+    ProjectSettings {
+        home: home.to_owned(),
+        accumulation: global.timing.accumulation,
+        worker_idle: global.timing.worker_idle,
+        bash_timeout: global.timing.bash_timeout,
+        allowed: global.access.allowed.clone(),
+        approvers: global.access.approvers.clone(),
+        pm_pool: repo.models.pm_pool.clone(),
+        pm_model: repo.models.pm.clone(),
+        coder_model: repo.models.coder.clone(),
+        pm_turns: global.turns.pm,
+        coder_turns: global.turns.coder,
+        tool_lists: lists.into(),
+        slash,
+        base: repo.git.base.clone(),
+        branch_prefix: repo.git.branch_prefix.clone(),
+        author: global.author.to_string(),
+        init: repo.worktree_init.clone(),
+    }
+}
+
+/// Starts supervisors and senders.
+fn start_projects(projects: Vec<(ChannelId, String, Arc<Project>)>, tasks: &Tasks) -> Routes {
+    let started = projects.into_iter().map(|(channel, name, project)| {
+        let supervisor = Supervisor::start(Arc::clone(&project), tasks);
+        let changed = Arc::clone(&project.outbox_changed);
+        let sender =
+            outbox::send(project.store.clone(), Arc::clone(&project.chat), changed, tasks.stop_token());
+        tasks.spawn(TaskKind::Outbox, channel.as_str(), sender);
+        (channel, name, project, supervisor)
+    });
+    Routes::new(started.collect::<Vec<_>>())
+}
+
+/// What the local page showed before it was stopped.
+async fn restored(store: &Store) -> Result<Vec<Restored>, StoreError> {
+    let mut restored: Vec<Restored> = store.written().await?.into_iter().map(Restored::Incoming).collect();
+    for row in store.sent_posts().await? {
+        restored.push(Restored::Post { thread: row.thread, key: row.key, ts: row.ts, post: row.post });
+    }
+    Ok(restored)
+}
+
+async fn shut_down(tasks: Tasks, timing: &Timing) {
+    // Beyond the grace of the tools, what is left is ended with the process; the log has everything.
+    let grace = timing.stop_grace + Duration::from_secs(2);
+    if !tasks.shut_down(grace).await {
+        tracing::warn!("some tasks did not end in time");
+    }
+}
