@@ -8,4 +8,5 @@ mod ids;
 mod llm;
 mod process;
 mod render;
+pub mod scripted;
 mod thread;
