@@ -11,5 +11,6 @@ mod process;
 mod render;
 mod sandbox;
 mod store;
+pub mod scripted;
 mod thread;
 mod tools;

@@ -6,6 +6,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
+pub mod failure;
+pub mod openrouter;
+pub mod transcript;
+mod wire;
+
 use crate::thread::event::Reply;
 
 /// One request to a model. The conversation is kept serialised: it only grows.

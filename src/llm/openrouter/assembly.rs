@@ -1,0 +1,222 @@
+//! Puts a reply together from the pieces in which it arrives. Pure: no clock, no socket.
+
+use serde_json::Value;
+
+use super::arguments;
+use super::chunk::{CallPiece, Choice, Chunk, Piece};
+use super::fault::Fault;
+use crate::agent::{ToolCall, Usage};
+use crate::ids::CallId;
+use crate::thread::event::Reply;
+
+/// A reply on its way.
+pub(super) struct Assembly {
+    model: String,
+    text: String,
+    calls: Vec<Call>,
+    reasoning: Vec<Value>,
+    usage: Option<Value>,
+    finish: Option<String>,
+}
+
+#[derive(Default)]
+struct Call {
+    index: Option<u64>,
+    id: String,
+    name: String,
+    arguments: String,
+}
+
+impl Assembly {
+    /// Nothing yet of a reply by this model.
+    pub(super) fn new(model: &str) -> Self {
+        Self {
+            model: model.to_owned(),
+            text: String::new(),
+            calls: Vec::new(),
+            reasoning: Vec::new(),
+            usage: None,
+            finish: None,
+        }
+    }
+
+    /// Takes the next event.
+    pub(super) fn take(&mut self, chunk: Chunk) -> Result<(), Fault> {
+        if let Some(error) = chunk.error.filter(|error| !error.is_null()) {
+            return Err(Fault::from_error(&error));
+        }
+        if let Some(usage) = chunk.usage.filter(Value::is_object) {
+            self.usage = Some(usage);
+        }
+        for choice in chunk.choices.into_iter().flatten().take(1) {
+            self.take_choice(choice)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the model has said that it is done; the usage may still follow.
+    pub(super) fn is_finished(&self) -> bool {
+        self.finish.is_some()
+    }
+
+    /// The reply. `done` says that the server marked the end of the stream; without it and without a finish reason the
+    /// reply was cut off (`decisions.md` 12).
+    pub(super) fn finish(self, done: bool) -> Result<Reply, Fault> {
+        let finish = self.finish.as_deref();
+        let empty = self.text.is_empty() && self.calls.is_empty();
+        match finish {
+            None if !done => return Err(Fault::lost("the reply was cut off")),
+            None if empty => return Err(Fault::lost("the reply was empty")),
+            Some("error") => return Err(Fault::from_error(&Value::from("the provider broke off"))),
+            Some("content_filter") if empty => {
+                let message = "the provider's content filter held the answer back".to_owned();
+                return Err(Fault::Refused { status: 403, message, retry_after: None });
+            }
+            None | Some(_) => {}
+        }
+        let cut = finish == Some("length");
+        let reasoning = if self.reasoning.is_empty() { None } else { Some(Value::Array(self.reasoning)) };
+        Ok(Reply {
+            text: self.text,
+            calls: self.calls.into_iter().map(|call| call.checked(cut)).collect(),
+            reasoning,
+            model: self.model,
+            usage: usage(self.usage.as_ref()),
+        })
+    }
+
+    fn take_choice(&mut self, choice: Choice) -> Result<(), Fault> {
+        if let Some(error) = choice.error.filter(|error| !error.is_null()) {
+            return Err(Fault::from_error(&error));
+        }
+        let whole = choice.message.is_some();
+        if let Some(piece) = choice.message.or(choice.delta) {
+            self.take_piece(piece, whole);
+        }
+        if let Some(finish) = choice.finish_reason.filter(|finish| !finish.is_empty()) {
+            self.finish = Some(finish);
+        }
+        Ok(())
+    }
+
+    fn take_piece(&mut self, piece: Piece, whole: bool) {
+        match piece.content {
+            Some(Value::String(text)) => self.text.push_str(&text),
+            Some(Value::Array(parts)) => {
+                self.text.extend(parts.iter().filter_map(|part| part.get("text").and_then(Value::as_str)));
+            }
+            Some(_) | None => {}
+        }
+        for (position, mut call) in piece.tool_calls.into_iter().flatten().enumerate() {
+            if whole {
+                // In a whole message each entry is a call of its own, whatever its id says.
+                call.index = u64::try_from(position).ok();
+            }
+            self.take_call(call);
+        }
+        for detail in piece.reasoning_details.into_iter().flatten() {
+            self.take_reasoning(detail);
+        }
+    }
+
+    fn take_call(&mut self, piece: CallPiece) {
+        let id = piece.id.unwrap_or_default();
+        let function = piece.function.unwrap_or_default();
+        let name = function.name.unwrap_or_default();
+        let at = self.call_of(piece.index, &id, &name).unwrap_or_else(|| {
+            self.calls.push(Call { index: piece.index, ..Call::default() });
+            self.calls.len() - 1
+        });
+        let call = &mut self.calls[at];
+        if call.id.is_empty() {
+            call.id = id;
+        }
+        if call.name.is_empty() {
+            call.name = name;
+        }
+        match function.arguments {
+            Some(Value::String(text)) => call.arguments.push_str(&text),
+            Some(object @ Value::Object(_)) => call.arguments = object.to_string(),
+            Some(_) | None => {}
+        }
+    }
+
+    /// The call that a piece continues; `None` when it begins one. Some servers number all calls 0, some not at all:
+    /// then another id, or a name after complete arguments, begins a call.
+    fn call_of(&self, index: Option<u64>, id: &str, name: &str) -> Option<usize> {
+        let at = match index {
+            Some(_) => self.calls.iter().rposition(|call| call.index == index)?,
+            None if id.is_empty() => self.calls.len().checked_sub(1)?,
+            None => self.calls.iter().rposition(|call| call.id == id)?,
+        };
+        let call = &self.calls[at];
+        let other_id = !id.is_empty() && !call.id.is_empty() && id != call.id;
+        let another = index.is_none() && !name.is_empty() && arguments::is_object(&call.arguments);
+        (!(another || other_id && !name.is_empty())).then_some(at)
+    }
+
+    /// Pieces of the same text are joined; everything else is kept as it came, in order.
+    fn take_reasoning(&mut self, detail: Value) {
+        let Value::Object(piece) = detail else {
+            self.reasoning.push(detail);
+            return;
+        };
+        if let Some(Value::Object(last)) = self.reasoning.last_mut()
+            && continues(last, &piece)
+        {
+            for (key, value) in piece {
+                match (last.get_mut(&key), value) {
+                    (Some(Value::String(text)), Value::String(more)) if key == "text" || key == "summary" => {
+                        text.push_str(&more);
+                    }
+                    (Some(Value::Null) | None, value) => {
+                        last.insert(key, value);
+                    }
+                    (Some(_), _) => {}
+                }
+            }
+            return;
+        }
+        self.reasoning.push(Value::Object(piece));
+    }
+}
+
+type Object = serde_json::Map<String, Value>;
+
+/// Whether a piece of reasoning goes on where the last one stopped: same kind of text, same place, not signed off yet.
+fn continues(last: &Object, piece: &Object) -> bool {
+    let text = matches!(last.get("type").and_then(Value::as_str), Some("reasoning.text" | "reasoning.summary"));
+    let signed = last.get("signature").is_some_and(|signature| !signature.is_null());
+    text && !signed && ["type", "index"].iter().all(|key| last.get(*key) == piece.get(*key))
+}
+
+impl Call {
+    fn checked(self, cut: bool) -> ToolCall {
+        let checked = arguments::check(&self.arguments, cut);
+        ToolCall { id: CallId::new(self.id), name: self.name, arguments: checked.arguments, fault: checked.fault }
+    }
+}
+
+/// The usage of one call. A cost that is not stated is unknown, not zero.
+fn usage(stated: Option<&Value>) -> Usage {
+    let count = |path: &str| stated.and_then(|usage| usage.pointer(path)).and_then(Value::as_u64).unwrap_or(0);
+    let money = |path: &str| {
+        let value = stated.and_then(|usage| usage.pointer(path)).and_then(Value::as_f64);
+        value.filter(|cost| cost.is_finite() && *cost >= 0.0)
+    };
+    // With a key of one's own at the provider, OpenRouter's cost is its fee alone.
+    let own_key = stated.and_then(|usage| usage.get("is_byok")).and_then(Value::as_bool).unwrap_or(false);
+    let upstream = if own_key { money("/cost_details/upstream_inference_cost").unwrap_or(0.0) } else { 0.0 };
+    let cost = money("/cost").map(|cost| cost + upstream);
+    Usage {
+        calls: 1,
+        prompt_tokens: count("/prompt_tokens"),
+        cached_tokens: count("/prompt_tokens_details/cached_tokens"),
+        completion_tokens: count("/completion_tokens"),
+        cost_usd: cost.unwrap_or(0.0),
+        calls_without_cost: u32::from(cost.is_none()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+//! The model adapter for OpenRouter and every other OpenAI-compatible server: one request in, one whole reply out.
+//!
+//! This file owns the retries. One attempt is `attempt`; `transport` sends it below async-openai, `chunk` and `assembly`
+//! read the stream, `arguments` checks what tools are called with, `fault` knows what may be tried again.
+
+mod arguments;
+mod assembly;
+mod attempt;
+mod body;
+mod chunk;
+mod endpoint;
+mod fault;
+mod transport;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_openai::config::Config;
+use async_trait::async_trait;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::time::Instant;
+
+use self::attempt::Attempt;
+use self::endpoint::Endpoint;
+use self::fault::Fault;
+use super::{ChatModel, ModelError, ModelRequest};
+use crate::thread::event::Reply;
+
+/// How to reach a model server and how patient to be.
+#[derive(Clone, Debug)]
+pub struct OpenRouterOptions {
+    /// The address before `/chat/completions`: `https://openrouter.ai/api/v1`.
+    pub base_url: String,
+    /// The key; none for servers that need none.
+    pub api_key: Option<SecretString>,
+    /// How long a server may be silent, comments counting as life, before the attempt is given up.
+    pub stall: Duration,
+    /// The first pause between attempts; each further one is twice as long, and all are jittered.
+    pub retry_base: Duration,
+    /// How long connecting may take.
+    pub connect_timeout: Duration,
+    /// How often one request is tried.
+    pub max_attempts: u32,
+    /// How long one request may take beyond the time in which a model was answering: pauses and silence.
+    pub max_extra: Duration,
+}
+
+impl OpenRouterOptions {
+    /// The limits of `contract.md` 4 and 2 for a server.
+    pub fn new(base_url: impl Into<String>, api_key: Option<SecretString>) -> Self {
+        Self {
+            base_url: base_url.into(),
+            api_key,
+            stall: Duration::from_secs(60),
+            retry_base: Duration::from_millis(500),
+            connect_timeout: Duration::from_secs(10),
+            max_attempts: 6,
+            max_extra: Duration::from_secs(150),
+        }
+    }
+}
+
+/// Why there can be no connection to a server at all.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenRouterError {
+    /// The base URL is not an http or https address.
+    #[error("`{url}` is not an http or https address")]
+    Url {
+        /// What was configured.
+        url: String,
+    },
+    /// The key has characters that no header can carry, such as a line break.
+    #[error("the API key has characters that cannot be sent")]
+    Key,
+    /// The HTTP client could not be built.
+    #[error("the HTTP client could not be built")]
+    Client(#[source] reqwest::Error),
+}
+
+/// A model server.
+pub struct OpenRouter {
+    http: reqwest::Client,
+    endpoint: Arc<Endpoint>,
+    options: OpenRouterOptions,
+}
+
+impl OpenRouter {
+    /// Prepares the connection; nothing is sent. A TLS provider of the process must be installed before.
+    pub fn new(options: OpenRouterOptions) -> Result<Self, OpenRouterError> {
+        let endpoint = Endpoint::new(&options.base_url, options.api_key.clone())?;
+        let mut builder = reqwest::Client::builder()
+            .connect_timeout(options.connect_timeout)
+            // A redirected POST would come back as a GET: better to say where the server moved.
+            .redirect(reqwest::redirect::Policy::none());
+        if endpoint.is_loopback() {
+            builder = builder.no_proxy();
+        }
+        let http = builder.build().map_err(OpenRouterError::Client)?;
+        Ok(Self { http, endpoint: Arc::new(endpoint), options })
+    }
+
+    fn attempt(&self, body: &bytes::Bytes, silence: Duration) -> Attempt {
+        let config: Arc<dyn Config> = self.endpoint.clone();
+        Attempt::new(self.http.clone(), config, body.clone(), silence)
+    }
+
+    /// The error without the key, which some servers repeat.
+    fn without_key(&self, mut fault: Fault) -> Fault {
+        if let Some(key) = self.options.api_key.as_ref().map(|key| key.expose_secret()).filter(|key| !key.is_empty()) {
+            fault.replace(key, "[key]");
+        }
+        fault
+    }
+}
+
+#[async_trait]
+impl ChatModel for OpenRouter {
+    async fn complete(&self, request: ModelRequest) -> Result<Reply, ModelError> {
+        let body = body::encode(&request, self.endpoint.dialect());
+        let mut left = self.options.max_extra;
+        let mut silence = self.options.stall;
+        let mut number = 1;
+        loop {
+            let begun = Instant::now();
+            let attempt = self.attempt(&body, silence);
+            let (result, answering) = attempt.run(&request.model).await;
+            let outcome = result.as_ref().map_or_else(Fault::kind, |_| "reply");
+            let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+            tracing::debug!(llm.model = %request.model, llm.attempt = number, llm.outcome = outcome, llm.ms = millis, "model call");
+            let fault = match result {
+                Ok(reply) => return Ok(reply),
+                Err(fault) => self.without_key(fault),
+            };
+            left = left.saturating_sub(begun.elapsed().saturating_sub(answering));
+            if !fault.may_pass() || number >= self.options.max_attempts || left.is_zero() {
+                return Err(fault.into_error(number));
+            }
+            let pause = fault::pause(self.options.retry_base, number, fault.retry_after(), left);
+            tokio::time::sleep(pause).await;
+            left = left.saturating_sub(pause);
+            silence = self.options.stall.min(left);
+            number += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,365 @@
+//! The adapter against the scripted server, over real sockets, and against streams cut at every place.
+
+use std::future::pending;
+use std::sync::LazyLock;
+use std::task::{Context, Poll};
+
+use async_openai::Client;
+use async_openai::middleware::HttpRequestFactory;
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::transport::{NoStream, Pulse};
+use super::*;
+use crate::agent::{ToolCall, Usage};
+use crate::ids::CallId;
+use crate::scripted::{ScriptedFault, ScriptedReply, ScriptedRequest, ScriptedServer};
+
+const KEY: &str = "sk-or-secret";
+
+fn provide_tls() {
+    // Another test may have been first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+fn options(url: &str) -> OpenRouterOptions {
+    OpenRouterOptions {
+        stall: Duration::from_millis(1500),
+        retry_base: Duration::from_millis(1),
+        ..OpenRouterOptions::new(url, Some(KEY.into()))
+    }
+}
+
+fn model(options: OpenRouterOptions) -> OpenRouter {
+    provide_tls();
+    OpenRouter::new(options).expect("the address is good")
+}
+
+fn request() -> ModelRequest {
+    let messages = json!([
+        {"role": "system", "content": [{"type": "text", "text": "rules"}]},
+        {"role": "user", "content": [{"type": "text", "text": "hi"}]},
+    ]);
+    let messages = messages.to_string().into();
+    ModelRequest { model: "a/b".to_owned(), messages, tools: None, no_tools: false, cache_key: "t/coder".to_owned() }
+}
+
+/// Asks a server that plays the script; gives the outcome and how many requests arrived.
+async fn ask(
+    script: impl FnMut(&ScriptedRequest) -> ScriptedReply + Send + 'static,
+    change: impl FnOnce(&mut OpenRouterOptions),
+) -> (Result<Reply, ModelError>, usize) {
+    let server = ScriptedServer::start(script).expect("a port is free").expect_key(KEY);
+    let (log, mut options) = (server.log(), options(&server.url()));
+    change(&mut options);
+    let model = model(options);
+    let outcome = tokio::select! {
+        outcome = model.complete(request()) => outcome,
+        ended = server.serve(pending()) => panic!("the server ended: {ended:?}"),
+    };
+    assert_eq!(log.violations(), Vec::<String>::new());
+    (outcome, log.requests().len())
+}
+
+/// The outcome in words and the number of requests, when the first `bad` replies go wrong.
+async fn with_fault(fault: ScriptedFault, bad: usize) -> (String, usize) {
+    let script = move |request: &ScriptedRequest| {
+        if request.number < bad { ScriptedReply::fault(fault.clone()) } else { ScriptedReply::text("fine") }
+    };
+    let (outcome, requests) = ask(script, |_| {}).await;
+    (outcome.map_or_else(|error| error.to_string(), |reply| reply.text), requests)
+}
+
+fn status(code: u16, message: &str) -> ScriptedFault {
+    let body = json!({"error": {"code": code, "message": message}}).to_string();
+    ScriptedFault::Status { code, body, retry_after: Some("0".to_owned()) }
+}
+
+#[tokio::test]
+async fn every_fault_ends_in_an_answer_or_in_the_error_that_fits() {
+    let (always, body, stream) = (
+        usize::MAX,
+        |code, message: &str| ScriptedFault::ErrorInBody { code, message: message.to_owned() },
+        |code, message: &str| ScriptedFault::ErrorMidStream { code, message: message.to_owned() },
+    );
+    let cases = [
+        (status(408, "late"), 1, "fine", 2),
+        (status(429, "slow"), 3, "fine", 4),
+        (status(500, "oops"), 5, "fine", 6),
+        (status(503, "busy"), 1, "fine", 2),
+        (status(500, "oops"), always, "the model service cannot be reached after 6 attempts: oops (500)", 6),
+        (status(429, "slow"), always, "the model service is rate limited (429): slow", 6),
+        (
+            status(503, "No available model provider"),
+            always,
+            "the model is not available: No available model provider",
+            6,
+        ),
+        (status(400, "bad"), always, "the model service refused the request (400): bad", 1),
+        (status(401, "no"), always, "the model service does not accept the key (401): no", 1),
+        (status(402, "pay"), always, "the model service refuses calls for lack of credit (402): pay", 1),
+        (status(403, "flagged"), always, "the model service refused the request (403): flagged", 1),
+        (status(404, "no such"), always, "the model is not available: no such", 1),
+        (status(409, "twice"), always, "the model service refused the request (409): twice", 1),
+        (status(413, "big"), always, "the conversation is too long for the model: big", 1),
+        (status(422, "odd"), always, "the model service refused the request (422): odd", 1),
+        (
+            status(401, "bad key sk-or-secret"),
+            always,
+            "the model service does not accept the key (401): bad key [key]",
+            1,
+        ),
+        (body(429, "slow"), 1, "fine", 2),
+        (body(402, "pay"), always, "the model service refuses calls for lack of credit (402): pay", 1),
+        (stream(502, "upstream"), 1, "fine", 2),
+        (
+            stream(400, "maximum context length"),
+            always,
+            "the conversation is too long for the model: maximum context length",
+            1,
+        ),
+        (ScriptedFault::CutMidStream, 1, "fine", 2),
+        (
+            ScriptedFault::CutMidStream,
+            always,
+            "the model service cannot be reached after 6 attempts: the reply was cut off",
+            6,
+        ),
+        (ScriptedFault::ResetMidStream, 1, "fine", 2),
+        (ScriptedFault::EmptyStream, 1, "fine", 2),
+        (
+            ScriptedFault::EmptyStream,
+            always,
+            "the model service cannot be reached after 6 attempts: the reply was empty",
+            6,
+        ),
+        (ScriptedFault::Stall, 1, "fine", 2),
+    ];
+    for (fault, bad, expected, requests) in cases {
+        let what = format!("{fault:?}");
+        assert_eq!(with_fault(fault, bad).await, (expected.to_owned(), requests), "{what}");
+    }
+}
+
+fn full_reply() -> ScriptedReply {
+    let mut reply = ScriptedReply::text("Grüße, I read both.")
+        .call("Read", &json!({"file_path": "src/ä.rs"}))
+        .call("Glob", &json!({"pattern": "**/*.rs"}))
+        .tokens(1000, 900, 50)
+        .cost(0.25);
+    reply.calls[1].arguments = "```json\n{\"pattern\": \"**/*.rs\"}\n```".to_owned();
+    reply.calls.push(crate::scripted::ScriptedCall { name: "GHStatus".to_owned(), ..reply.calls[0].clone() });
+    reply.calls[2].arguments = String::new();
+    reply.reasoning = vec![json!({"type": "reasoning.text", "text": "hm", "index": 0})];
+    reply
+}
+
+fn expected_reply() -> Reply {
+    let call = |id: &str, name: &str, arguments: &str| ToolCall {
+        id: CallId::new(id),
+        name: name.to_owned(),
+        arguments: arguments.to_owned(),
+        fault: None,
+    };
+    Reply {
+        text: "Grüße, I read both.".to_owned(),
+        calls: vec![
+            call("call_0_0", "Read", r#"{"file_path":"src/ä.rs"}"#),
+            call("call_0_1", "Glob", r#"{"pattern": "**/*.rs"}"#),
+            call("call_0_2", "GHStatus", "{}"),
+        ],
+        reasoning: Some(json!([{"type": "reasoning.text", "text": "hm", "index": 0}])),
+        model: "a/b".to_owned(),
+        usage: Usage {
+            calls: 1,
+            prompt_tokens: 1000,
+            cached_tokens: 900,
+            completion_tokens: 50,
+            cost_usd: 0.25,
+            calls_without_cost: 0,
+        },
+    }
+}
+
+#[tokio::test]
+async fn a_reply_is_the_same_streamed_slowly_or_whole() {
+    let slow = ScriptedFault::SlowChunks(Duration::from_millis(40));
+    for fault in [None, Some(slow), Some(ScriptedFault::JsonInsteadOfSse)] {
+        let script = move |_: &ScriptedRequest| ScriptedReply { fault: fault.clone(), ..full_reply() };
+        let (outcome, requests) = ask(script, |options| options.stall = Duration::from_millis(800)).await;
+        assert_eq!((outcome.ok(), requests), (Some(expected_reply()), 1));
+    }
+}
+
+#[tokio::test]
+async fn silence_is_given_up_within_the_time_that_is_allowed() {
+    let script = |_: &ScriptedRequest| ScriptedReply::fault(ScriptedFault::Stall);
+    let (outcome, requests) = ask(script, |options| {
+        options.stall = Duration::from_millis(100);
+        options.max_extra = Duration::from_millis(250);
+    })
+    .await;
+    let error = outcome.expect_err("nothing was said").to_string();
+    assert!(error.contains("it said nothing for"), "{error}");
+    assert!((1..6).contains(&requests), "{requests}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_said_to_be_unreachable() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let url = format!("http://{}/v1/", closed.expect("a port is free"));
+    let error = model(OpenRouterOptions { max_attempts: 2, ..options(&url) }).complete(request()).await;
+    let error = error.expect_err("nobody listens").to_string();
+    assert!(error.starts_with("the model service cannot be reached after 2 attempts: Connection refused"), "{error}");
+}
+
+#[test]
+fn an_address_or_key_that_cannot_work_is_refused_at_once() {
+    for url in ["", "openrouter.ai/api/v1", "ftp://host/v1"] {
+        let outcome = OpenRouter::new(options(url)).map(|_| ()).map_err(|error| error.to_string());
+        assert_eq!(outcome, Err(format!("`{url}` is not an http or https address")));
+    }
+    let key = OpenRouterOptions { api_key: Some("a\nb".into()), ..options("http://127.0.0.1:1/v1") };
+    assert!(matches!(OpenRouter::new(key), Err(OpenRouterError::Key)));
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed_but_told() {
+    let moved = http::Response::builder()
+        .status(308)
+        .header("location", "https://elsewhere/v1")
+        .body(reqwest::Body::from(""))
+        .expect("is a response");
+    let outcome = transport::inspect(moved.into(), Duration::from_secs(9), Arc::default()).await;
+    let Err(NoStream::Fault(fault)) = outcome else { panic!("{outcome:?}") };
+    let expected = "the model service refused the request (308): it moved to https://elsewhere/v1; set the base URL to \
+                    where it is now";
+    assert_eq!(fault.into_error(1).to_string(), expected);
+}
+
+/// Answers every request with these pieces of a stream, and then perhaps with comments for ever.
+#[derive(Clone)]
+struct Canned {
+    pieces: Vec<Bytes>,
+    comments: bool,
+    silence: Duration,
+    pulse: Arc<Pulse>,
+}
+
+impl tower_service::Service<HttpRequestFactory> for Canned {
+    type Response = reqwest::Response;
+    type Error = NoStream;
+    type Future = BoxFuture<'static, Result<reqwest::Response, NoStream>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), NoStream>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: HttpRequestFactory) -> Self::Future {
+        let this = self.clone();
+        Box::pin(async move {
+            let comment = async |()| {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                Some((Bytes::from_static(b": working\n\n"), ()))
+            };
+            let comments = futures_util::stream::unfold((), comment).take(if this.comments { usize::MAX } else { 0 });
+            let pieces = futures_util::stream::iter(this.pieces).chain(comments).map(Ok::<_, std::io::Error>);
+            let response = http::Response::builder().header("content-type", "text/event-stream; charset=utf-8");
+            let response = response.body(reqwest::Body::wrap_stream(pieces)).expect("is a response");
+            transport::inspect(response.into(), this.silence, this.pulse).await
+        })
+    }
+}
+
+fn read_from(pieces: Vec<Bytes>, comments: bool, silence: Duration) -> Result<Reply, Fault> {
+    static HTTP: LazyLock<reqwest::Client> = LazyLock::new(|| {
+        provide_tls();
+        reqwest::Client::new()
+    });
+    let config: Arc<dyn Config> = Arc::new(Endpoint::new("http://127.0.0.1:1/v1", None).expect("the address is good"));
+    let pulse = Arc::new(Pulse::default());
+    let canned = Canned { pieces, comments, silence, pulse: Arc::clone(&pulse) };
+    let client = Client::build(HTTP.clone(), config).with_http_service(canned);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(Attempt::with_client(client, silence, pulse).run("a/b")).0
+}
+
+fn read(pieces: Vec<Bytes>) -> Result<Reply, Fault> {
+    read_from(pieces, false, Duration::from_secs(9))
+}
+
+#[test]
+fn comments_are_life_but_not_for_ever() {
+    let silence = Duration::from_millis(50);
+    assert_eq!(read_from(Vec::new(), true, silence), Err(Fault::Stalled(silence * 10)));
+}
+
+const STREAM: &str = concat!(
+    ": OPENROUTER PROCESSING\n\n",
+    "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n",
+    "data: {\"choices\":[{\"delta\":{\"content\":\"Grüße \"}}]}\r\n\r\n",
+    "event: message\nid: 7\ndata:{\"choices\":[{\"delta\":{\"content\":\"日本\"}}]}\n\n",
+    ": OPENROUTER PROCESSING\r\n\r\n",
+    "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"1\",\"function\":{\"name\":\"Read\",\"arguments\":\"{\\\"a\\\":\"}}]}}]}\n\n",
+    "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"\\\"é\\\"}\"}}]}}]}\n\n",
+    "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\n",
+    "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"cost\":0.5}}\n\n",
+    "data: [DONE]\n\n",
+);
+
+/// Where the event with the finish reason is complete.
+fn finished_at() -> usize {
+    STREAM.find("\"tool_calls\"}]}\n\n").map_or(0, |at| at + "\"tool_calls\"}]}\n\n".len())
+}
+
+fn streamed_reply(with_usage: bool) -> Reply {
+    let call =
+        ToolCall { id: CallId::new("1"), name: "Read".to_owned(), arguments: "{\"a\":\"é\"}".to_owned(), fault: None };
+    let known = Usage { calls: 1, prompt_tokens: 3, cost_usd: 0.5, ..Usage::default() };
+    let unknown = Usage { calls: 1, calls_without_cost: 1, ..Usage::default() };
+    let usage = if with_usage { known } else { unknown };
+    Reply { text: "Grüße 日本".to_owned(), calls: vec![call], reasoning: None, model: "a/b".to_owned(), usage }
+}
+
+#[test]
+fn a_stream_that_ends_anywhere_before_its_finish_is_cut_and_after_it_complete() {
+    let whole = Bytes::from_static(STREAM.as_bytes());
+    let usage_at = STREAM.len() - "data: [DONE]\n\n".len();
+    for end in 0..=STREAM.len() {
+        let outcome = read(vec![whole.slice(..end)]);
+        if end < finished_at() {
+            assert_eq!(outcome, Err(Fault::lost("the reply was cut off")), "{end}");
+        } else {
+            assert_eq!(outcome, Ok(streamed_reply(end >= usage_at)), "{end}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #[test]
+    fn pieces_may_be_cut_at_any_byte(cuts in prop::collection::btree_set(1..STREAM.len(), 0..60)) {
+        let whole = Bytes::from_static(STREAM.as_bytes());
+        let ends = cuts.iter().copied().chain([whole.len()]);
+        let begins = [0].into_iter().chain(cuts.iter().copied());
+        let pieces = begins.zip(ends).map(|(from, to)| whole.slice(from..to)).collect();
+        prop_assert_eq!(read(pieces), Ok(streamed_reply(true)));
+    }
+}
+
+#[test]
+fn every_byte_may_come_by_itself() {
+    let pieces = STREAM.as_bytes().iter().map(|byte| Bytes::copy_from_slice(&[*byte])).collect();
+    assert_eq!(read(pieces), Ok(streamed_reply(true)));
+}
+
+#[test]
+fn an_event_that_is_no_json_and_text_that_is_no_utf8_are_lost_replies() {
+    let json = read(vec![Bytes::from_static(b"data: {\"choices\n\n")]);
+    assert!(matches!(&json, Err(Fault::Lost { reason }) if reason.starts_with("an event is no JSON")), "{json:?}");
+    let utf8 = read(vec![Bytes::from_static(b"data: \xff\xff\xff\n\n")]);
+    assert!(matches!(utf8, Err(Fault::Lost { .. })), "{utf8:?}");
+}

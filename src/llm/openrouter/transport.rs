@@ -1,0 +1,206 @@
+//! Sends a request below async-openai and looks at what comes back before that library does: its own errors lose status
+//! and headers, its retries know no budget, and the end of its streams does not say why they ended.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_openai::error::OpenAIError;
+use async_openai::middleware::HttpRequestFactory;
+use bytes::{Bytes, BytesMut};
+use futures_util::future::BoxFuture;
+use futures_util::stream::{BoxStream, StreamExt as _, unfold};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
+use tokio::time::{Instant, timeout};
+
+use super::fault::{Fault, retry_after};
+
+/// The largest reply that is taken, in bytes of the stream.
+const LARGEST: usize = 64 << 20;
+
+/// Sends one attempt's request.
+#[derive(Clone)]
+pub(super) struct Transport {
+    pub(super) http: reqwest::Client,
+    /// Goes past async-openai, which would serialise it again for each attempt.
+    pub(super) body: Bytes,
+    /// How long the server may be silent.
+    pub(super) silence: Duration,
+    pub(super) pulse: Arc<Pulse>,
+}
+
+/// What came in place of a stream.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoStream {
+    #[error("the attempt failed")]
+    Fault(Fault),
+    #[error("the reply came whole")]
+    Whole(Bytes),
+}
+
+impl From<NoStream> for OpenAIError {
+    fn from(error: NoStream) -> Self {
+        Self::Boxed(Box::new(error))
+    }
+}
+
+/// What was seen of a stream's bytes. Comments count as life, so this is known below the events only.
+#[derive(Debug, Default)]
+pub(super) struct Pulse(Mutex<Seen>);
+
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    first: Option<Instant>,
+    last: Option<Instant>,
+    /// How the bytes ended; `None` while they flow and when the reader stopped at the stream's `[DONE]`.
+    end: Option<End>,
+}
+
+/// How the bytes of a stream ended.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum End {
+    /// The server closed it.
+    Closed,
+    /// It broke, or the server fell silent.
+    Fault(Fault),
+}
+
+impl Pulse {
+    /// How long the server was sending.
+    pub(super) fn sending(&self) -> Duration {
+        let seen = self.seen();
+        seen.first.zip(seen.last).map_or(Duration::ZERO, |(first, last)| last - first)
+    }
+
+    /// How the bytes ended, when they did.
+    pub(super) fn end(&self) -> Option<End> {
+        self.seen().end
+    }
+
+    fn seen(&self) -> Seen {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Seen)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn beat(&self) {
+        let now = Instant::now();
+        self.change(|seen| {
+            seen.first.get_or_insert(now);
+            seen.last = Some(now);
+        });
+    }
+}
+
+impl tower_service::Service<HttpRequestFactory> for Transport {
+    type Response = reqwest::Response;
+    type Error = NoStream;
+    type Future = BoxFuture<'static, Result<reqwest::Response, NoStream>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), NoStream>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, factory: HttpRequestFactory) -> Self::Future {
+        let this = self.clone();
+        Box::pin(async move {
+            let response = this.send(factory).await.map_err(NoStream::Fault)?;
+            inspect(response, this.silence, this.pulse).await
+        })
+    }
+}
+
+impl Transport {
+    async fn send(&self, factory: HttpRequestFactory) -> Result<reqwest::Response, Fault> {
+        let mut request = factory.build().await.map_err(|error| Fault::lost(error.to_string()))?;
+        *request.body_mut() = Some(self.body.clone().into());
+        match timeout(self.silence, self.http.execute(request)).await {
+            Ok(response) => response.map_err(|error| Fault::lost(root_cause(&error))),
+            Err(_) => Err(Fault::Stalled(self.silence)),
+        }
+    }
+}
+
+/// Passes a stream on, watched; takes everything else for what it is.
+pub(super) async fn inspect(
+    response: reqwest::Response,
+    silence: Duration,
+    pulse: Arc<Pulse>,
+) -> Result<reqwest::Response, NoStream> {
+    let (parts, body) = http::Response::<reqwest::Body>::from(response).into_parts();
+    let bytes = watched(reqwest::Response::from(http::Response::new(body)), silence, pulse);
+    if parts.status.is_success() && is_event_stream(&parts.headers) {
+        let errors = bytes.map(|piece| piece.map_err(|_| std::io::Error::other("the stream broke")));
+        return Ok(http::Response::from_parts(parts, reqwest::Body::wrap_stream(errors)).into());
+    }
+    let body = collect(bytes).await;
+    if parts.status.is_success() {
+        return Err(body.map_or_else(NoStream::Fault, NoStream::Whole));
+    }
+    let header = |name| parts.headers.get(name).and_then(|value: &reqwest::header::HeaderValue| value.to_str().ok());
+    let fault = match header(LOCATION) {
+        Some(place) if parts.status.is_redirection() => Fault::Refused {
+            status: parts.status.as_u16(),
+            message: format!("it moved to {place}; set the base URL to where it is now"),
+            retry_after: None,
+        },
+        Some(_) | None => {
+            let after = header(RETRY_AFTER).and_then(retry_after);
+            Fault::from_status(parts.status.as_u16(), &body.unwrap_or_default(), after)
+        }
+    };
+    Err(NoStream::Fault(fault))
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    kind.trim_start().to_ascii_lowercase().starts_with("text/event-stream")
+}
+
+/// The bytes of a response, noting each sign of life and how they end.
+fn watched(
+    response: reqwest::Response,
+    silence: Duration,
+    pulse: Arc<Pulse>,
+) -> BoxStream<'static, Result<Bytes, Fault>> {
+    let state = Some((response.bytes_stream().boxed(), 0, pulse));
+    unfold(state, move |state| async move {
+        let (mut bytes, taken, pulse) = state?;
+        let fault = match timeout(silence, bytes.next()).await {
+            Ok(Some(Ok(piece))) if taken + piece.len() <= LARGEST => {
+                pulse.beat();
+                let taken = taken + piece.len();
+                return Some((Ok(piece), Some((bytes, taken, pulse))));
+            }
+            Ok(Some(Ok(_))) => Fault::lost(format!("the reply is larger than {} MiB", LARGEST >> 20)),
+            Ok(Some(Err(error))) => Fault::lost(root_cause(&error)),
+            Ok(None) => {
+                pulse.change(|seen| seen.end = Some(End::Closed));
+                return None;
+            }
+            Err(_) => Fault::Stalled(silence),
+        };
+        pulse.change(|seen| seen.end = Some(End::Fault(fault.clone())));
+        Some((Err(fault), None))
+    })
+    .boxed()
+}
+
+async fn collect(mut bytes: BoxStream<'static, Result<Bytes, Fault>>) -> Result<Bytes, Fault> {
+    let mut body = BytesMut::new();
+    while let Some(piece) = bytes.next().await {
+        body.extend_from_slice(&piece?);
+    }
+    Ok(body.freeze())
+}
+
+/// The innermost reason of an error: reqwest's own words name the URL and not the cause.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut inner = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    inner.to_string()
+}

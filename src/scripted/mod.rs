@@ -1,0 +1,242 @@
+//! A model server that plays a script: what `demo` and the tests talk to in place of a real model.
+//!
+//! It speaks OpenRouter's protocol over a real socket and is stricter than any real server: a request that breaks the
+//! rules of `contract.md` 4 is answered with 400 and remembered as a violation. It never claims to be a real model.
+
+mod reply;
+mod request;
+pub(crate) mod rules;
+
+use std::future::Future;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::Json;
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use futures_util::stream::unfold;
+use serde_json::json;
+use tokio::sync::watch;
+
+use self::reply::Piece;
+pub use self::reply::{ScriptedFault, ScriptedReply};
+pub use self::request::{ScriptedCall, ScriptedMessage, ScriptedRequest};
+use self::rules::Rules;
+
+/// Says what the model answers.
+pub trait Script: Send {
+    /// The reply to a request that keeps the rules.
+    fn reply(&mut self, request: &ScriptedRequest) -> ScriptedReply;
+}
+
+impl<F: FnMut(&ScriptedRequest) -> ScriptedReply + Send> Script for F {
+    fn reply(&mut self, request: &ScriptedRequest) -> ScriptedReply {
+        self(request)
+    }
+}
+
+/// The server, bound to a free port of this machine.
+pub struct ScriptedServer {
+    listener: TcpListener,
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+/// What the server has seen; stays usable while it serves and after.
+#[derive(Clone)]
+pub struct ScriptedLog(Arc<Shared>);
+
+struct Shared {
+    play: Mutex<Play>,
+    release: watch::Sender<bool>,
+}
+
+struct Play {
+    script: Box<dyn Script>,
+    rules: Rules,
+    requests: Vec<ScriptedRequest>,
+    violations: Vec<String>,
+}
+
+impl ScriptedServer {
+    /// Binds a free port. Requests are answered once [`ScriptedServer::serve`] runs.
+    pub fn start(script: impl Script + 'static) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let play =
+            Play { script: Box::new(script), rules: Rules::default(), requests: Vec::new(), violations: Vec::new() };
+        let shared = Arc::new(Shared { play: Mutex::new(play), release: watch::Sender::new(false) });
+        Ok(Self { listener, address, shared })
+    }
+
+    /// Refuses requests without this key.
+    #[must_use]
+    pub fn expect_key(self, key: &str) -> Self {
+        self.shared.play().rules.expect_key(key);
+        self
+    }
+
+    /// Refuses requests for this model whose tools are not exactly these, in this order. Said again for the same model,
+    /// it allows a further list; a request that begins a conversation may always carry no tools. Once said for any
+    /// model, other models do not exist.
+    #[must_use]
+    pub fn expect_tools(self, model: &str, tools: &[&str]) -> Self {
+        self.shared.play().rules.expect_tools(model, tools);
+        self
+    }
+
+    /// The base URL to configure: `http://127.0.0.1:PORT/v1`.
+    pub fn url(&self) -> String {
+        format!("http://{}/v1", self.address)
+    }
+
+    /// What the server sees from now on.
+    pub fn log(&self) -> ScriptedLog {
+        ScriptedLog(Arc::clone(&self.shared))
+    }
+
+    /// Serves until `stop` is done and the replies under way are sent; stalled ones go on then.
+    pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+        let app = Router::new()
+            .route("/v1/chat/completions", post(complete))
+            .route("/v1/models", get(models))
+            .route("/v1/key", get(key))
+            .layer(axum::extract::DefaultBodyLimit::disable())
+            .with_state(Arc::clone(&self.shared));
+        let listener = tokio::net::TcpListener::from_std(self.listener)?;
+        let shared = self.shared;
+        let stopped = async move {
+            stop.await;
+            shared.release.send_replace(true);
+        };
+        axum::serve(listener, app).with_graceful_shutdown(stopped).await
+    }
+}
+
+impl ScriptedLog {
+    /// Broken rules, in words; each was answered with 400.
+    pub fn violations(&self) -> Vec<String> {
+        self.0.play().violations.clone()
+    }
+
+    /// The requests that kept the rules, in the order of their arrival.
+    pub fn requests(&self) -> Vec<ScriptedRequest> {
+        self.0.play().requests.clone()
+    }
+
+    /// Lets all stalled replies go on, now and later.
+    pub fn release(&self) {
+        self.0.release.send_replace(true);
+    }
+}
+
+impl Shared {
+    /// A panicking script poisons nothing but its own request.
+    fn play(&self) -> MutexGuard<'_, Play> {
+        self.play.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn complete(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
+    let answer = shared.play().answer(&headers, &body);
+    match answer {
+        Ok((reply, request)) => respond(&reply, &request, &shared),
+        Err((status, reason)) => error(status, &reason),
+    }
+}
+
+async fn models(State(shared): State<Arc<Shared>>) -> Response {
+    let data: Vec<_> = (shared.play().rules.models())
+        .map(|id| json!({"id": id, "context_length": 200_000, "pricing": {"prompt": "0", "completion": "0"}}))
+        .collect();
+    Json(json!({ "data": data })).into_response()
+}
+
+async fn key(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    match shared.play().rules.check_key(&headers) {
+        Ok(()) => Json(json!({"data": {"label": "scripted", "limit": null, "usage": 0}})).into_response(),
+        Err(reason) => error(StatusCode::UNAUTHORIZED, &reason),
+    }
+}
+
+impl Play {
+    fn answer(
+        &mut self,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<(ScriptedReply, ScriptedRequest), (StatusCode, String)> {
+        if let Err(reason) = self.rules.check_key(headers) {
+            self.violations.push(reason.clone());
+            return Err((StatusCode::UNAUTHORIZED, reason));
+        }
+        match self.rules.check(headers, body) {
+            Ok(request) => {
+                self.requests.push(request.clone());
+                Ok((self.script.reply(&request), request))
+            }
+            Err(broken) => {
+                let reason = broken.join("; ");
+                self.violations.extend(broken);
+                Err((StatusCode::BAD_REQUEST, reason))
+            }
+        }
+    }
+}
+
+fn error(status: StatusCode, message: &str) -> Response {
+    (status, Json(json!({"error": {"code": status.as_u16(), "message": message}}))).into_response()
+}
+
+fn respond(reply: &ScriptedReply, request: &ScriptedRequest, shared: &Shared) -> Response {
+    let json = |body: String| ([(header::CONTENT_TYPE, "application/json")], body).into_response();
+    match &reply.fault {
+        Some(ScriptedFault::Status { code, body, retry_after }) => {
+            let status = StatusCode::from_u16(*code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            let mut response = (status, [(header::CONTENT_TYPE, "application/json")], body.clone()).into_response();
+            if let Some(after) = retry_after.as_deref().and_then(|after| after.parse().ok()) {
+                response.headers_mut().insert(header::RETRY_AFTER, after);
+            }
+            response
+        }
+        Some(ScriptedFault::ErrorInBody { code, message }) => {
+            json(json!({"error": {"code": code, "message": message}}).to_string())
+        }
+        Some(ScriptedFault::JsonInsteadOfSse) => json(reply.completion(request)),
+        Some(
+            ScriptedFault::ErrorMidStream { .. }
+            | ScriptedFault::CutMidStream
+            | ScriptedFault::ResetMidStream
+            | ScriptedFault::Stall
+            | ScriptedFault::EmptyStream
+            | ScriptedFault::SlowChunks(_),
+        )
+        | None => {
+            let body = stream(reply.pieces(request), shared.release.subscribe());
+            ([(header::CONTENT_TYPE, "text/event-stream")], body).into_response()
+        }
+    }
+}
+
+/// The pieces as a body; each is flushed by itself.
+fn stream(pieces: Vec<Piece>, release: watch::Receiver<bool>) -> Body {
+    let state = (pieces.into_iter(), release);
+    Body::from_stream(unfold(state, |(mut pieces, mut release)| async move {
+        loop {
+            match pieces.next()? {
+                Piece::Text(text) => return Some((Ok(Bytes::from(text)), (pieces, release))),
+                Piece::Pause(time) => tokio::time::sleep(time).await,
+                Piece::Stall => drop(release.wait_for(|released| *released).await),
+                Piece::Reset => return Some((Err(io::Error::other("cut by the script")), (pieces, release))),
+            }
+        }
+    }))
+}
+
+#[cfg(test)]
+mod tests;
