@@ -3,10 +3,15 @@
 
 mod agent;
 mod chat;
+mod cli;
 mod config;
+mod daemon;
 mod forge;
 mod ids;
 mod llm;
 mod process;
 mod render;
+mod telemetry;
 mod thread;
+
+pub use cli::main;
