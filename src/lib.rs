@@ -11,7 +11,10 @@ mod ids;
 mod llm;
 mod process;
 mod render;
+mod sandbox;
+mod store;
 mod telemetry;
 mod thread;
+mod tools;
 
 pub use cli::main;

@@ -2,10 +2,13 @@
 //!
 //! The model here is the product's, not Slack's: Markdown, cards with buttons, files. Each adapter translates.
 
+pub mod slack;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ChannelId, MessageTs, ThreadKey, UserId};
+pub use crate::render::post::{Button, ButtonStyle, Post};
 
 /// Something that a person did in the chat, as it is stored in the inbox before anything else happens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,77 +80,6 @@ pub trait Intake: Send + Sync {
 #[error("the message could not be stored")]
 pub struct IntakeError(#[source] pub anyhow::Error);
 
-/// What is to be seen in the chat. The outbox holds one such thing per key and brings the chat in line with it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Post {
-    /// A message; may be edited later by a newer version under the same key.
-    Message {
-        /// The role that speaks, as a title (`PM`); `None` for the daemon itself.
-        role: Option<String>,
-        /// Markdown.
-        text: String,
-        /// Buttons below it.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        buttons: Vec<Button>,
-    },
-    /// A file.
-    File {
-        /// The role that shows it.
-        role: Option<String>,
-        /// Its name, with an extension.
-        name: String,
-        /// Its language for highlighting (`rust`); may be empty.
-        syntax: String,
-        /// Its content.
-        content: String,
-    },
-    /// A reaction to a message.
-    Reaction {
-        /// The message.
-        ts: MessageTs,
-        /// Its name, `eyes` or `white_check_mark`.
-        name: String,
-    },
-    /// A message that only one person sees. Never edited.
-    Ephemeral {
-        /// Who.
-        to: UserId,
-        /// Markdown.
-        text: String,
-    },
-}
-
-/// A button.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Button {
-    /// Its action id (`plan_approve`); unique within a message together with the value.
-    pub action: String,
-    /// The id of the thing it is about.
-    pub value: String,
-    /// What stands on it.
-    pub label: String,
-    /// How it looks.
-    #[serde(default)]
-    pub style: ButtonStyle,
-    /// A page it opens in place of an action.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub url: Option<String>,
-}
-
-/// How a button looks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ButtonStyle {
-    /// As others.
-    #[default]
-    Plain,
-    /// The one that most people press.
-    Primary,
-    /// Ends something.
-    Danger,
-}
-
 /// Sends to a chat. One call is one try: the outbox orders, retries, coalesces, and stores the returned timestamp.
 #[async_trait]
 pub trait Chat: Send + Sync {
@@ -163,6 +95,11 @@ pub trait Chat: Send + Sync {
 
     /// What was said in the thread before `before`, oldest first, as `Name: text`.
     async fn history(&self, thread: &ThreadKey, before: &MessageTs) -> Result<Vec<String>, ChatError>;
+
+    /// The least time between two posts of one channel, after a short burst; zero where nothing limits them.
+    fn pace(&self) -> std::time::Duration {
+        std::time::Duration::ZERO
+    }
 
     /// Where the thread can be opened; `None` when it has no address that others can reach.
     fn permalink(&self, thread: &ThreadKey) -> Option<String>;

@@ -1,4 +1,8 @@
-//! Events and state in words for people: cards, progress, status. Pure; formats of one chat are that chat's business.
+//! Events and state in words for people: cards, progress, status. Pure; the formats of one chat are that chat's business.
 
+pub mod cards;
+pub mod post;
+pub mod posts;
 pub mod progress;
 pub mod status;
+pub mod text;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::event::{Event, Message, Reply, RunOutcome};
 use super::state::{
-    CallState, Closing, ConversationState, Merging, PlanFate, PlanState, Publishing, Run, Stalled, Thread,
+    CallState, Closing, ConversationState, Merging, PlanFate, PlanState, Published, Publishing, Run, Stalled, Thread,
     WorkspaceState,
 };
 use crate::agent::{Role, ToolName};
@@ -68,17 +68,19 @@ impl Thread {
             Event::Committed { .. } => {}
             Event::Pushed { head } => self.head = Some(head.clone()),
             Event::PullRequestOpened { pull } => self.pull = Some(pull.clone()),
-            Event::WorkPublished { .. } => self.publishing = None,
+            Event::WorkPublished { run, summary } => {
+                if let Some(Publishing { report, draft, .. }) = self.publishing.take() {
+                    self.published = Some(Published { run: *run, report, draft, summary: summary.clone() });
+                }
+            }
             Event::PublishFailed { .. } => {
                 if let Some(publishing) = self.publishing.take() {
                     self.stalled = Some(Stalled::Publish(publishing));
                 }
             }
             Event::MergeRequested { by, ts, head } => {
-                let merging =
-                    Merging { by: by.clone(), ts: ts.clone(), head: head.clone(), attempt: self.last_run + 1 };
-                // Attempts share the counter of runs: both only need numbers that never come twice.
-                self.last_run += 1;
+                self.merges += 1;
+                let merging = Merging { by: by.clone(), ts: ts.clone(), head: head.clone(), attempt: self.merges };
                 self.merging = Some(merging);
                 self.stalled = None;
             }

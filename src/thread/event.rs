@@ -455,6 +455,9 @@ pub struct Publication {
     pub added: u32,
     /// Lines removed.
     pub removed: u32,
+    /// The whole diff, for a pull request that has no page of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diff: Option<String>,
     /// New files that were left out, with the reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<String>,

@@ -13,6 +13,8 @@ pub mod phase;
 pub mod plan;
 pub mod rules;
 pub mod state;
+#[cfg(test)]
+mod tests;
 pub mod words;
 
 pub use command::Command;

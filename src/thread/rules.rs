@@ -1,5 +1,7 @@
 //! The settings that decisions depend on, as one pure value: who may what, which models, which limits.
 
+use std::sync::Arc;
+
 use crate::agent::Role;
 use crate::ids::{Millis, UserId};
 
@@ -21,7 +23,7 @@ pub struct Rules {
     /// See `pm_turns`.
     pub coder_turns: u32,
     /// The tool list of each role as JSON text, as sent to models.
-    pub tool_lists: Vec<(Role, String)>,
+    pub tool_lists: Arc<[(Role, String)]>,
     /// Whether `/pm …` can be typed in a thread: in the local chat, not in Slack.
     pub slash: bool,
     /// The moment of the decision.

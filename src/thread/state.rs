@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::event::{Base, Failure, Message, PullRequest, Workspace};
+use super::event::{Base, Failure, Message, Publication, PullRequest, Workspace};
 use super::plan::{Plan, Todo};
 use crate::agent::{Role, ToolCall, ToolName, Usage};
 use crate::ids::{CommitId, MessageTs, Millis, PlanId, RunId, ThreadKey, UserId};
@@ -40,6 +40,10 @@ pub struct Thread {
     pub head: Option<CommitId>,
     /// A Coder run whose work is still to be published.
     pub publishing: Option<Publishing>,
+    /// What was published last.
+    pub published: Option<Published>,
+    /// How many merges were asked for.
+    pub merges: u32,
     /// A merge in progress.
     pub merging: Option<Merging>,
     /// The commit of the merge.
@@ -174,6 +178,19 @@ pub struct Publishing {
     pub wrote: BTreeSet<String>,
 }
 
+/// What a Coder run led to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Published {
+    /// The run.
+    pub run: RunId,
+    /// The Coder's report.
+    pub report: String,
+    /// Why the pull request is only a draft, when it is.
+    pub draft: Option<String>,
+    /// What was done.
+    pub summary: Publication,
+}
+
 /// A merge in progress.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Merging {
@@ -233,6 +250,8 @@ impl Thread {
             pull: None,
             head: None,
             publishing: None,
+            published: None,
+            merges: 0,
             merging: None,
             merged: None,
             closing: None,

@@ -4,7 +4,7 @@ use super::Deciding;
 use crate::agent::{Role, ToolName};
 use crate::ids::{MessageTs, UserId};
 use crate::thread::event::{Answer, Event, RunOutcome, ToolResult};
-use crate::thread::state::Stalled;
+use crate::thread::state::{Stalled, WorkspaceState};
 use crate::thread::words::{HELP, Order};
 
 impl Deciding<'_> {
@@ -159,7 +159,7 @@ impl Deciding<'_> {
             self.stop_run(role, &by);
         }
         self.emit(Event::CloseRequested { by, ts });
-        if self.thread.workspace().is_none() && self.thread.pull.is_none() {
+        if self.thread.workspace == WorkspaceState::None {
             self.emit(Event::ThreadClosed { merged: false });
         }
     }

@@ -6,6 +6,7 @@ use crate::agent::Role;
 use crate::ids::{MessageTs, PlanId, UserId};
 use crate::thread::command::Action;
 use crate::thread::event::{Answer, Event, Message};
+use crate::thread::state::WorkspaceState;
 use crate::thread::words::{self, Typed};
 
 impl Deciding<'_> {
@@ -150,11 +151,11 @@ impl Deciding<'_> {
             return;
         }
         self.emit(Event::PlanCancelled { id, by: by.clone() });
-        if self.thread.pull.is_none() && self.thread.workspace().is_none() {
+        if self.thread.workspace == WorkspaceState::None {
             self.end_pm_run(by);
             self.emit(Event::ThreadClosed { merged: false });
         } else {
-            self.note(Role::Pm, "[codebutler] The plan was cancelled; the pull request stays open.".to_owned());
+            self.note(Role::Pm, "[codebutler] The plan was cancelled; earlier work in this thread stays.".to_owned());
         }
     }
 }

@@ -116,7 +116,9 @@ impl Deciding<'_> {
     }
 
     pub(super) fn clean_up_done(&mut self, leftovers: Vec<String>) {
-        let Some(closing) = self.thread.closing.clone().filter(|closing| !closing.cleaned) else { return };
+        let Some(closing) = self.thread.closing.clone().filter(|closing| !closing.cleaned && !closing.closed) else {
+            return;
+        };
         self.emit(Event::CleanedUp { leftovers });
         let words = if closing.merged { "merged" } else { "closed without a merge" };
         self.note(

@@ -1,0 +1,110 @@
+//! Slack as the chat: Socket Mode for what comes in, the Web API for what goes out.
+//!
+//! Facts and traps are in the project's Slack notes. Never keeps anything that must last: the inbox and the outbox do.
+
+pub mod events;
+
+mod blocks;
+mod mrkdwn;
+mod names;
+mod plain;
+mod socket;
+mod start;
+mod table;
+mod thread_posts;
+mod web_api;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
+
+use self::events::Own;
+use self::names::Names;
+use self::start::Identity;
+pub use self::start::StartProblem;
+use self::web_api::WebApi;
+use super::{Chat, ChatError, Intake, Post};
+use crate::ids::{ChannelId, MessageTs, ThreadKey};
+
+/// How to reach Slack.
+#[derive(Clone, Debug)]
+pub struct SlackOptions {
+    /// The bot's token (`xoxb-…`).
+    pub bot_token: SecretString,
+    /// The app's token for Socket Mode (`xapp-…`).
+    pub app_token: SecretString,
+    /// Where the Web API is: `https://slack.com/api`.
+    pub api_url: String,
+}
+
+/// Slack, checked and ready to listen and to send.
+#[derive(Clone)]
+pub struct SlackChat {
+    connection: Arc<Connection>,
+    app_token: SecretString,
+}
+
+/// What listening and sending share.
+struct Connection {
+    web: WebApi,
+    own: Own,
+    /// The workspace's address, with a slash at its end.
+    url: String,
+    names: Names,
+}
+
+impl SlackChat {
+    /// Checks both tokens and that the bot is in all these channels; says everything that is wrong at once.
+    pub async fn start(options: SlackOptions, channels: &[(ChannelId, String)]) -> Result<Self, Vec<StartProblem>> {
+        let web = WebApi::new(&options.api_url, &options.bot_token).map_err(|error| {
+            let hint = "install the system's CA certificates, or set SSL_CERT_FILE".to_owned();
+            vec![StartProblem { what: format!("no secure connection is possible: {error}"), hint }]
+        })?;
+        let Identity { own, url } = start::check(&web, &options, channels).await?;
+        let connection = Arc::new(Connection { web, own, url, names: Names::default() });
+        Ok(Self { connection, app_token: options.app_token })
+    }
+
+    /// Listens until `stop`: hands everything that people do to `intake`, and acks it when it is stored. `on_ready` is
+    /// called once, when the first connection is up. Lost connections are opened again for ever.
+    pub async fn run(
+        &self,
+        intake: Arc<dyn Intake>,
+        on_ready: impl Fn() + Send + Sync + 'static,
+        stop: CancellationToken,
+    ) -> Result<(), ChatError> {
+        socket::run(self.connection.clone(), &self.app_token, intake, on_ready, stop)
+            .await
+            .map_err(|error| ChatError::Unreachable(error.into()))
+    }
+}
+
+#[async_trait]
+impl Chat for SlackChat {
+    async fn post(&self, thread: &ThreadKey, key: &str, post: &Post) -> Result<Option<MessageTs>, ChatError> {
+        thread_posts::post(&self.connection.web, thread, key, post).await
+    }
+
+    async fn edit(&self, thread: &ThreadKey, ts: &MessageTs, key: &str, post: &Post) -> Result<(), ChatError> {
+        thread_posts::edit(&self.connection.web, thread, ts, key, post).await
+    }
+
+    async fn find(&self, thread: &ThreadKey, key: &str) -> Result<Option<MessageTs>, ChatError> {
+        thread_posts::find(&self.connection.web, &self.connection.own, thread, key).await
+    }
+
+    async fn history(&self, thread: &ThreadKey, before: &MessageTs) -> Result<Vec<String>, ChatError> {
+        let Connection { web, own, names, .. } = &*self.connection;
+        thread_posts::history(web, own, names, thread, before).await
+    }
+
+    fn permalink(&self, thread: &ThreadKey) -> Option<String> {
+        let ts = thread.ts.as_str().replace('.', "");
+        Some(format!("{}archives/{}/p{ts}", self.connection.url, thread.channel))
+    }
+}

@@ -1,0 +1,158 @@
+//! Cards: the plan, the pull request, failures, the PM's models. Text and buttons; state decides which buttons remain.
+
+use std::fmt::Write as _;
+
+use super::post::{Button, ButtonStyle, Post};
+use crate::agent::Role;
+use crate::ids::Millis;
+use crate::thread::command::Action;
+use crate::thread::event::{Failure, Publication, PullRequest};
+use crate::thread::plan::code_list;
+use crate::thread::state::{PlanFate, PlanState, Published, Thread};
+
+/// A plain message of a role, or of the daemon.
+pub fn message(role: Option<Role>, text: impl Into<String>) -> Post {
+    Post::Message { role: role.map(|role| role.title().to_owned()), text: text.into(), buttons: Vec::new() }
+}
+
+/// A message of a role with buttons.
+pub fn card(role: Role, text: String, buttons: Vec<Button>) -> Post {
+    Post::Message { role: Some(role.title().to_owned()), text, buttons }
+}
+
+/// A button for an action.
+pub fn button(action: Action, value: impl Into<String>, label: &str, style: ButtonStyle) -> Button {
+    Button { action: action.id().to_owned(), value: value.into(), label: label.to_owned(), style, url: None }
+}
+
+/// The plan's card as it stands; `verdict` replaces the buttons.
+pub fn plan(thread: &Thread, plan: &PlanState, verdict: Option<String>) -> Post {
+    let content = &plan.plan;
+    let mut text =
+        format!("**Plan: {}** · workflow `{}`\n\n{}\n\n", content.title, content.workflow, content.summary.trim());
+    for (number, step) in content.steps.iter().enumerate() {
+        let _ = write!(text, "{}. {}", number + 1, step.text);
+        if !step.files.is_empty() {
+            let _ = write!(text, " · {}", code_list(&step.files));
+        }
+        text.push('\n');
+    }
+    text.push('\n');
+    if let [only] = content.acceptance.as_slice() {
+        let _ = writeln!(text, "**Done when** {only}");
+    } else {
+        text.push_str("**Done when**\n");
+        content.acceptance.iter().for_each(|criterion| {
+            let _ = writeln!(text, "- {criterion}");
+        });
+    }
+    content.risks.iter().for_each(|risk| {
+        let _ = writeln!(text, "\n**Risk:** {risk}");
+    });
+    let files = content.files.len();
+    let branch = thread.base.as_ref().map_or("", |base| base.branch.as_str());
+    let _ = write!(
+        text,
+        "\n_Touches {files} {} · base `{branch}@{}`_",
+        if files == 1 { "file" } else { "files" },
+        plan.base.short()
+    );
+    let buttons = match verdict {
+        Some(verdict) => {
+            let _ = write!(text, "\n\n{verdict}");
+            Vec::new()
+        }
+        None => vec![
+            button(Action::PlanApprove, plan.id.as_str(), "Approve", ButtonStyle::Primary),
+            button(Action::PlanChange, plan.id.as_str(), "Change", ButtonStyle::Plain),
+            button(Action::PlanCancel, plan.id.as_str(), "Cancel", ButtonStyle::Danger),
+        ],
+    };
+    card(Role::Pm, text, buttons)
+}
+
+/// What stands on the plan's card in place of the buttons once it was judged.
+pub fn verdict(thread: &Thread, plan: &PlanState, by: &crate::ids::UserId, at: Millis) -> String {
+    let word = match plan.fate {
+        PlanFate::Approved { .. } => "Approved",
+        PlanFate::Cancelled | PlanFate::Waiting => "Cancelled",
+    };
+    format!("**{word} by {}** · {}", thread.name_of(by), clock(at))
+}
+
+/// `14:02 UTC`.
+fn clock(at: Millis) -> String {
+    let minutes = at.0.div_euclid(60_000);
+    format!("{:02}:{:02} UTC", minutes.div_euclid(60).rem_euclid(24), minutes.rem_euclid(60))
+}
+
+/// The card at the end of a Coder run: its report, and the pull request with its buttons while it can be merged.
+pub fn publication(thread: &Thread, published: &Published, open: bool) -> Post {
+    let Published { report, summary, draft, .. } = published;
+    let mut text = report.trim().to_owned();
+    if text.is_empty() {
+        text.push_str("The run ended without a report.");
+    }
+    let mut buttons = Vec::new();
+    match (&thread.pull, &summary.head) {
+        (Some(pull), Some(_)) => {
+            let _ = write!(text, "\n\n{}", pull_line(pull, summary));
+            if let Some(draft) = draft {
+                let _ = write!(text, "\n**Draft:** {draft}. `!retry` goes on.");
+            }
+            if open {
+                buttons.push(button(Action::PrMerge, pull.number.to_string(), "Merge", ButtonStyle::Primary));
+                buttons.extend(open_button(pull));
+            }
+        }
+        _ => text.push_str("\n\nNothing was changed, so there is no pull request."),
+    }
+    if !summary.left_out.is_empty() {
+        text.push_str("\n\nNew files that were left out:\n");
+        summary.left_out.iter().for_each(|file| {
+            let _ = writeln!(text, "- {file}");
+        });
+    }
+    card(Role::Coder, text, buttons)
+}
+
+fn open_button(pull: &PullRequest) -> Option<Button> {
+    if pull.url.is_empty() {
+        return None;
+    }
+    Some(Button {
+        action: "pr_open".to_owned(),
+        value: pull.number.to_string(),
+        label: "Open on GitHub".to_owned(),
+        style: ButtonStyle::Plain,
+        url: Some(pull.url.clone()),
+    })
+}
+
+/// `**#482 Title** · +31 −4 · 2 files`, linked where there is a page.
+fn pull_line(pull: &PullRequest, summary: &Publication) -> String {
+    let name = format!("#{} {}", pull.number, pull.title);
+    let name = if pull.url.is_empty() { format!("**{name}**") } else { format!("**[{name}]({})**", pull.url) };
+    let files = if summary.files == 1 { "file" } else { "files" };
+    format!("{name} · +{} −{} · {} {files}", summary.added, summary.removed, summary.files)
+}
+
+/// Something went wrong: what, what is kept, what to do, with a button to try again.
+pub fn failure(thread: &Thread, role: Role, failure: &Failure, value: String) -> Post {
+    let mut text = format!("I stopped. {}", failure.what.trim());
+    if let Some(workspace) = thread.workspace() {
+        let _ = write!(text, " Nothing is lost: the work is on `{}`.", workspace.branch);
+    }
+    let _ = write!(text, "\n{} Then press Retry or say `!retry`.", failure.hint.trim());
+    card(role, text, vec![button(Action::RunRetry, value, "Retry", ButtonStyle::Primary)])
+}
+
+/// The PM's models as buttons.
+pub fn model_pool(pool: &[(String, String)], current: &str) -> Post {
+    let mut text = format!("The PM uses **{current}** in this thread. `!pm NAME` or a button changes it:\n");
+    pool.iter().for_each(|(name, model)| {
+        let _ = writeln!(text, "- **{name}**: `{model}`");
+    });
+    let buttons = pool.iter().take(25).map(|(name, _)| button(Action::PmModel, name, name, ButtonStyle::Plain));
+    Post::Message { role: None, text, buttons: buttons.collect() }
+}

@@ -1,0 +1,246 @@
+//! What each event makes visible in the chat: a list of keyed posts. The outbox brings the chat in line with them; a
+//! post under a known key replaces the older one.
+//!
+//! Quiet by default: an event that a person need not see gives nothing.
+
+use super::cards;
+use super::post::Post;
+use super::progress;
+use super::text::{Piece, extension, pieces};
+use crate::agent::Role;
+use crate::ids::{MessageTs, Millis, RunId};
+use crate::thread::event::{Answer, Event, RunOutcome};
+use crate::thread::state::{PlanFate, Thread};
+
+/// A post and the key that names it within its thread.
+pub type Keyed = (String, Post);
+
+/// The key of the reaction that says “seen”.
+pub fn seen_key(ts: &MessageTs) -> String {
+    format!("eyes/{ts}")
+}
+
+/// The posts of one event, given the thread before and after it.
+pub fn posts(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Vec<Keyed> {
+    let mut out = Out { seq: after.seq, posts: Vec::new() };
+    match event {
+        Event::CommandTaken { ts, answer, .. } => {
+            match answer {
+                Answer::None => {}
+                Answer::Text { text } => out.say(None, text),
+                Answer::ModelPool { pool, current } => out.put("say", cards::model_pool(pool, current)),
+            }
+            out.done(ts.iter());
+        }
+        Event::Refused { ts, by, reason } => {
+            out.put("only", Post::Ephemeral { to: by.clone(), text: reason.clone() });
+            out.done(ts.iter());
+        }
+        Event::BaseReady { base } => base.notice.iter().for_each(|notice| out.say(None, notice)),
+        Event::BaseFailed { failure } | Event::WorkspaceFailed { failure } => {
+            let value = after.seq.to_string();
+            let role = if matches!(event, Event::BaseFailed { .. }) { Role::Pm } else { Role::Coder };
+            out.put("failed", cards::failure(after, role, failure, value));
+            out.done(unanswered(after));
+        }
+        Event::ReplyReceived { run, reply, .. } => reply_posts(before, after, *run, &reply.text, at, &mut out),
+        Event::ToolsStarted { run, .. } | Event::ToolFinished { run, .. } | Event::TodosWritten { run, .. } => {
+            out.progress(after, *run, at, false);
+        }
+        Event::NotePosted { role, text } => out.say(Some(*role), text),
+        Event::RunEnded { run, outcome } => run_ended(before, after, *run, outcome, at, &mut out),
+        Event::PlanProposed { .. } => plan_proposed(before, after, &mut out),
+        Event::PlanChangeAsked { .. } => out.say(Some(Role::Pm), "What should change?"),
+        Event::PlanApproved { by, .. } | Event::PlanCancelled { by, .. } => {
+            if let Some(plan) = &after.plan {
+                let verdict = cards::verdict(after, plan, by, at);
+                out.set(format!("plan/{}", plan.id), cards::plan(after, plan, Some(verdict)));
+            }
+        }
+        Event::WorkspaceInitialised { steps } => {
+            for step in steps.iter().filter(|step| !step.ok) {
+                out.say(None, &format!("Preparing the worktree: `{}` failed. The Coder knows.", step.command));
+            }
+        }
+        Event::WorkPublished { .. } => work_published(before, after, &mut out),
+        Event::PublishFailed { run, failure } => {
+            let report = before.publishing.as_ref().map_or("", |publishing| publishing.report.trim());
+            if !report.is_empty() {
+                out.say(Some(Role::Coder), report);
+            }
+            out.set(format!("failed/{}", after.seq), cards::failure(after, Role::Coder, failure, run.to_string()));
+        }
+        Event::MergeRefused { failure } => {
+            let text = format!("Not merged. {}\n{}", failure.what, failure.hint);
+            out.say(Some(Role::Lead), &text);
+            out.done(before.merging.as_ref().and_then(|merging| merging.ts.as_ref()).into_iter());
+        }
+        Event::CleanedUp { leftovers } => cleaned_up(after, leftovers, &mut out),
+        Event::ThreadClosed { .. } => thread_closed(before, after, &mut out),
+        Event::PmModelChosen { ts, name, model, .. } => {
+            out.say(None, &format!("The PM now uses **{name}** (`{model}`) in this thread, with all that was said."));
+            out.done(ts.iter());
+        }
+        Event::StopRequested { ts, .. } | Event::RetryRequested { ts, .. } => out.done(ts.iter()),
+        Event::ThreadOpened { .. }
+        | Event::MessageReceived { .. }
+        | Event::MessageEdited { .. }
+        | Event::MessageDeleted { .. }
+        | Event::ConversationOpened { .. }
+        | Event::RunStarted { .. }
+        | Event::Heard { .. }
+        | Event::Noted { .. }
+        | Event::WorkspaceReady { .. }
+        | Event::Committed { .. }
+        | Event::Pushed { .. }
+        | Event::PullRequestOpened { .. }
+        | Event::MergeRequested { .. }
+        | Event::Merged { .. }
+        | Event::CloseRequested { .. } => {}
+    }
+    out.posts
+}
+
+/// Collects posts under keys of the event's number.
+struct Out {
+    seq: u64,
+    posts: Vec<Keyed>,
+}
+
+impl Out {
+    fn set(&mut self, key: String, post: Post) {
+        self.posts.push((key, post));
+    }
+
+    fn put(&mut self, kind: &str, post: Post) {
+        self.set(format!("{kind}/{}/{}", self.seq, self.posts.len()), post);
+    }
+
+    /// A text as messages and files.
+    fn say(&mut self, role: Option<Role>, text: &str) {
+        for piece in pieces(text) {
+            let post = match piece {
+                Piece::Text(text) => cards::message(role, text),
+                Piece::Code { language, code } => {
+                    let name = format!("code-{}-{}.{}", self.seq, self.posts.len(), extension(&language));
+                    let role = role.map(|role| role.title().to_owned());
+                    Post::File { role, name, syntax: language, content: code }
+                }
+            };
+            self.put("say", post);
+        }
+    }
+
+    fn done<'a>(&mut self, messages: impl Iterator<Item = &'a MessageTs>) {
+        for ts in messages {
+            let post = Post::Reaction { ts: ts.clone(), name: "white_check_mark".to_owned() };
+            self.set(format!("done/{ts}"), post);
+        }
+    }
+
+    fn progress(&mut self, thread: &Thread, run: RunId, at: Millis, ended: bool) {
+        if let Some((role, run)) = thread.run(run)
+            && let Some(post) = progress::progress(role, run, at, ended)
+        {
+            self.set(format!("progress/{}", run.id), post);
+        }
+    }
+}
+
+/// Messages that no role has read.
+fn unanswered(thread: &Thread) -> impl Iterator<Item = &MessageTs> {
+    thread.conversations.get(&Role::Pm).into_iter().flat_map(|pm| &pm.unheard).map(|message| &message.ts)
+}
+
+fn reply_posts(before: &Thread, after: &Thread, run: RunId, text: &str, at: Millis, out: &mut Out) {
+    out.progress(after, run, at, false);
+    let Some((role, run)) = after.run(run) else { return };
+    // The Coder's last text is its report and stands on the card of what it published. Text beside calls is talk to
+    // itself. A limit's last words are told when the run ends.
+    let speaks = role != Role::Coder && run.calls.is_empty() && !text.trim().is_empty();
+    if speaks && before.run(run.id).is_some() {
+        out.say(Some(role), text);
+    }
+}
+
+fn run_ended(before: &Thread, after: &Thread, id: RunId, outcome: &RunOutcome, at: Millis, out: &mut Out) {
+    let Some((role, run)) = before.run(id) else { return };
+    out.progress(before, id, at, true);
+    match outcome {
+        RunOutcome::Answered { .. } => {}
+        RunOutcome::Stopped { by } => {
+            let text = format!("Stopped by {} in turn {}. `!retry` goes on.", after.name_of(by), run.turns + 1);
+            out.say(Some(role), &text);
+        }
+        RunOutcome::LimitReached { turns, .. } => {
+            if role != Role::Coder {
+                out.say(None, &format!("The {} used up its {turns} turns. `!retry` lets it go on.", role.title()));
+            }
+        }
+        RunOutcome::Failed { failure } => out.put("failed", cards::failure(after, role, failure, id.to_string())),
+    }
+    out.done(run.messages.iter());
+}
+
+fn plan_proposed(before: &Thread, after: &Thread, out: &mut Out) {
+    if let Some(old) = before.waiting_plan() {
+        let verdict = "**Void:** there is a newer plan below.".to_owned();
+        out.set(format!("plan/{}", old.id), cards::plan(before, old, Some(verdict)));
+    }
+    if let Some(plan) = &after.plan {
+        out.set(format!("plan/{}", plan.id), cards::plan(after, plan, None));
+    }
+}
+
+fn work_published(before: &Thread, after: &Thread, out: &mut Out) {
+    if let Some(old) = &before.published {
+        out.set(format!("pull/{}", old.run), cards::publication(before, old, false));
+    }
+    let Some(published) = &after.published else { return };
+    let long = published.report.chars().count() > super::text::MESSAGE_CHARS
+        || pieces(&published.report).iter().any(|piece| matches!(piece, Piece::Code { .. }));
+    let shown = if long {
+        // Too much for one card: the report goes ahead of it.
+        out.say(Some(Role::Coder), &published.report);
+        crate::thread::state::Published { report: "Done; the report is above.".to_owned(), ..published.clone() }
+    } else {
+        published.clone()
+    };
+    out.set(format!("pull/{}", published.run), cards::publication(after, &shown, !after.is_closed()));
+    if let Some(diff) = published.summary.diff.as_ref().filter(|diff| !diff.is_empty()) {
+        let number = after.pull.as_ref().map_or(0, |pull| pull.number);
+        let name = format!("pull-request-{number}-run-{}.diff", published.run);
+        let role = Some(Role::Coder.title().to_owned());
+        out.put("say", Post::File { role, name, syntax: "diff".to_owned(), content: diff.clone() });
+    }
+}
+
+fn cleaned_up(after: &Thread, leftovers: &[String], out: &mut Out) {
+    let mut text = match &after.merged {
+        Some(commit) => format!("Merged as `{}`", commit.short()),
+        None => "Closed without merging".to_owned(),
+    };
+    if leftovers.is_empty() {
+        text.push_str(", branch and worktree removed.");
+    } else {
+        text.push_str(". Could not be removed:");
+        leftovers.iter().for_each(|left| text.push_str(&format!("\n- {left}")));
+    }
+    let total = after.total_usage();
+    if total.calls > 0 {
+        text.push_str(&format!(" {} in total.", total.cost_text()));
+    }
+    out.say(Some(Role::Lead), &text);
+}
+
+fn thread_closed(before: &Thread, after: &Thread, out: &mut Out) {
+    if let Some(published) = &before.published {
+        out.set(format!("pull/{}", published.run), cards::publication(before, published, false));
+    }
+    if before.closing.is_none() && after.plan.as_ref().is_some_and(|plan| plan.fate == PlanFate::Cancelled) {
+        out.say(Some(Role::Pm), "The plan is cancelled and the thread closed. Nothing was changed.");
+    } else if before.closing.as_ref().is_some_and(|closing| !closing.cleaned) {
+        out.say(None, "The thread is closed. Nothing was changed.");
+    }
+    out.done(before.closing.as_ref().and_then(|closing| closing.ts.as_ref()).into_iter());
+}

@@ -1,0 +1,46 @@
+//! One model call: the conversation's bytes go out, a reply or a failure comes back.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use crate::agent::Role;
+use crate::ids::RunId;
+use crate::llm::ModelRequest;
+use crate::runtime::kit::Kit;
+use crate::runtime::project::Project;
+use crate::thread::Command;
+use crate::thread::event::Failure;
+
+/// Which call.
+pub(super) struct Call {
+    pub(super) run: RunId,
+    pub(super) role: Role,
+    pub(super) model: String,
+    pub(super) turn: u32,
+    pub(super) last: bool,
+}
+
+pub(super) fn call(project: &Arc<Project>, kit: &Kit, call: Call) -> impl Future<Output = Command> + use<> {
+    let Call { run, role, model, turn, last } = call;
+    let project = Arc::clone(project);
+    let request = kit.transcript(role).filter(|transcript| transcript.is_complete()).map(|transcript| ModelRequest {
+        messages: transcript.bytes(&model),
+        tools: transcript.tools(),
+        no_tools: last,
+        cache_key: format!("{}/{}", kit.thread(), role.key()),
+        model: model.clone(),
+    });
+    async move {
+        let result = match request {
+            Some(request) => project.model.complete(request).await.map_err(|error| {
+                tracing::warn!(run = %run, model, error = &error as &dyn std::error::Error, "a model call failed");
+                error.failure(&model)
+            }),
+            None => Err(Failure {
+                what: "The conversation is not in a state in which a model can be asked.".to_owned(),
+                hint: "This is an error in CodeButler itself; the log has the thread's name.".to_owned(),
+            }),
+        };
+        Command::ModelAnswered { run, turn, result }
+    }
+}

@@ -1,0 +1,17 @@
+//! The shell that drives threads: the only place that starts tasks. Wakes a worker per thread, runs effects, sends posts.
+//!
+//! Nothing that must last lives here: whatever a task holds is folded from the log again when it ends.
+
+pub mod clock;
+pub mod effects;
+pub mod intake;
+pub mod outbox;
+pub mod project;
+pub mod supervisor;
+pub mod tasks;
+pub mod worker;
+
+pub use clock::Clock;
+pub use project::Project;
+pub use supervisor::Supervisor;
+pub use tasks::Tasks;

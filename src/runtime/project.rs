@@ -1,0 +1,151 @@
+//! Everything that serves one repository: its store, chat, model, git, forge, settings. Built by the daemon, shared by the
+//! workers of its threads.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::clock::Clock;
+use crate::agent::Role;
+use crate::chat::Chat;
+use crate::forge::Forge;
+use crate::git::Repository;
+use crate::ids::{ChannelId, UserId};
+use crate::llm::ChatModel;
+use crate::store::{Store, StoreError};
+use crate::thread::Rules;
+
+/// One repository at work.
+pub struct Project {
+    /// Its store.
+    pub store: Store,
+    /// Notified when the outbox has something new.
+    pub outbox_changed: Arc<Notify>,
+    /// Where its people are.
+    pub chat: Arc<dyn Chat>,
+    /// Its models.
+    pub model: Arc<dyn ChatModel>,
+    /// Its git repository.
+    pub repository: Arc<Repository>,
+    /// Its pull requests.
+    pub forge: Arc<dyn Forge>,
+    /// How it is set up.
+    pub settings: ProjectSettings,
+    /// The time.
+    pub clock: Clock,
+    /// The PM's model that people chose for a channel, by its name in the pool.
+    pub channel_models: ChannelModels,
+}
+
+/// How a repository is set up, as far as its threads need it.
+#[derive(Clone, Debug)]
+pub struct ProjectSettings {
+    /// Where snapshots and private homes lie.
+    pub home: PathBuf,
+    /// How long a fresh thread waits for more messages.
+    pub accumulation: Duration,
+    /// How long a worker stays without work.
+    pub worker_idle: Duration,
+    /// How long a command may run when the model says nothing.
+    pub bash_timeout: Duration,
+    /// People who may use the bot.
+    pub allowed: Vec<UserId>,
+    /// People who may approve.
+    pub approvers: Vec<UserId>,
+    /// The PM's models by name.
+    pub pm_pool: Vec<(String, String)>,
+    /// The PM's default model.
+    pub pm_model: String,
+    /// The Coder's model.
+    pub coder_model: String,
+    /// Turns of a PM's run.
+    pub pm_turns: u32,
+    /// Turns of a Coder's run.
+    pub coder_turns: u32,
+    /// The tool list of each role.
+    pub tool_lists: Arc<[(Role, String)]>,
+    /// Whether `/pm` can be typed in a thread.
+    pub slash: bool,
+    /// The branch to work from; `None` = the remote's default.
+    pub base: Option<String>,
+    /// What the names of our branches begin with.
+    pub branch_prefix: String,
+    /// Author of our commits, `Name <mail>`.
+    pub author: String,
+    /// Commands that initialise a worktree; `None` = by platform.
+    pub init: Option<Vec<String>>,
+}
+
+impl ProjectSettings {
+    /// Turns that a run of this role may take.
+    pub fn turns(&self, role: Role) -> u32 {
+        if role == Role::Coder { self.coder_turns } else { self.pm_turns }
+    }
+}
+
+impl Project {
+    /// The rules of a decision made now.
+    pub fn rules(&self, channel: &ChannelId) -> Rules {
+        let settings = &self.settings;
+        let chosen = self.channel_models.get(channel).and_then(|name| self.slug(&name));
+        Rules {
+            allowed: settings.allowed.clone(),
+            approvers: settings.approvers.clone(),
+            pm_pool: settings.pm_pool.clone(),
+            pm_model: chosen.unwrap_or_else(|| settings.pm_model.clone()),
+            coder_model: settings.coder_model.clone(),
+            pm_turns: settings.pm_turns,
+            coder_turns: settings.coder_turns,
+            tool_lists: Arc::clone(&settings.tool_lists),
+            slash: settings.slash,
+            now: self.clock.now(),
+        }
+    }
+
+    /// The slug of a name in the PM's pool.
+    fn slug(&self, name: &str) -> Option<String> {
+        let wanted = name.to_lowercase();
+        self.settings.pm_pool.iter().find(|(known, _)| known.to_lowercase() == wanted).map(|(_, slug)| slug.clone())
+    }
+
+    /// Sets the PM's model for new threads of a channel; answers in words.
+    pub async fn choose_channel_model(&self, channel: &ChannelId, name: &str) -> Result<String, StoreError> {
+        let names: Vec<&str> = self.settings.pm_pool.iter().map(|(name, _)| name.as_str()).collect();
+        let Some(model) = self.slug(name) else {
+            return Ok(format!("There is no `{name}` in the PM's pool. It has: {}.", names.join(", ")));
+        };
+        self.store.set_setting(&ChannelModels::key(channel), name).await?;
+        self.channel_models.set(channel, name);
+        Ok(format!("The PM uses {name} ({model}) in this channel by default. In a thread, type `!pm {name}`."))
+    }
+}
+
+/// The PM's default model per channel, read at start and written through to the store.
+#[derive(Debug, Default)]
+pub struct ChannelModels(Mutex<BTreeMap<ChannelId, String>>);
+
+impl ChannelModels {
+    /// Reads what was chosen for a channel.
+    pub async fn load(store: &Store, channel: &ChannelId) -> Result<Self, StoreError> {
+        let models = Self::default();
+        if let Some(name) = store.setting(&Self::key(channel)).await? {
+            models.set(channel, &name);
+        }
+        Ok(models)
+    }
+
+    fn key(channel: &ChannelId) -> String {
+        format!("pm_model/{channel}")
+    }
+
+    fn get(&self, channel: &ChannelId) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(channel).cloned()
+    }
+
+    fn set(&self, channel: &ChannelId, name: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(channel.clone(), name.to_owned());
+    }
+}

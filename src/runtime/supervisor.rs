@@ -1,0 +1,84 @@
+//! Routes: wakes the worker of a thread, starts it when there is none. Never reads a message.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::{Notify, mpsc};
+
+use super::project::Project;
+use super::tasks::{TaskKind, Tasks};
+use super::worker;
+use crate::ids::ThreadKey;
+
+/// A handle to the one task that knows which workers run.
+#[derive(Clone)]
+pub struct Supervisor {
+    wakes: mpsc::UnboundedSender<Wake>,
+}
+
+enum Wake {
+    /// This thread has something to do.
+    Thread(ThreadKey),
+    /// This thread's worker has ended.
+    Ended(ThreadKey),
+}
+
+impl Supervisor {
+    /// Starts the supervisor of a project; threads that were at work go on.
+    pub fn start(project: Arc<Project>, tasks: &Tasks) -> Self {
+        let (wakes, inbox) = mpsc::unbounded_channel();
+        let supervisor = Self { wakes };
+        let route = route(project, tasks.clone(), supervisor.clone(), inbox);
+        tasks.spawn(TaskKind::Supervisor, "supervisor", route);
+        supervisor
+    }
+
+    /// Wakes a thread. Losing this loses nothing: a worker reads the inbox, which is durable.
+    pub fn wake(&self, thread: ThreadKey) {
+        let _ = self.wakes.send(Wake::Thread(thread));
+    }
+}
+
+async fn route(
+    project: Arc<Project>,
+    tasks: Tasks,
+    supervisor: Supervisor,
+    mut inbox: mpsc::UnboundedReceiver<Wake>,
+) {
+    let mut workers: HashMap<ThreadKey, Arc<Notify>> = HashMap::new();
+    let stop = tasks.stop_token();
+    match project.store.threads_at_work().await {
+        Ok(threads) => threads.into_iter().for_each(|thread| supervisor.wake(thread)),
+        Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "threads at work cannot be read"),
+    }
+    loop {
+        let wake = tokio::select! {
+            wake = inbox.recv() => wake,
+            () = stop.cancelled() => return,
+        };
+        let thread = match wake {
+            Some(Wake::Thread(thread)) => thread,
+            Some(Wake::Ended(thread)) => {
+                workers.remove(&thread);
+                // A message may have come between the worker's last look and its end.
+                match project.store.waiting(&thread).await {
+                    Ok(waiting) if !waiting.is_empty() => thread,
+                    Ok(_) | Err(_) => continue,
+                }
+            }
+            None => return,
+        };
+        let nudge = workers.entry(thread.clone()).or_insert_with(|| {
+            let nudge = Arc::new(Notify::new());
+            let work = worker::run(Arc::clone(&project), thread.clone(), Arc::clone(&nudge), stop.clone());
+            let ended = supervisor.clone();
+            let name = thread.ts.to_string();
+            tasks.spawn(TaskKind::Worker, &name, async move {
+                work.await;
+                let _ = ended.wakes.send(Wake::Ended(thread));
+            });
+            nudge
+        });
+        nudge.notify_one();
+    }
+}

@@ -1,0 +1,280 @@
+//! Drives one thread: inbox rows and outcomes become commands, decisions are committed, pending effects are run.
+//!
+//! Lives from the first message until a minute after the last work; everything it knows is in the log.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::{AbortHandle, Abortable, BoxFuture};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::effects;
+use super::project::Project;
+use super::tasks::panic_text;
+use crate::agent::Role;
+use crate::chat::IncomingKind;
+use crate::ids::{EffectId, ThreadKey};
+use crate::llm::transcript::Transcript;
+use crate::render::posts::posts;
+use crate::store::{Append, Session, StoreError, Waiting};
+use crate::thread::command::Action;
+use crate::thread::event::{Event, Message};
+use crate::thread::{Command, Effect, Phase, Restart, Rules, Thread, decide, pending};
+
+/// Works on a thread until nothing is left to do for a while, or until `stop`.
+pub async fn run(project: Arc<Project>, key: ThreadKey, nudge: Arc<Notify>, stop: CancellationToken) {
+    let span = tracing::info_span!("thread", thread.ts = %key);
+    let _entered = span.clone();
+    loop {
+        let life = AssertUnwindSafe(live(&project, &key, &nudge, &stop)).catch_unwind();
+        match life.await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => {
+                tracing::error!(thread.ts = %key, error = &error as &dyn std::error::Error, "the thread stopped");
+            }
+            Err(panic) => tracing::error!(thread.ts = %key, panic = panic_text(&*panic), "the thread's worker panicked"),
+        }
+        // The state in memory is not to be trusted now; the log is. Not at once, in case it happens again.
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(5)) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+async fn live(
+    project: &Arc<Project>,
+    key: &ThreadKey,
+    nudge: &Notify,
+    stop: &CancellationToken,
+) -> Result<(), StoreError> {
+    let mut worker = Worker::load(project, key).await?;
+    if worker.thread.seq == 0 {
+        // A person often writes a thought in several messages.
+        tokio::select! {
+            () = tokio::time::sleep(project.settings.accumulation) => {}
+            () = stop.cancelled() => return Ok(()),
+        }
+    }
+    worker.recover().await?;
+    loop {
+        worker.read_inbox().await?;
+        worker.start_effects();
+        let idle = worker.outcomes.is_empty();
+        tokio::select! {
+            () = nudge.notified() => {}
+            Some(outcome) = worker.outcomes.next(), if !idle => worker.take(outcome).await?,
+            () = tokio::time::sleep(project.settings.worker_idle), if idle => return Ok(()),
+            () = stop.cancelled() => return Ok(()),
+        }
+    }
+}
+
+/// What an effect came to; no command when it was aborted.
+struct Outcome {
+    id: EffectId,
+    number: u64,
+    command: Option<Command>,
+}
+
+/// One thread at work.
+struct Worker<'a> {
+    project: &'a Arc<Project>,
+    thread: Thread,
+    transcripts: HashMap<Role, Transcript>,
+    running: HashMap<EffectId, Running>,
+    outcomes: FuturesUnordered<BoxFuture<'static, Outcome>>,
+    started: u64,
+}
+
+/// An effect under way, and the two ways to end it: its future is dropped, and what it started elsewhere is told.
+struct Running {
+    /// Tells this effect from an earlier one of the same id.
+    number: u64,
+    abort: AbortHandle,
+    cancel: CancellationToken,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+        self.abort.abort();
+    }
+}
+
+impl<'a> Worker<'a> {
+    async fn load(project: &'a Arc<Project>, key: &ThreadKey) -> Result<Self, StoreError> {
+        let mut worker = Self {
+            project,
+            thread: Thread::new(key.clone()),
+            transcripts: HashMap::new(),
+            running: HashMap::new(),
+            outcomes: FuturesUnordered::new(),
+            started: 0,
+        };
+        for (at, event) in project.store.load(key).await? {
+            worker.thread.apply(&event, at);
+            worker.write_down(&event);
+        }
+        Ok(worker)
+    }
+
+    /// After a restart: calls that change something and were under way are told to the model as cut.
+    async fn recover(&mut self) -> Result<(), StoreError> {
+        let rules = self.rules();
+        let calls: Vec<_> = (pending(&self.thread, |role| rules.turns(role)).into_iter())
+            .filter(|effect| effect.restart() == Restart::Report)
+            .filter_map(|effect| match effect {
+                Effect::RunTool { run, call, .. } => Some((run, call.id)),
+                _ => None,
+            })
+            .collect();
+        if calls.is_empty() { Ok(()) } else { self.carry_out(Command::Interrupted { calls }, Vec::new()).await }
+    }
+
+    async fn read_inbox(&mut self) -> Result<(), StoreError> {
+        loop {
+            let waiting = self.project.store.waiting(&self.thread.key).await?;
+            if waiting.is_empty() {
+                return Ok(());
+            }
+            for Waiting { id, incoming } in waiting {
+                match command_of(incoming) {
+                    Some(command) => self.carry_out(command, vec![id]).await?,
+                    None => self.commit(Vec::new(), vec![id]).await?,
+                }
+            }
+        }
+    }
+
+    /// Takes the outcome of an effect, unless it was ended or started again since.
+    async fn take(&mut self, outcome: Outcome) -> Result<(), StoreError> {
+        let Outcome { id, number, command } = outcome;
+        let Some(command) = command else { return Ok(()) };
+        if self.running.get(&id).is_none_or(|running| running.number != number) {
+            return Ok(());
+        }
+        self.running.remove(&id);
+        self.carry_out(command, Vec::new()).await
+    }
+
+    fn rules(&self) -> Rules {
+        self.project.rules(&self.thread.key.channel)
+    }
+
+    async fn carry_out(&mut self, command: Command, acked: Vec<i64>) -> Result<(), StoreError> {
+        let rules = self.rules();
+        let events = decide(&self.thread, command, &rules);
+        self.commit(events, acked).await
+    }
+
+    /// The one commit point: events, posts, inbox rows and the session's row in one transaction.
+    async fn commit(&mut self, events: Vec<Event>, acked: Vec<i64>) -> Result<(), StoreError> {
+        if events.is_empty() && acked.is_empty() {
+            return Ok(());
+        }
+        let at = self.project.clock.now();
+        let mut next = self.thread.clone();
+        let mut shown = Vec::new();
+        for event in &events {
+            let before = next.clone();
+            next.apply(event, at);
+            shown.extend(posts(&before, &next, event, at));
+        }
+        let limits = self.rules();
+        let session = Session {
+            phase: Phase::of(&next).to_string(),
+            title: title(&next),
+            works: !pending(&next, |role| limits.turns(role)).is_empty(),
+        };
+        let append = Append {
+            thread: self.thread.key.clone(),
+            expected: self.thread.seq,
+            at,
+            posts: shown,
+            durable: !acked.is_empty() || events.iter().any(must_last),
+            events: events.clone(),
+            acked,
+            session,
+        };
+        let posted = !append.posts.is_empty();
+        self.project.store.append(append).await?;
+        for event in &events {
+            self.write_down(event);
+        }
+        self.thread = next;
+        if posted {
+            self.project.outbox_changed.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Writes an event into the conversations.
+    fn write_down(&mut self, event: &Event) {
+        for role in Role::ALL {
+            self.transcripts.entry(role).or_insert_with(|| Transcript::new(role)).apply(event);
+        }
+    }
+
+    /// Starts what is pending and not running; ends what runs and is not pending any more.
+    fn start_effects(&mut self) {
+        let settings = &self.project.settings;
+        let wanted = pending(&self.thread, |role| settings.turns(role));
+        let ids: Vec<EffectId> = wanted.iter().map(Effect::id).collect();
+        self.running.retain(|id, _| ids.contains(id));
+        for (id, effect) in ids.into_iter().zip(wanted) {
+            if self.running.contains_key(&id) {
+                continue;
+            }
+            let cancel = CancellationToken::new();
+            let work = effects::run(self.project, &self.thread, &self.transcripts, effect, cancel.clone());
+            let (abort, registration) = AbortHandle::new_pair();
+            self.started += 1;
+            let number = self.started;
+            self.running.insert(id.clone(), Running { number, abort, cancel });
+            let work = Abortable::new(work, registration);
+            self.outcomes.push(async move { Outcome { id, number, command: work.await.ok() } }.boxed());
+        }
+    }
+}
+
+/// Decisions of people and deeds in the world must outlive a power failure; a turn that is lost is made again.
+fn must_last(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::ThreadOpened { .. }
+            | Event::MessageReceived { .. }
+            | Event::PlanApproved { .. }
+            | Event::Pushed { .. }
+            | Event::PullRequestOpened { .. }
+            | Event::Merged { .. }
+            | Event::ThreadClosed { .. }
+    )
+}
+
+fn title(thread: &Thread) -> String {
+    let first = || thread.said.first().map(|said| said.lines().next().unwrap_or_default().to_owned());
+    let unread = || thread.conversations.get(&Role::Pm)?.unheard.first().map(|message| message.text.clone());
+    let text = thread.plan.as_ref().map(|plan| plan.plan.title.clone()).or_else(first).or_else(unread);
+    text.unwrap_or_default().chars().take(80).collect()
+}
+
+/// What an inbox row asks of the thread; `None` when it asks nothing that this program knows.
+fn command_of(incoming: crate::chat::Incoming) -> Option<Command> {
+    let crate::chat::Incoming { from, name, what, .. } = incoming;
+    match what {
+        IncomingKind::Message { ts, text, to_bot, files } => {
+            Some(Command::Say { message: Message { ts, from, name, text, files }, to_bot })
+        }
+        IncomingKind::Edited { ts, text } => Some(Command::Edit { ts, by: from, text }),
+        IncomingKind::Deleted { ts } => Some(Command::Delete { ts, by: from }),
+        IncomingKind::Pressed { action, value } => {
+            Action::parse(&action).map(|action| Command::Press { action, value, by: from })
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The events: appended with an expected sequence, together with everything else that one decision changes.
+
+use rusqlite::{Connection, params};
+
+use super::actor::Database;
+use super::{Store, StoreError, blobs, outbox};
+use crate::ids::{MessageTs, Millis, ThreadKey};
+use crate::render::post::Post;
+use crate::thread::Event;
+
+/// Everything that one decision commits.
+#[derive(Debug)]
+pub struct Append {
+    /// The thread.
+    pub thread: ThreadKey,
+    /// How many events it had.
+    pub expected: u64,
+    /// When it was decided.
+    pub at: Millis,
+    /// What happened; may be empty.
+    pub events: Vec<Event>,
+    /// What the chat should show now.
+    pub posts: Vec<(String, Post)>,
+    /// Inbox rows that are dealt with.
+    pub acked: Vec<i64>,
+    /// The thread's row afterwards.
+    pub session: Session,
+    /// Whether it must survive a power failure, not only a crash.
+    pub durable: bool,
+}
+
+/// The projection of a thread for listings and for the start of the daemon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// The phase as text.
+    pub phase: String,
+    /// The plan's title, or how the first message began.
+    pub title: String,
+    /// Whether effects are pending, so that a start must wake the thread.
+    pub works: bool,
+}
+
+impl Store {
+    /// Commits a decision, all of it or nothing.
+    pub async fn append(&self, append: Append) -> Result<(), StoreError> {
+        self.run(move |database| commit(database, &append)).await
+    }
+
+    /// All events of a thread, in order.
+    pub async fn load(&self, thread: &ThreadKey) -> Result<Vec<(Millis, Event)>, StoreError> {
+        let thread = thread.to_text();
+        self.run(move |database| {
+            let connection = &database.connection;
+            let mut statement =
+                connection.prepare_cached("SELECT at, body FROM events WHERE thread = ?1 ORDER BY seq")?;
+            let rows = statement.query_map([&thread], |row| Ok((Millis(row.get(0)?), row.get::<_, String>(1)?)))?;
+            let mut events = Vec::new();
+            for row in rows {
+                let (at, body) = row?;
+                let body = blobs::inline(connection, body)?;
+                events.push((at, serde_json::from_str(&body)?));
+            }
+            Ok(events)
+        })
+        .await
+    }
+
+    /// The threads that have something to do: messages to read or effects pending.
+    pub async fn threads_at_work(&self) -> Result<Vec<ThreadKey>, StoreError> {
+        self.run(|database| {
+            let mut statement = database.connection.prepare(
+                "SELECT session_id FROM sessions WHERE works = 1 \
+                 UNION SELECT thread FROM messages WHERE acked = 0",
+            )?;
+            let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
+            let mut threads = Vec::new();
+            for row in rows {
+                threads.extend(ThreadKey::parse(&row?));
+            }
+            Ok(threads)
+        })
+        .await
+    }
+
+    /// A value kept under a name.
+    pub async fn setting(&self, key: &str) -> Result<Option<String>, StoreError> {
+        use rusqlite::OptionalExtension as _;
+        let key = key.to_owned();
+        self.run(move |database| {
+            let sql = "SELECT value FROM settings WHERE key = ?1";
+            Ok(database.connection.prepare_cached(sql)?.query_row([&key], |row| row.get(0)).optional()?)
+        })
+        .await
+    }
+
+    /// Keeps a value under a name.
+    pub async fn set_setting(&self, key: &str, value: &str) -> Result<(), StoreError> {
+        let (key, value) = (key.to_owned(), value.to_owned());
+        self.run(move |database| {
+            database.durable(true)?;
+            let sql = "INSERT INTO settings (key, value) VALUES (?1, ?2) \
+                       ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+            database.connection.execute(sql, params![key, value])?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn commit(database: &mut Database, append: &Append) -> Result<(), StoreError> {
+    database.durable(append.durable)?;
+    let transaction = database.connection.transaction()?;
+    let thread = append.thread.to_text();
+    check_sequence(&transaction, &thread, append.expected)?;
+    {
+        let mut insert = transaction
+            .prepare_cached("INSERT INTO events (thread, seq, at, type, body) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+        for (seq, event) in (append.expected + 1..).zip(&append.events) {
+            let body = serde_json::to_string(event)?;
+            let body = blobs::outline(&transaction, body)?;
+            insert.execute(params![thread, i64::try_from(seq).unwrap_or(i64::MAX), append.at.0, kind(&body), body])?;
+        }
+    }
+    for (key, post) in &append.posts {
+        outbox::put(&transaction, &thread, key, post)?;
+    }
+    for id in &append.acked {
+        transaction.prepare_cached("UPDATE messages SET acked = 1 WHERE id = ?1")?.execute([id])?;
+    }
+    write_session(&transaction, append, &thread)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+fn check_sequence(connection: &Connection, thread: &str, expected: u64) -> Result<(), StoreError> {
+    let found: i64 = connection
+        .prepare_cached("SELECT coalesce(max(seq), 0) FROM events WHERE thread = ?1")?
+        .query_row([thread], |row| row.get(0))?;
+    let found = u64::try_from(found).unwrap_or_default();
+    if found == expected { Ok(()) } else { Err(StoreError::Conflict { thread: thread.to_owned(), expected, found }) }
+}
+
+fn write_session(connection: &Connection, append: &Append, thread: &str) -> Result<(), StoreError> {
+    let ThreadKey { channel, ts, .. } = &append.thread;
+    let Session { phase, title, works } = &append.session;
+    connection
+        .prepare_cached(
+            "INSERT INTO sessions (thread_ts, channel_id, session_id, updated_at, phase, title, works) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
+             ON CONFLICT (channel_id, thread_ts) DO UPDATE SET session_id = excluded.session_id, \
+             updated_at = excluded.updated_at, phase = excluded.phase, title = excluded.title, works = excluded.works",
+        )?
+        .execute(params![MessageTs::as_str(ts), channel.as_str(), thread, append.at.0, phase, title, works])?;
+    Ok(())
+}
+
+/// The `type` of a stored event: serde writes the tag first.
+fn kind(body: &str) -> &str {
+    body.strip_prefix("{\"type\":\"").and_then(|rest| rest.split('"').next()).unwrap_or("unknown")
+}

@@ -1,0 +1,619 @@
+//! The core as data: commands in, events and effects out. No IO, no async.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::command::{Action, Command, Deed};
+use super::event::{Base, Event, Failure, Message, Publication, PullRequest, Reply, RunOutcome, ToolResult, Workspace};
+use super::rules::Rules;
+use super::state::{PlanFate, Thread, WorkspaceState};
+use super::{Effect, Phase, decide, pending};
+use crate::agent::{Role, ToolCall, ToolName};
+use crate::ids::{CallId, ChannelId, CommitId, MessageTs, Millis, RunId, ThreadKey, UserId};
+
+/// A thread with its log, driven by commands.
+#[derive(Clone)]
+struct Story {
+    thread: Thread,
+    log: Vec<Event>,
+    rules: Rules,
+    messages: u32,
+}
+
+impl Story {
+    fn new() -> Self {
+        let key = ThreadKey { workspace: "T1".into(), channel: ChannelId::new("C1"), ts: MessageTs::new("1.0") };
+        let rules = Rules {
+            approvers: vec![UserId::new("ANA")],
+            pm_pool: vec![("kimi".into(), "moon/kimi".into()), ("claude".into(), "anthropic/claude".into())],
+            pm_model: "moon/kimi".into(),
+            coder_model: "anthropic/opus".into(),
+            pm_turns: 15,
+            coder_turns: 3,
+            ..Rules::default()
+        };
+        Self { thread: Thread::new(key), log: Vec::new(), rules, messages: 0 }
+    }
+
+    fn act(&mut self, command: Command) -> Vec<Event> {
+        let events = decide(&self.thread, command, &self.rules);
+        for event in &events {
+            self.thread.apply(event, Millis(0));
+        }
+        self.log.extend(events.iter().cloned());
+        events
+    }
+
+    fn say(&mut self, from: &str, text: &str) -> Vec<Event> {
+        self.messages += 1;
+        let ts = MessageTs::new(format!("{}.0", self.messages));
+        let message = Message { ts, from: UserId::new(from), name: from.to_owned(), text: text.into(), files: vec![] };
+        self.act(Command::Say { message, to_bot: false })
+    }
+
+    fn press(&mut self, from: &str, action: Action, value: &str) -> Vec<Event> {
+        self.act(Command::Press { action, value: value.into(), by: UserId::new(from) })
+    }
+
+    fn base(&mut self) -> Vec<Event> {
+        let base = Base {
+            commit: CommitId::new("4f2c1aa9"),
+            branch: "main".into(),
+            prompts: vec![(Role::Pm, "You are the PM.".into()), (Role::Coder, "You are the Coder.".into())],
+            history: vec![],
+            notice: None,
+        };
+        self.act(Command::BasePrepared(Ok(base)))
+    }
+
+    /// The model's answer to the call that is pending for this role.
+    fn reply(&mut self, role: Role, text: &str, calls: &[(&str, &str)]) -> Vec<Event> {
+        let run = self.thread.runs.get(&role).expect("the role is at work").clone();
+        let calls = (1..).zip(calls).map(|(number, (name, arguments))| ToolCall {
+            id: CallId::new(format!("c{}_{number}", run.turns)),
+            name: (*name).to_owned(),
+            arguments: (*arguments).to_owned(),
+            fault: None,
+        });
+        let reply = Reply { text: text.into(), calls: calls.collect(), model: run.model, ..Reply::default() };
+        self.act(Command::ModelAnswered { run: run.id, turn: run.turns + 1, result: Ok(reply) })
+    }
+
+    fn tool(&mut self, role: Role, call: &str, text: &str, deeds: Vec<Deed>) -> Vec<Event> {
+        let run = self.thread.runs.get(&role).expect("the role is at work").id;
+        let result = ToolResult { text: text.into(), error: false, wrote: vec![], exit: None };
+        self.act(Command::ToolDone { run, call: CallId::new(call), result, deeds })
+    }
+
+    fn pending(&self) -> Vec<String> {
+        let limits = |role| self.rules.turns(role);
+        pending(&self.thread, limits).iter().map(|effect| effect.id().to_string()).collect()
+    }
+
+    fn plan(&mut self) -> String {
+        self.say("BEN", "the export drops the last row");
+        self.base();
+        self.propose("Keep the last row");
+        self.plan_id()
+    }
+
+    fn propose(&mut self, title: &str) {
+        let plan = format!(
+            r#"{{"title":"{title}","workflow":"bugfix","summary":"s","steps":[{{"text":"t","files":["a:1"]}}],"files":["a"],"acceptance":["x"]}}"#
+        );
+        self.reply(Role::Pm, "", &[("ProposePlan", &plan)]);
+        self.reply(Role::Pm, "", &[]);
+    }
+
+    fn plan_id(&self) -> String {
+        self.thread.plan.as_ref().expect("a plan").id.to_string()
+    }
+
+    fn workspace(&mut self) {
+        let workspace = Workspace {
+            slug: "row".into(),
+            branch: "codebutler/row".into(),
+            base: CommitId::new("4f2c1aa9"),
+            base_branch: "main".into(),
+        };
+        self.act(Command::WorkspacePrepared(Ok(workspace)));
+        self.act(Command::WorkspaceInitialised(vec![]));
+    }
+
+    /// Up to the open pull request.
+    fn opened() -> Self {
+        let mut story = Self::new();
+        let id = story.plan();
+        story.press("ANA", Action::PlanApprove, &id);
+        story.workspace();
+        story.reply(Role::Coder, "Done.", &[]);
+        story.published();
+        story
+    }
+
+    fn published(&mut self) {
+        let run = self.thread.publishing.as_ref().expect("work to publish").run;
+        let summary = Publication { head: Some(CommitId::new("beef")), files: 1, added: 2, ..Publication::default() };
+        let pull = PullRequest { number: 7, url: "https://x/7".into(), title: "Keep".into(), draft: false };
+        let deeds = vec![Deed::Pushed(CommitId::new("beef")), Deed::Opened(pull)];
+        self.act(Command::PublishDone { run, result: Ok(summary), deeds });
+    }
+}
+
+fn refusal(events: &[Event]) -> &str {
+    match events {
+        [Event::Refused { reason, .. }] => reason,
+        other => panic!("not a refusal: {other:?}"),
+    }
+}
+
+#[test]
+fn a_question_is_answered_without_a_worktree() {
+    let mut story = Story::new();
+    story.say("BEN", "where are retries decided?");
+    assert_eq!(story.pending(), ["base"]);
+    story.base();
+    assert_eq!(story.pending(), ["run/1/turn/1"]);
+    story.reply(Role::Pm, "", &[("Grep", r#"{"pattern":"retry"}"#), ("Read", r#"{"file_path":"a"}"#)]);
+    assert_eq!(story.pending(), ["run/1/call/c0_1", "run/1/call/c0_2"]);
+    story.tool(Role::Pm, "c0_2", "text of a", vec![]);
+    story.tool(Role::Pm, "c0_1", "a:1", vec![]);
+    assert_eq!(story.pending(), ["run/1/turn/2"]);
+    let events = story.reply(Role::Pm, "In a:1.", &[]);
+    assert!(matches!(&events[1], Event::RunEnded { outcome: RunOutcome::Answered { text }, .. } if text == "In a:1."));
+    assert_eq!(story.pending(), Vec::<String>::new());
+    assert_eq!((Phase::of(&story.thread), &story.thread.workspace), (Phase::Pm, &WorkspaceState::None));
+}
+
+#[test]
+fn only_an_approver_approves_and_only_the_newest_plan() {
+    let mut story = Story::new();
+    let first = story.plan();
+    assert!(refusal(&story.press("BEN", Action::PlanApprove, &first)).contains("Only an approver"));
+    assert!(refusal(&story.say("BEN", "Approve!")).contains("Only an approver"));
+    story.say("BEN", "and an empty file?");
+    story.propose("Keep the last row, also of an empty file");
+    assert!(refusal(&story.press("ANA", Action::PlanApprove, &first)).contains("void"));
+    assert_eq!(story.thread.workspace, WorkspaceState::None);
+    let second = story.plan_id();
+    story.press("ANA", Action::PlanApprove, &second);
+    assert_eq!(story.pending(), ["workspace"]);
+    assert!(refusal(&story.press("ANA", Action::PlanApprove, &second)).contains("already"));
+}
+
+#[test]
+fn the_coder_gets_the_plan_that_was_approved_and_nothing_is_made_before() {
+    let mut story = Story::new();
+    story.plan();
+    story.say("ANA", "LGTM");
+    story.workspace();
+    let opened = story.log.iter().find_map(|event| match event {
+        Event::ConversationOpened { role: Role::Coder, system, .. } => Some(system.clone()),
+        _ => None,
+    });
+    let system = opened.expect("the Coder's conversation");
+    assert_eq!(system[0], "You are the Coder.");
+    assert!(system[1].contains("Keep the last row") && system[1].contains("`a:1`"), "{}", system[1]);
+    let heard = story.log.iter().rev().find_map(|event| match event {
+        Event::Heard { role: Role::Coder, parts, .. } => Some(parts.concat()),
+        _ => None,
+    });
+    assert!(heard.expect("told to begin").contains("BEN: the export drops the last row"));
+}
+
+#[test]
+fn approval_words_and_commands_reach_no_model() {
+    let mut story = Story::new();
+    story.plan();
+    for text in ["!pm claude", "!status", "!cost", "!help", "!pm", "merge", "approve"] {
+        let events = story.say("ANA", text);
+        assert!(!events.iter().any(|event| matches!(event, Event::MessageReceived { .. })), "{text}: {events:?}");
+    }
+    let spoken = story.log.iter().filter_map(|event| match event {
+        Event::Heard { parts, .. } => Some(parts.concat()),
+        _ => None,
+    });
+    assert_eq!(spoken.collect::<Vec<_>>(), ["BEN: the export drops the last row"]);
+}
+
+#[test]
+fn yes_is_an_answer_to_the_pm_when_nothing_waits() {
+    let mut story = Story::new();
+    story.say("BEN", "can you check the tests too?");
+    story.base();
+    story.reply(Role::Pm, "All of them?", &[]);
+    assert!(matches!(story.say("BEN", "yes")[0], Event::MessageReceived { .. }));
+    assert_eq!(story.pending(), ["run/2/turn/1"]);
+}
+
+#[test]
+fn the_new_model_takes_over_in_the_middle() {
+    let mut story = Story::new();
+    story.say("BEN", "hello");
+    story.base();
+    story.reply(Role::Pm, "", &[("Read", r#"{"file_path":"a"}"#)]);
+    story.say("BEN", "!pm CLAUDE");
+    story.tool(Role::Pm, "c0_1", "text", vec![]);
+    let effects = pending(&story.thread, |_| 15);
+    assert!(matches!(&effects[..], [Effect::CallModel { model, turn: 2, .. }] if model == "anthropic/claude"));
+    assert!(matches!(&story.say("BEN", "!pm gemini")[0], Event::CommandTaken { .. }));
+}
+
+#[test]
+fn changing_calls_run_alone_and_in_order_and_bash_waits_for_the_init() {
+    let mut story = Story::new();
+    let id = story.plan();
+    story.press("ANA", Action::PlanApprove, &id);
+    let workspace = Workspace {
+        slug: "row".into(),
+        branch: "codebutler/row".into(),
+        base: CommitId::new("4f2c1aa9"),
+        base_branch: "main".into(),
+    };
+    story.act(Command::WorkspacePrepared(Ok(workspace)));
+    let edit = r#"{"file_path":"a","old_string":"x","new_string":"y"}"#;
+    let calls = [("Read", r#"{"file_path":"a"}"#), ("Edit", edit), ("Bash", r#"{"command":"make"}"#), ("Glob", "{}")];
+    story.reply(Role::Coder, "", &calls);
+    assert_eq!(story.pending(), ["workspace/init", "run/2/call/c0_1"]);
+    story.tool(Role::Coder, "c0_1", "", vec![]);
+    assert_eq!(story.pending(), ["workspace/init", "run/2/call/c0_2"]);
+    story.tool(Role::Coder, "c0_2", "", vec![]);
+    assert_eq!(story.pending(), ["workspace/init"], "Bash was released but waits");
+    story.act(Command::WorkspaceInitialised(vec![]));
+    assert_eq!(story.pending(), ["run/2/call/c0_3"]);
+    story.tool(Role::Coder, "c0_3", "", vec![]);
+    assert_eq!(story.pending(), ["run/2/call/c0_4"]);
+}
+
+#[test]
+fn mistakes_of_the_model_are_answered_and_it_goes_on() {
+    let mut story = Story::new();
+    story.say("BEN", "hello");
+    story.base();
+    let events = story.reply(Role::Pm, "", &[("Bash", "{}"), ("Write", "{}"), ("ProposePlan", r#"{"title":"x"}"#)]);
+    let results = events.iter().filter_map(|event| match event {
+        Event::ToolFinished { result, .. } => Some(result.text.as_str()),
+        _ => None,
+    });
+    let results: Vec<&str> = results.into_iter().collect();
+    assert_eq!(results.len(), 3);
+    assert!(results[0].starts_with("There is no tool `Bash` for you. You have: Read,"), "{}", results[0]);
+    assert!(results[2].starts_with("The arguments of `ProposePlan` do not fit"), "{}", results[2]);
+    assert_eq!(story.pending(), ["run/1/turn/2"]);
+}
+
+#[test]
+fn a_message_during_a_run_is_heard_at_its_next_step() {
+    let mut story = Story::new();
+    let id = story.plan();
+    story.press("ANA", Action::PlanApprove, &id);
+    story.workspace();
+    story.reply(Role::Coder, "", &[("Read", r#"{"file_path":"a"}"#)]);
+    story.say("BEN", "use the old name");
+    assert_eq!(story.pending(), ["run/2/call/c0_1"], "the running call is not disturbed");
+    let events = story.tool(Role::Coder, "c0_1", "text", vec![]);
+    assert!(matches!(&events[1], Event::Heard { role: Role::Coder, parts, .. } if parts == &["BEN: use the old name"]));
+    story.say("BEN", "and add a test");
+    let events = story.reply(Role::Coder, "Done.", &[]);
+    assert!(matches!(&events[1], Event::Heard { role: Role::Coder, .. }), "a late message keeps the run going");
+}
+
+#[test]
+fn stop_ends_the_run_and_leaves_no_call_without_a_result() {
+    let mut story = Story::new();
+    let id = story.plan();
+    story.press("ANA", Action::PlanApprove, &id);
+    story.workspace();
+    story.reply(Role::Coder, "", &[("Bash", r#"{"command":"sleep 9"}"#), ("Bash", r#"{"command":"make"}"#)]);
+    let events = story.say("BEN", "!stop");
+    let finished = events.iter().filter(|event| matches!(event, Event::ToolFinished { .. })).count();
+    assert_eq!((finished, story.pending()), (2, vec!["publish/2".to_owned()]));
+    story.published();
+    story.say("BEN", "!retry");
+    assert_eq!(story.pending(), ["run/3/turn/1"]);
+}
+
+#[test]
+fn turns_are_limited_and_the_last_one_has_no_tools() {
+    let mut story = Story::new();
+    let id = story.plan();
+    story.press("ANA", Action::PlanApprove, &id);
+    story.workspace();
+    for turn in 0..3 {
+        story.reply(Role::Coder, "", &[("Read", r#"{"file_path":"a"}"#)]);
+        story.tool(Role::Coder, &format!("c{turn}_1"), "text", vec![]);
+    }
+    let effects = pending(&story.thread, |_| 3);
+    assert!(matches!(&effects[..], [Effect::CallModel { turn: 4, last: true, .. }]), "{effects:?}");
+    story.reply(Role::Coder, "Half done.", &[("Read", "{}")]);
+    let publishing = story.thread.publishing.as_ref().expect("published as a draft");
+    assert_eq!(publishing.draft.as_deref(), Some("the Coder used up its 3 turns"));
+}
+
+#[test]
+fn a_merge_is_pinned_to_the_head_and_closes_the_thread() {
+    let mut story = Story::opened();
+    assert_eq!((Phase::of(&story.thread), story.pending()), (Phase::Review, vec![]));
+    assert!(matches!(&story.say("BEN", "merge")[0], Event::CommandTaken { .. }), "only an approver merges");
+    story.say("ANA", "dale");
+    let effects = pending(&story.thread, |_| 3);
+    assert!(matches!(&effects[..], [Effect::Merge { head, .. }] if head.as_str() == "beef"), "{effects:?}");
+    let failure = Failure { what: "Conflicts.".into(), hint: "Rebase.".into() };
+    story.act(Command::MergeDone(Err(failure)));
+    assert_eq!(Phase::of(&story.thread), Phase::Review);
+    story.press("ANA", Action::PrMerge, "7");
+    story.act(Command::MergeDone(Ok(CommitId::new("9be01d3"))));
+    assert_eq!(story.pending(), ["cleanup"]);
+    story.act(Command::CleanUpDone(vec![]));
+    assert_eq!((Phase::of(&story.thread), story.pending()), (Phase::Closed, vec![]));
+    story.say("BEN", "what was it?");
+    assert_eq!(story.pending(), ["run/3/turn/1"], "questions are still answered");
+    let plan = r#"{"title":"t","workflow":"w","summary":"s","steps":[{"text":"t"}],"files":[],"acceptance":["x"]}"#;
+    let events = story.reply(Role::Pm, "", &[("ProposePlan", plan)]);
+    assert!(matches!(&events[1], Event::ToolFinished { result, .. } if result.text.contains("new thread")));
+}
+
+#[test]
+fn follow_up_work_goes_on_in_the_same_conversation_and_worktree() {
+    let mut story = Story::opened();
+    story.say("BEN", "also trim spaces");
+    story.propose("Trim spaces");
+    let id = story.plan_id();
+    let events = story.press("ANA", Action::PlanApprove, &id);
+    assert!(!events.iter().any(|event| matches!(event, Event::ConversationOpened { .. })));
+    assert!(events.iter().any(|event| matches!(event, Event::Heard { parts, .. } if parts[0].contains("Trim spaces"))));
+    assert_eq!(Phase::of(&story.thread), Phase::Coder);
+}
+
+#[test]
+fn a_cancelled_plan_ends_the_thread_unless_a_pull_request_is_open() {
+    let mut story = Story::new();
+    let id = story.plan();
+    story.press("BEN", Action::PlanCancel, &id);
+    assert_eq!((Phase::of(&story.thread), story.pending()), (Phase::Closed, vec![]));
+    let mut story = Story::opened();
+    story.say("BEN", "also trim spaces");
+    story.propose("Trim spaces");
+    let id = story.plan_id();
+    story.press("BEN", Action::PlanCancel, &id);
+    assert_eq!(Phase::of(&story.thread), Phase::Review);
+}
+
+#[test]
+fn a_failed_model_leaves_everything_for_a_retry() {
+    let mut story = Story::new();
+    story.say("BEN", "hello");
+    story.base();
+    let failure = Failure { what: "No credit.".into(), hint: "Add credit.".into() };
+    story.act(Command::ModelAnswered { run: RunId(1), turn: 1, result: Err(failure) });
+    assert_eq!(story.pending(), Vec::<String>::new());
+    story.say("BEN", "!retry");
+    assert_eq!(story.pending(), ["run/2/turn/1"]);
+    let late = Reply { text: "late".into(), ..Reply::default() };
+    assert_eq!(story.act(Command::ModelAnswered { run: RunId(1), turn: 1, result: Ok(late) }), []);
+}
+
+#[test]
+fn unread_messages_can_be_edited_and_deleted_by_their_writer_only() {
+    let mut story = Story::new();
+    story.say("BEN", "fix teh export");
+    story.say("BEN", "oops");
+    let edit = |by: &str| Command::Edit { ts: MessageTs::new("1.0"), by: UserId::new(by), text: "fix it".into() };
+    assert_eq!(story.act(edit("EVE")), []);
+    story.act(edit("BEN"));
+    story.act(Command::Delete { ts: MessageTs::new("2.0"), by: UserId::new("BEN") });
+    let events = story.base();
+    assert!(events.iter().any(|event| matches!(event, Event::Heard { parts, .. } if parts == &["BEN: fix it"])));
+}
+
+/// Any command that could come, fitting or not.
+fn any_command() -> impl Strategy<Value = u16> {
+    any::<u16>()
+}
+
+/// Carries out the command that a number stands for, chosen so that stories get far and nonsense happens on the way.
+fn carry_out(story: &mut Story, number: u16) {
+    let who = ["ANA", "BEN", "EVE"][usize::from(number / 32) % 3];
+    match number % 32 {
+        0 => drop(story.base()),
+        1 => drop(story.say(who, "please fix it")),
+        2 => drop(story.say(who, "approve")),
+        3 => drop(story.say(who, "merge")),
+        4 => drop(story.say(who, ["!stop", "!retry", "!close", "!pm claude"][usize::from(number / 96) % 4])),
+        5 => story.workspace(),
+        6 => drop(story.act(Command::MergeDone(Ok(CommitId::new("abc"))))),
+        7 => drop(story.act(Command::CleanUpDone(vec![]))),
+        8 if story.thread.publishing.is_some() => story.published(),
+        9 if story.thread.plan.is_some() => drop(story.press(who, Action::PlanCancel, &story.plan_id())),
+        10 => {
+            let failure = Failure { what: "x".into(), hint: "y".into() };
+            let run = RunId(story.thread.last_run);
+            drop(story.act(Command::ModelAnswered { run, turn: 1, result: Err(failure) }));
+        }
+        11 => {
+            let calls = story
+                .thread
+                .runs
+                .values()
+                .flat_map(|run| run.calls.iter().map(|state| (run.id, state.call.id.clone())));
+            let calls = calls.collect();
+            drop(story.act(Command::Interrupted { calls }));
+        }
+        other => advance(story, other, number),
+    }
+}
+
+/// Lets the role at work take a step.
+fn advance(story: &mut Story, choice: u16, number: u16) {
+    let Some((role, run)) = story.thread.runs.iter().next().map(|(role, run)| (*role, run.clone())) else { return };
+    if let Some(open) = run.calls.iter().find(|state| state.started && !state.done) {
+        let id = open.call.id.as_str().to_owned();
+        drop(story.tool(role, &id, "done", vec![]));
+        return;
+    }
+    match choice {
+        12..=16 if role == Role::Pm => story_plan(story, number),
+        12..=20 => drop(story.reply(role, "text", &[])),
+        _ => {
+            let names = ["Read", "Bash", "Edit", "Nonsense", "TodoWrite", "GitCommit", "ProposePlan"];
+            let first = names[usize::from(number / 64) % names.len()];
+            drop(story.reply(role, "", &[(first, "{}"), ("Read", "{}"), ("Bash", "{}")]));
+        }
+    }
+}
+
+fn story_plan(story: &mut Story, number: u16) {
+    let plan = format!(
+        r#"{{"title":"p{}","workflow":"w","summary":"s","steps":[{{"text":"t"}}],"files":[],"acceptance":["x"]}}"#,
+        number % 3
+    );
+    drop(story.reply(Role::Pm, "", &[("ProposePlan", &plan)]));
+}
+
+/// What must be true of every thread at every moment.
+fn check(story: &Story) {
+    let thread = &story.thread;
+    let mut folded = Thread::new(thread.key.clone());
+    for event in &story.log {
+        folded.apply(event, Millis(0));
+    }
+    assert_eq!(folded, *thread, "the log folds to the state");
+    let effects = pending(thread, |role| story.rules.turns(role));
+    let ids: BTreeSet<_> = effects.iter().map(Effect::id).collect();
+    assert_eq!(ids.len(), effects.len(), "no effect twice");
+    assert_eq!(effects, slow_pending(story), "pending equals its slow derivation");
+    let approved = story.log.iter().any(|event| matches!(event, Event::PlanApproved { .. }));
+    assert!(approved || thread.workspace == WorkspaceState::None, "no worktree before an approval");
+    assert!(approved || !thread.runs.contains_key(&Role::Coder), "no Coder before an approval");
+}
+
+/// `pending` once more, from the log's last words on each thing in place of the state.
+fn slow_pending(story: &Story) -> Vec<Effect> {
+    let log = &story.log;
+    let last = |is: &dyn Fn(&Event) -> bool| log.iter().rposition(is);
+    let after = |a: Option<usize>, b: Option<usize>| a.is_some() && a > b;
+    let thread = &story.thread;
+    let closing = last(&|e| matches!(e, Event::Merged { .. } | Event::CloseRequested { .. }));
+    let closed = last(&|e| matches!(e, Event::ThreadClosed { .. }));
+    let cleaned = last(&|e| matches!(e, Event::CleanedUp { .. }));
+    let ended = closing.is_some() || closed.is_some();
+    let mut effects: Vec<Effect> = Vec::new();
+    let stalled = matches!(thread.stalled, Some(super::state::Stalled::Base(_) | super::state::Stalled::Workspace(_)));
+    let has_base = last(&|e| matches!(e, Event::BaseReady { .. })).is_some();
+    if !log.is_empty() && !has_base && !stalled && !ended {
+        effects.push(Effect::PrepareBase);
+    }
+    if ended {
+        if closed.is_none() && cleaned.is_none() {
+            effects.push(Effect::CleanUp { merged: last(&|e| matches!(e, Event::Merged { .. })).is_some() });
+        }
+    } else {
+        let approved = last(&|e| matches!(e, Event::PlanApproved { .. }));
+        let ready = last(&|e| matches!(e, Event::WorkspaceReady { .. }));
+        let initialised = last(&|e| matches!(e, Event::WorkspaceInitialised { .. }));
+        if approved.is_some() && ready.is_none() && !stalled {
+            let title = thread.plan.as_ref().expect("approved").plan.title.clone();
+            effects.push(Effect::PrepareWorkspace { title });
+        }
+        if ready.is_some() && initialised.is_none() {
+            effects.push(Effect::InitWorkspace);
+        }
+        effects.extend(thread.publishing.clone().map(|publishing| Effect::Publish { publishing }));
+        let asked = last(&|e| matches!(e, Event::MergeRequested { .. }));
+        if after(asked, last(&|e| matches!(e, Event::MergeRefused { .. }))) {
+            let merging = thread.merging.clone().expect("asked for");
+            effects.push(Effect::Merge { head: merging.head, attempt: merging.attempt });
+        }
+    }
+    for role in Role::ALL {
+        slow_run(story, role, &mut effects);
+    }
+    effects
+}
+
+fn slow_run(story: &Story, role: Role, effects: &mut Vec<Effect>) {
+    let started = story.log.iter().rposition(|e| matches!(e, Event::RunStarted { role: of, .. } if *of == role));
+    let Some(position) = started else { return };
+    let Event::RunStarted { run, .. } = story.log[position] else { return };
+    let since = &story.log[position..];
+    if since.iter().any(|e| {
+        matches!(e, Event::RunEnded { run: of, .. } if *of == run) || matches!(e, Event::CloseRequested { .. })
+    }) {
+        return;
+    }
+    let mut turns = 0;
+    let mut open: Vec<ToolCall> = Vec::new();
+    let mut released = BTreeSet::new();
+    for event in since {
+        match event {
+            Event::ReplyReceived { run: of, reply, .. } if *of == run => {
+                turns += 1;
+                open.clone_from(&reply.calls);
+            }
+            Event::ToolsStarted { run: of, calls } if *of == run => released.extend(calls.iter().cloned()),
+            Event::ToolFinished { run: of, call, .. } if *of == run => open.retain(|other| other.id != *call),
+            _ => {}
+        }
+    }
+    let model = story.thread.runs[&role].model.clone();
+    if open.is_empty() {
+        let last = turns >= story.rules.turns(role);
+        effects.push(Effect::CallModel { run, role, model, turn: turns + 1, last });
+    }
+    let init = matches!(story.thread.workspace, WorkspaceState::Ready { initialised: false, .. });
+    for call in open.into_iter().filter(|call| released.contains(&call.id)) {
+        let tool = ToolName::parse(&call.name).expect("only known tools are released");
+        if !(tool == ToolName::Bash && init) {
+            effects.push(Effect::RunTool { run, role, tool, call });
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_story_holds_the_invariants_and_any_prefix_of_its_log_applies(
+        numbers in proptest::collection::vec(any_command(), 0..80)
+    ) {
+        let mut story = Story::new();
+        let mut phases = vec![Phase::of(&story.thread)];
+        for number in numbers {
+            if !story.log.is_empty() || number % 32 == 1 {
+                carry_out(&mut story, number);
+                check(&story);
+                phases.push(Phase::of(&story.thread));
+            }
+        }
+        for pair in phases.windows(2) {
+            prop_assert!(allowed(pair[0], pair[1]), "{pair:?}");
+        }
+        // Events out of their order are nonsense, but must not panic.
+        let mut thread = Thread::new(story.thread.key.clone());
+        for event in story.log.iter().rev() {
+            thread.apply(event, Millis(0));
+        }
+    }
+}
+
+/// The moves of a thread's life.
+fn allowed(from: Phase, to: Phase) -> bool {
+    match (from, to) {
+        (from, to) if from == to => true,
+        (Phase::Pm, Phase::Coder | Phase::Closed) => true,
+        (Phase::Coder, Phase::Review | Phase::Closed) => true,
+        (Phase::Review, Phase::Coder | Phase::Closed) => true,
+        (_, _) => false,
+    }
+}
+
+#[test]
+fn a_plan_keeps_its_fate_when_another_is_judged() {
+    let mut story = Story::new();
+    let first = story.plan();
+    story.say("BEN", "no, differently");
+    story.propose("Another way");
+    story.press("ANA", Action::PlanCancel, &first);
+    assert_eq!(story.thread.plan.as_ref().map(|plan| &plan.fate), Some(&PlanFate::Waiting));
+}

@@ -1,0 +1,1 @@
+//! Attacks on the place: paths that leave, links, pipes, hard links, git's data.
