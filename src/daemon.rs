@@ -6,10 +6,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use secrecy::SecretString;
-
 use crate::config::Problem;
-use crate::config::settings::SandboxLevel;
 
 /// `codebutler run`.
 #[derive(Clone, Debug)]
@@ -29,42 +26,6 @@ pub struct ChatOptions {
     pub repo: PathBuf,
     /// Where the page listens; `None`: a free loopback port.
     pub listen: Option<SocketAddr>,
-}
-
-/// `codebutler demo`.
-#[derive(Clone, Debug)]
-pub struct DemoOptions {
-    /// Plays the user too, prints the conversation, ends after the merge.
-    pub auto: bool,
-    /// Where the page listens; `None`: a free loopback port.
-    pub listen: Option<SocketAddr>,
-    /// Keeps the sample repository.
-    pub keep: bool,
-    /// Who answers.
-    pub model: DemoModel,
-    /// The sandbox level that a person chose.
-    pub sandbox: Option<SandboxLevel>,
-}
-
-/// Who answers in the demo.
-#[derive(Clone, Debug)]
-pub enum DemoModel {
-    /// The script.
-    Scripted,
-    /// OpenRouter.
-    OpenRouter {
-        /// Its key.
-        api_key: SecretString,
-        /// The model of every role; `None`: each role's default.
-        model: Option<String>,
-    },
-    /// Another OpenAI-compatible server, without a key.
-    Server {
-        /// Its address, without a slash at its end.
-        base_url: String,
-        /// The model of every role.
-        model: String,
-    },
 }
 
 /// Why a command did not do what it was asked to.
@@ -92,11 +53,7 @@ pub fn chat(_options: ChatOptions) -> Result<(), Vec<Failure>> {
     Err(unwired())
 }
 
-/// Runs the demo until the pull request is merged or the person ends it.
-pub fn demo(_options: DemoOptions) -> Result<(), Vec<Failure>> {
-    Err(unwired())
-}
-
-fn unwired() -> Vec<Failure> {
+/// Stands where a command's body goes.
+pub fn unwired() -> Vec<Failure> {
     vec![Failure { what: "this command is not wired yet".into(), hint: "wire it in src/daemon.rs".into() }]
 }

@@ -6,6 +6,7 @@ mod chat;
 mod cli;
 mod config;
 mod daemon;
+mod demo;
 mod forge;
 mod ids;
 mod llm;

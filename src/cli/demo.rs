@@ -8,7 +8,8 @@ use secrecy::SecretString;
 use super::{Ended, chat};
 use crate::config::process_env;
 use crate::config::settings::SandboxLevel;
-use crate::daemon::{self, DemoModel, DemoOptions, Failure};
+use crate::daemon::Failure;
+use crate::demo::{self, DemoModel, DemoOptions};
 use crate::telemetry;
 
 /// See it work on a sample repository, with no account and no key.
@@ -52,7 +53,7 @@ pub(super) fn obey(args: Args) -> Result<(), Ended> {
     let model = model(args.model_url, args.model, key)?;
     let (auto, listen, keep, sandbox) = (args.auto, args.listen, args.keep, args.sandbox);
     telemetry::init(process_env("RUST_LOG").as_deref());
-    Ok(daemon::demo(DemoOptions { auto, listen, keep, model, sandbox })?)
+    Ok(demo::run(DemoOptions { auto, listen, keep, model, sandbox })?)
 }
 
 /// Who answers. A key is only ever sent to OpenRouter.
