@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::agent::Role;
-use crate::chat::Chat;
+use crate::chat::{Chat, Incoming, IncomingKind};
 use crate::chat::local::{LocalChat, LocalOptions, Restored};
 use crate::chat::slack::{SlackChat, SlackOptions};
 use crate::config::settings::Timing;
@@ -29,16 +29,22 @@ use crate::runtime::{Clock, Supervisor, Tasks};
 use crate::store::{self, Store, StoreError};
 use crate::{forge, tools};
 
-/// Something that keeps the daemon from starting, for the one who started it.
+/// Why a command does not do what it was asked to, for the one who gave it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StartProblem {
+pub struct Failure {
     /// What happened.
     pub what: String,
     /// What to do.
     pub hint: String,
 }
 
-impl StartProblem {
+impl From<config::Problem> for Failure {
+    fn from(problem: config::Problem) -> Self {
+        Self::new(problem.to_string(), problem.fix)
+    }
+}
+
+impl Failure {
     fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { what: what.into(), hint: hint.into() }
     }
@@ -63,7 +69,7 @@ pub async fn serve_slack(
     on_notice: impl Fn(&Notice),
     on_ready: impl Fn(&[Served]) + Send + Sync + 'static,
     shutdown: impl Future<Output = ()>,
-) -> Result<(), Vec<StartProblem>> {
+) -> Result<(), Vec<Failure>> {
     let Settings { global, repos } = load(home, repos, Need::Slack)?;
     let mut problems = Vec::new();
     let mut opened = Vec::new();
@@ -76,13 +82,13 @@ pub async fn serve_slack(
     let channels: Vec<(ChannelId, String)> =
         opened.iter().filter_map(|(repo, _)| Some((repo.channel.clone()?, channel_name(repo)))).collect();
     let (Some(bot_token), Some(app_token)) = (global.slack.bot_token.clone(), global.slack.app_token.clone()) else {
-        return Err(vec![StartProblem::new("the Slack tokens are missing", "run `codebutler config check`")]);
+        return Err(vec![Failure::new("the Slack tokens are missing", "run `codebutler config check`")]);
     };
     let options = SlackOptions { bot_token, app_token, api_url: global.slack.api_url.clone() };
     let slack = match SlackChat::start(options, &channels).await {
         Ok(slack) => Some(slack),
         Err(of_slack) => {
-            problems.extend(of_slack.into_iter().map(|problem| StartProblem::new(problem.what, problem.hint)));
+            problems.extend(of_slack.into_iter().map(|problem| Failure::new(problem.what, problem.hint)));
             None
         }
     };
@@ -131,14 +137,14 @@ pub async fn serve_local(
     setup: LocalSetup,
     tasks: Tasks,
     on_notice: impl Fn(&Notice),
-    on_ready: impl FnOnce(&str),
+    on_ready: impl FnOnce(&Served, &str),
     shutdown: impl Future<Output = ()>,
-) -> Result<(), Vec<StartProblem>> {
+) -> Result<(), Vec<Failure>> {
     let LocalSetup { home, repository, listen, notice } = setup;
     let Settings { global, repos } = load(&home, &[repository.clone()], Need::Local)?;
     // The global file may list other repositories; the local page serves the one it was asked for.
     let Some(repo) = repos.into_iter().next() else {
-        return Err(vec![StartProblem::new("there is no repository to serve", "name one with --repo PATH")]);
+        return Err(vec![Failure::new("there is no repository to serve", "name one with --repo PATH")]);
     };
     let one = Opened::open(&repo).await.map_err(|problem| vec![problem])?;
     one.notices.iter().for_each(&on_notice);
@@ -146,14 +152,14 @@ pub async fn serve_local(
     let name = one.repository.root().file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let options = LocalOptions {
         listen,
+        token: None,
         title: name.clone(),
         notice,
         channel: channel.clone(),
-        workspace: "local".to_owned(),
     };
     let restored = restored(&one.store).await.map_err(|error| vec![store_problem(&error)])?;
     let local = LocalChat::bind(options, restored).map_err(|error| {
-        vec![StartProblem::new(
+        vec![Failure::new(
             format!("the page cannot listen on {listen}: {error}"),
             "choose another address with --listen 127.0.0.1:PORT",
         )]
@@ -162,6 +168,7 @@ pub async fn serve_local(
     let model = model(&global)?;
     let settings = project_settings(&home, &global, &repo, true);
     let chat: Arc<dyn Chat> = Arc::clone(&local) as Arc<dyn Chat>;
+    let served = Served { channel: channel.clone(), repository: one.repository.root().to_owned() };
     let project = one.project(&channel, chat, model, settings).await?;
     let routes = start_projects(vec![(channel, name, project)], &tasks);
     let stop = tasks.stop_token();
@@ -171,19 +178,15 @@ pub async fn serve_local(
             tracing::error!(error = &error as &dyn std::error::Error, "the page ended");
         }
     });
-    on_ready(&local.url());
+    on_ready(&served, &local.url());
     shutdown.await;
     shut_down(tasks, &global.timing).await;
     Ok(())
 }
 
-fn load(home: &Path, repos: &[PathBuf], need: Need) -> Result<Settings, Vec<StartProblem>> {
+fn load(home: &Path, repos: &[PathBuf], need: Need) -> Result<Settings, Vec<Failure>> {
     config::load(home, repos, need, &config::process_env).map_err(|problems| {
-        let in_words = |problem: config::Problem| {
-            let place = format!("{}: {}", problem.file.display(), problem.key);
-            StartProblem::new(format!("{} {}", place.trim_end_matches([' ', ':']), problem.what), problem.fix)
-        };
-        problems.into_iter().map(in_words).collect()
+        problems.into_iter().map(Failure::from).collect()
     })
 }
 
@@ -200,13 +203,13 @@ struct Opened {
 }
 
 impl Opened {
-    async fn open(repo: &RepoSettings) -> Result<Self, StartProblem> {
+    async fn open(repo: &RepoSettings) -> Result<Self, Failure> {
         let path = repo.path.clone();
-        let repository = Repository::open(&path).map_err(|error| StartProblem::new(error.what, error.hint))?;
+        let repository = Repository::open(&path).map_err(|error| Failure::new(error.what, error.hint))?;
         let repository = Arc::new(repository);
         let root = repository.root().to_owned();
         let seeded = config::seed::seed(&root).map_err(|error| {
-            StartProblem::new(
+            Failure::new(
                 format!("{} cannot be written: {}", error.path.display(), error.source),
                 "check the folder's owner and permissions",
             )
@@ -226,7 +229,7 @@ impl Opened {
         chat: Arc<dyn Chat>,
         model: Arc<dyn ChatModel>,
         settings: ProjectSettings,
-    ) -> Result<Arc<Project>, Vec<StartProblem>> {
+    ) -> Result<Arc<Project>, Vec<Failure>> {
         let channel_models = ChannelModels::load(&self.store, channel).await;
         Ok(Arc::new(Project {
             store: self.store,
@@ -250,7 +253,7 @@ fn forge_of(repository: &Repository) -> Arc<dyn Forge> {
     }
 }
 
-fn store_problem(error: &StoreError) -> StartProblem {
+fn store_problem(error: &StoreError) -> Failure {
     let hint = match error {
         StoreError::InUse { pid, .. } => format!("stop the other one first: kill {pid}"),
         StoreError::Newer { .. } => "update codebutler".to_owned(),
@@ -261,22 +264,21 @@ fn store_problem(error: &StoreError) -> StartProblem {
         | StoreError::Closed => "check the disk, and the owner of the file".to_owned(),
     };
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
-    StartProblem::new(format!("{error}{cause}"), hint)
+    Failure::new(format!("{error}{cause}"), hint)
 }
 
-fn model(global: &Global) -> Result<Arc<dyn ChatModel>, Vec<StartProblem>> {
+fn model(global: &Global) -> Result<Arc<dyn ChatModel>, Vec<Failure>> {
+    let server = &global.openrouter;
     let options = OpenRouterOptions {
-        base_url: global.openrouter.base_url.clone(),
-        api_key: global.openrouter.api_key.clone(),
         stall: global.timing.stall,
         retry_base: global.timing.retry_base,
-        ..OpenRouterOptions::default()
+        ..OpenRouterOptions::new(server.base_url.clone(), server.api_key.clone())
     };
     match OpenRouter::new(options) {
         Ok(model) => Ok(Arc::new(model)),
         Err(error) => {
             let what = format!("no connection to a model service is possible: {error}");
-            Err(vec![StartProblem::new(what, "check openrouter.baseUrl and the system's certificates")])
+            Err(vec![Failure::new(what, "check openrouter.baseUrl and the system's certificates")])
         }
     }
 }
@@ -319,9 +321,14 @@ fn start_projects(projects: Vec<(ChannelId, String, Arc<Project>)>, tasks: &Task
 
 /// What the local page showed before it was stopped.
 async fn restored(store: &Store) -> Result<Vec<Restored>, StoreError> {
-    let mut restored: Vec<Restored> = store.written().await?.into_iter().map(Restored::Incoming).collect();
+    let mut restored = Vec::new();
+    for Incoming { thread, what, .. } in store.written().await? {
+        if let IncomingKind::Message { ts, text, .. } = what {
+            restored.push(Restored::Said { thread, ts, text });
+        }
+    }
     for row in store.sent_posts().await? {
-        restored.push(Restored::Post { thread: row.thread, key: row.key, ts: row.ts, post: row.post });
+        restored.push(Restored::Posted { thread: row.thread, key: row.key, ts: row.ts, post: row.post });
     }
     Ok(restored)
 }

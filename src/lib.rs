@@ -3,14 +3,22 @@
 
 mod agent;
 mod chat;
+mod cli;
 mod config;
+mod daemon;
+mod demo;
 mod forge;
+mod git;
 mod ids;
 mod llm;
 mod process;
 mod render;
 mod sandbox;
-mod store;
+mod runtime;
 pub mod scripted;
+mod store;
+mod telemetry;
 mod thread;
 mod tools;
+
+pub use cli::main;

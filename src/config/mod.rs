@@ -24,7 +24,7 @@ use serde::de::DeserializeOwned;
 
 use problem::Problems;
 
-pub use check::loopback;
+pub use check::{address_of_server, loopback};
 pub use problem::Problem;
 pub use settings::{Global, RepoSettings};
 

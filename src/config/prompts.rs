@@ -112,7 +112,8 @@ fn first_lines(text: &str, cap: usize) -> &str {
     if text.len() <= cap {
         return text;
     }
-    let fits = &text[..text.floor_char_boundary(cap)];
+    let end = (0..=cap).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+    let fits = &text[..end];
     fits.rfind('\n').map_or(fits, |end| &fits[..end]).trim_end()
 }
 

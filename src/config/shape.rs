@@ -112,7 +112,7 @@ fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
 fn fault(value: &Value, schema: &Value) -> Option<Fault> {
     let words = choices(schema);
     if !words.is_empty() {
-        return (!words.iter().any(|word| value == *word)).then(|| {
+        return (!words.contains(&value)).then(|| {
             let words: Vec<String> = words.iter().map(|word| word.to_string()).collect();
             (format!("must be one of {}", words.join(", ")), "write one of them, in quotation marks".to_owned())
         });

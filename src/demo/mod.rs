@@ -101,7 +101,7 @@ pub async fn run(
         notice: Some(notice.clone()),
     };
     let (address, told) = oneshot::channel();
-    let on_ready = |url: &str| {
+    let on_ready = |_: &daemon::Served, url: &str| {
         tell(DemoEvent::Page { url, notice: &notice, repository: &repository });
         let _ = address.send(url.to_owned());
     };
@@ -109,7 +109,7 @@ pub async fn run(
     let play = async {
         let Ok(url) = told.await else { return None };
         let outcome = if options.auto {
-            player::play(&url, &repository, started, |said| tell(DemoEvent::Said(said))).await
+            player::play(&url, &repository, started, &notice, |said| tell(DemoEvent::Said(said))).await
         } else {
             match player::report_bug(&url).await {
                 Ok(()) => std::future::pending().await,

@@ -21,6 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(600);
 pub struct Outcome {
     /// From the start of the program to the merge.
     pub took: Duration,
+    /// What the page said about model and sandbox, and where it was.
+    pub notice: String,
 }
 
 /// A message of the page, as its API gives it.
@@ -76,12 +78,13 @@ pub async fn play(
     url: &str,
     repository: &Path,
     started: Instant,
+    notice: &str,
     tell: impl Fn(&Said) + Send + Sync,
 ) -> anyhow::Result<Outcome> {
     let page = Page::open(url)?;
     tokio::time::timeout(PATIENCE, story(&page, &tell)).await.context("the story did not end in time")??;
     check(repository).await?;
-    Ok(Outcome { took: started.elapsed() })
+    Ok(Outcome { took: started.elapsed(), notice: format!("{notice} · page: {url}") })
 }
 
 async fn story(page: &Page, tell: &(impl Fn(&Said) + Send + Sync)) -> anyhow::Result<()> {

@@ -7,4 +7,4 @@ mod value;
 
 pub(super) use global::global;
 pub(super) use repo::repo;
-pub use value::loopback;
+pub use value::{address_of_server, loopback};

@@ -32,6 +32,11 @@ pub(super) fn address(text: &str) -> Result<String, Fault> {
     }
 }
 
+/// An http address as the command line gives it, without a slash at its end; the error is for people.
+pub fn address_of_server(text: &str) -> Result<String, String> {
+    address(text).map_err(|(what, fix)| format!("it {what}; {fix}"))
+}
+
 /// Whether a checked address is one of openrouter.ai.
 pub(super) fn is_openrouter(address: &str) -> bool {
     let host = reqwest::Url::parse(address).ok().and_then(|url| url.host_str().map(str::to_owned));
