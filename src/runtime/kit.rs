@@ -2,30 +2,32 @@
 //! work, what a role has read. All of it is folded or opened again by the next worker.
 
 use std::collections::HashMap;
+use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::agent::Role;
 use crate::ids::ThreadKey;
 use crate::llm::transcript::Transcript;
 use crate::thread::Event;
-use crate::tools::{KnownFiles, Place};
+use crate::tools::{Access, KnownFiles, Place, PlacePath, ToolError};
 
 /// The kit of one thread.
 pub struct Kit {
     thread: ThreadKey,
     transcripts: HashMap<Role, Transcript>,
     known_files: HashMap<Role, KnownFiles>,
-    /// The thread's worktree, opened once.
-    pub worktree: Option<Arc<Place>>,
-    /// The snapshot of the base commit, opened once.
-    pub snapshot: Option<Arc<Place>>,
+    /// The thread's worktree.
+    worktree: PlaceSlot,
+    /// The snapshot of the base commit.
+    snapshot: PlaceSlot,
 }
 
 impl Kit {
     /// The kit of a thread before its first event.
     pub fn new(thread: ThreadKey) -> Self {
         let transcripts = Role::ALL.into_iter().map(|role| (role, Transcript::new(role))).collect();
-        Self { thread, transcripts, known_files: HashMap::new(), worktree: None, snapshot: None }
+        Self { thread, transcripts, known_files: HashMap::new(), worktree: PlaceSlot::default(), snapshot: PlaceSlot::default() }
     }
 
     /// Writes an event into the conversations.
@@ -43,8 +45,35 @@ impl Kit {
         self.transcripts.get(&role)
     }
 
+    /// Where a role's tools work.
+    pub fn place(&self, role: Role) -> PlaceSlot {
+        if role == Role::Coder { self.worktree.clone() } else { self.snapshot.clone() }
+    }
+
     /// What a role has read and written; `paths` is what the log knows of it, used when a worker begins.
     pub fn known_files(&mut self, role: Role, paths: impl IntoIterator<Item = String>) -> KnownFiles {
+        let paths = paths.into_iter().filter_map(|path| PlacePath::parse_relative(&path).ok());
         self.known_files.entry(role).or_insert_with(|| KnownFiles::from_log(paths)).clone()
+    }
+}
+
+/// A place that is opened when it is first needed.
+#[derive(Clone, Default)]
+pub struct PlaceSlot(Arc<tokio::sync::OnceCell<Arc<Place>>>);
+
+impl PlaceSlot {
+    /// The place; `find` says where it is and what may be done there.
+    pub async fn get_or_open<F>(&self, find: impl FnOnce() -> F) -> Result<Arc<Place>, ToolError>
+    where
+        F: Future<Output = Result<(PathBuf, Access), ToolError>>,
+    {
+        let open = || async {
+            let (root, access) = find().await?;
+            let place = Place::open(&root, access).map_err(|error| {
+                ToolError::for_model(format!("The folder {} cannot be opened: {error}.", root.display()))
+            })?;
+            Ok(Arc::new(place))
+        };
+        self.0.get_or_try_init(open).await.cloned()
     }
 }

@@ -5,6 +5,7 @@
 pub mod clock;
 pub mod effects;
 pub mod intake;
+pub mod kit;
 pub mod outbox;
 pub mod project;
 pub mod supervisor;

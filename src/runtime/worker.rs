@@ -14,12 +14,12 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::effects;
+use super::kit::Kit;
 use super::project::Project;
 use super::tasks::panic_text;
 use crate::agent::Role;
 use crate::chat::IncomingKind;
 use crate::ids::{EffectId, ThreadKey};
-use crate::llm::transcript::Transcript;
 use crate::render::posts::posts;
 use crate::store::{Append, Session, StoreError, Waiting};
 use crate::thread::command::Action;
@@ -86,7 +86,7 @@ struct Outcome {
 struct Worker<'a> {
     project: &'a Arc<Project>,
     thread: Thread,
-    transcripts: HashMap<Role, Transcript>,
+    kit: Kit,
     running: HashMap<EffectId, Running>,
     outcomes: FuturesUnordered<BoxFuture<'static, Outcome>>,
     started: u64,
@@ -112,14 +112,14 @@ impl<'a> Worker<'a> {
         let mut worker = Self {
             project,
             thread: Thread::new(key.clone()),
-            transcripts: HashMap::new(),
+            kit: Kit::new(key.clone()),
             running: HashMap::new(),
             outcomes: FuturesUnordered::new(),
             started: 0,
         };
         for (at, event) in project.store.load(key).await? {
             worker.thread.apply(&event, at);
-            worker.write_down(&event);
+            worker.kit.apply(&event);
         }
         Ok(worker)
     }
@@ -204,21 +204,12 @@ impl<'a> Worker<'a> {
         };
         let posted = !append.posts.is_empty();
         self.project.store.append(append).await?;
-        for event in &events {
-            self.write_down(event);
-        }
+        events.iter().for_each(|event| self.kit.apply(event));
         self.thread = next;
         if posted {
             self.project.outbox_changed.notify_one();
         }
         Ok(())
-    }
-
-    /// Writes an event into the conversations.
-    fn write_down(&mut self, event: &Event) {
-        for role in Role::ALL {
-            self.transcripts.entry(role).or_insert_with(|| Transcript::new(role)).apply(event);
-        }
     }
 
     /// Starts what is pending and not running; ends what runs and is not pending any more.
@@ -232,7 +223,7 @@ impl<'a> Worker<'a> {
                 continue;
             }
             let cancel = CancellationToken::new();
-            let work = effects::run(self.project, &self.thread, &self.transcripts, effect, cancel.clone());
+            let work = effects::run(self.project, &self.thread, &mut self.kit, effect, cancel.clone());
             let (abort, registration) = AbortHandle::new_pair();
             self.started += 1;
             let number = self.started;

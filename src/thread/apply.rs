@@ -137,6 +137,7 @@ impl Thread {
     }
 
     fn receive(&mut self, message: &Message) {
+        self.first.get_or_insert_with(|| message.ts.clone());
         self.people.insert(message.from.clone(), message.name.clone());
         self.conversation(Role::Pm).unheard.push(message.clone());
         if self.runs.contains_key(&Role::Coder) {

@@ -18,6 +18,8 @@ pub struct Thread {
     pub seq: u64,
     /// Who opened it; `None` before the first event.
     pub opened_by: Option<UserId>,
+    /// The first message written to us.
+    pub first: Option<MessageTs>,
     /// People who wrote in it, by the name they are known by.
     pub people: BTreeMap<UserId, String>,
     /// What people said so far, as `Name: text`.
@@ -239,6 +241,7 @@ impl Thread {
             key,
             seq: 0,
             opened_by: None,
+            first: None,
             people: BTreeMap::new(),
             said: Vec::new(),
             base: None,
@@ -259,6 +262,11 @@ impl Thread {
             stalled: None,
             usage: BTreeMap::new(),
         }
+    }
+
+    /// The first message that people wrote to us in it.
+    pub fn first_message(&self) -> Option<&MessageTs> {
+        self.first.as_ref()
     }
 
     /// Whether the thread is closed or about to be.

@@ -1,0 +1,62 @@
+//! Prepares what a thread stands on: the fetched base commit, its snapshot, the prompts, what was said before us.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+
+use crate::agent::Role;
+use crate::config::prompts::{self, PromptSource};
+use crate::git::{BaseCommit, GitError};
+use crate::ids::MessageTs;
+use crate::runtime::project::Project;
+use crate::thread::event::{Base, Failure};
+use crate::thread::{Command, Thread};
+
+pub(super) fn prepare(project: Arc<Project>, thread: &Thread) -> impl Future<Output = Command> + use<> {
+    let key = thread.key.clone();
+    // A thread whose first message to us is not its first message began before us.
+    let first = thread.first_message().filter(|first| **first != thread.key.ts).cloned();
+    async move {
+        let history = match &first {
+            Some(before) => read_history(&project, &key, before).await,
+            None => Vec::new(),
+        };
+        let prepared = base(&project, history).await;
+        Command::BasePrepared(prepared.map_err(|error| Failure { what: error.what, hint: error.hint }))
+    }
+}
+
+async fn base(project: &Project, history: Vec<String>) -> Result<Base, GitError> {
+    let BaseCommit { commit, branch, notice } = project.repository.fetch_base(project.settings.base.as_deref()).await?;
+    project.repository.snapshot(&commit, &project.settings.home).await?;
+    let mut files = Files(HashMap::new());
+    for path in prompts::paths() {
+        let own = project.repository.own_edit(path).await?;
+        let text = match own {
+            Some(text) => Some(text),
+            None => project.repository.file_at(&commit, path).await?,
+        };
+        files.0.extend(text.map(|text| (path, text)));
+    }
+    let prompts = Role::ALL.into_iter().map(|role| (role, prompts::assemble(role, &files))).collect();
+    Ok(Base { commit, branch, prompts, history, notice })
+}
+
+async fn read_history(project: &Project, key: &crate::ids::ThreadKey, before: &MessageTs) -> Vec<String> {
+    match project.chat.history(key, before).await {
+        Ok(history) => history,
+        Err(error) => {
+            tracing::warn!(thread.ts = %key, error = &error as &dyn std::error::Error, "no history of the thread");
+            vec!["(earlier messages of this thread could not be read)".to_owned()]
+        }
+    }
+}
+
+/// The files that prompts are made of, read before.
+struct Files(HashMap<&'static str, String>);
+
+impl PromptSource for Files {
+    fn read(&self, path: &str) -> Option<String> {
+        self.0.get(path).cloned()
+    }
+}

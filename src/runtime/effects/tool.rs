@@ -1,0 +1,148 @@
+//! One tool call: the role's place and context are put together, the tool runs, its result comes back.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::agent::{Role, ToolCall, ToolName};
+use crate::git::{Author, GitError, ThreadGit};
+use crate::ids::RunId;
+use crate::runtime::kit::Kit;
+use crate::runtime::project::Project;
+use crate::thread::event::{PullRequest, ToolResult, Workspace};
+use crate::thread::{Command, Thread};
+use crate::tools::{self, Access, KnownFiles, Place, ToolContext, ToolError, ToolOutput};
+
+/// Which call.
+pub(super) struct Call {
+    pub(super) run: RunId,
+    pub(super) role: Role,
+    pub(super) tool: ToolName,
+    pub(super) call: ToolCall,
+}
+
+pub(super) fn run(
+    project: Arc<Project>,
+    thread: &Thread,
+    kit: &mut Kit,
+    call: Call,
+    cancel: CancellationToken,
+) -> impl Future<Output = Command> + use<> {
+    let Call { run, role, tool, call } = call;
+    let known = thread.conversations.get(&role).map(|state| state.known_files.clone()).unwrap_or_default();
+    let bench = Bench {
+        role,
+        place: kit.place(role),
+        known_files: kit.known_files(role, known),
+        git: thread_git(&project, thread, role),
+        pull: thread.pull.clone(),
+        workspace: thread.workspace().cloned(),
+        footer: footer(&project, thread),
+        commit: thread.base.as_ref().map(|base| base.commit.clone()),
+        home: project.settings.home.join("homes").join(thread.key.ts.as_str()),
+    };
+    async move {
+        let ended = bench.run(&project, tool, &call.arguments, cancel).await;
+        let (output, error) = match ended {
+            Ok(output) => (output, false),
+            Err(ToolError::ForModel(text)) => (ToolOutput::text(text), true),
+        };
+        let ToolOutput { text, wrote, exit, deeds } = output;
+        Command::ToolDone { run, call: call.id, result: ToolResult { text, error, wrote, exit }, deeds }
+    }
+}
+
+/// What a call needs of its thread.
+struct Bench {
+    role: Role,
+    place: crate::runtime::kit::PlaceSlot,
+    known_files: KnownFiles,
+    git: Option<ThreadGit>,
+    pull: Option<PullRequest>,
+    workspace: Option<Arc<Workspace>>,
+    footer: String,
+    commit: Option<crate::ids::CommitId>,
+    home: std::path::PathBuf,
+}
+
+impl Bench {
+    async fn run(
+        self,
+        project: &Project,
+        tool: ToolName,
+        arguments: &str,
+        cancel: CancellationToken,
+    ) -> Result<ToolOutput, ToolError> {
+        let place = self.place(project).await?;
+        let git = self.git.ok_or_else(|| ToolError::for_model("The code is not ready yet; try again."))?;
+        let context = ToolContext {
+            place,
+            role: self.role,
+            known_files: self.known_files,
+            cancel,
+            bash_timeout: project.settings.bash_timeout,
+            home: self.home,
+            git,
+            forge: Arc::clone(&project.forge),
+            pull: self.pull,
+            footer: self.footer,
+        };
+        tools::run(tool, &context, arguments).await
+    }
+
+    /// The Coder works in the worktree; everybody else reads the snapshot of the base commit.
+    async fn place(&self, project: &Project) -> Result<Arc<Place>, ToolError> {
+        let broken = |error: GitError| ToolError::for_model(format!("{} {}", error.what, error.hint));
+        self.place
+            .get_or_open(|| async {
+                match (&self.workspace, self.role, &self.commit) {
+                    (Some(workspace), Role::Coder, _) => {
+                        Ok((project.repository.worktree_path(workspace), Access::ReadWrite))
+                    }
+                    (_, _, Some(commit)) => {
+                        let snapshot = project.repository.snapshot(commit, &project.settings.home).await;
+                        Ok((snapshot.map_err(broken)?, Access::ReadOnly))
+                    }
+                    (_, _, None) => Err(ToolError::for_model("The code is not ready yet; try again.")),
+                }
+            })
+            .await
+    }
+}
+
+/// Git as this role sees it: the worktree once there is one for the Coder, else the base commit.
+pub(super) fn thread_git(project: &Project, thread: &Thread, role: Role) -> Option<ThreadGit> {
+    let author = Author::parse(&project.settings.author)?;
+    let requested_by = requested_by(thread);
+    let repository = project.repository.clone();
+    match (thread.workspace(), role, &thread.base) {
+        (Some(workspace), Role::Coder, _) => {
+            Some(ThreadGit::in_worktree(repository, Arc::clone(workspace), author, requested_by))
+        }
+        (_, _, Some(base)) => Some(ThreadGit::on_base(repository, base.commit.clone(), author, requested_by)),
+        (_, _, None) => None,
+    }
+}
+
+/// `Ana (U123)`: who opened the thread.
+fn requested_by(thread: &Thread) -> String {
+    match &thread.opened_by {
+        Some(user) => format!("{} ({user})", thread.name_of(user)),
+        None => "nobody".to_owned(),
+    }
+}
+
+/// What stands below the body of every pull request: where it came from and who asked.
+pub(super) fn footer(project: &Project, thread: &Thread) -> String {
+    let origin = match project.chat.permalink(&thread.key) {
+        Some(link) => format!("[Slack thread]({link})"),
+        None => "local thread".to_owned(),
+    };
+    let approved = match thread.plan.as_ref().map(|plan| &plan.fate) {
+        Some(crate::thread::state::PlanFate::Approved { by }) => format!(", approved by {}", thread.name_of(by)),
+        _ => String::new(),
+    };
+    let asked = thread.opened_by.as_ref().map_or("somebody", |user| thread.name_of(user));
+    format!("\n\n---\n{origin} · asked for by {asked}{approved} · made by CodeButler")
+}
