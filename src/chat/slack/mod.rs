@@ -2,9 +2,8 @@
 //!
 //! Never keeps anything that must last (the inbox and the outbox do), never repeats a call (the outbox does).
 
-pub mod events;
-
 mod blocks;
+mod events;
 mod mrkdwn;
 mod names;
 mod plain;
