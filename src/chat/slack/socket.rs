@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
-use serde_json::{Value, json};
+use serde_json::json;
 use slack_morphism::clients_manager::{SlackSocketModeClientsManager, SlackSocketModeClientsManagerFactory as _};
 use slack_morphism::listener::SlackClientEventsListenerEnvironment;
 use slack_morphism::prelude::{SlackClientSocketModeConfig, SlackSocketModeWssClientId};
