@@ -426,3 +426,6 @@ fn slash(payload: &str) -> Envelope {
         Err(_) => Envelope::Ignored("slash command of an unknown shape"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,9 @@
 //! Slack as the chat: Socket Mode for what comes in, the Web API for what goes out.
 //!
-//! Facts and traps are in the project's Slack notes. Never keeps anything that must last: the inbox and the outbox do.
-
-pub mod events;
+//! Never keeps anything that must last (the inbox and the outbox do), never repeats a call (the outbox does).
 
 mod blocks;
+mod events;
 mod mrkdwn;
 mod names;
 mod plain;

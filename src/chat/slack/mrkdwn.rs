@@ -3,7 +3,7 @@
 //! Pure. Invariant: `&`, `<` and `>` of the text are always escaped, so that no text can make a mention, a
 //! `<!channel>` or a disguised link; the only references written are links to http, https and mailto targets.
 
-use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
+use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd, TextMergeStream};
 
 use super::table::Table;
 
@@ -11,7 +11,8 @@ use super::table::Table;
 pub fn from_markdown(markdown: &str) -> String {
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
     let mut writer = Writer::default();
-    for event in Parser::new_ext(markdown, options) {
+    // Merged, because the parser cuts texts, and addresses in them, at every mark that turns out to be none.
+    for event in TextMergeStream::new(Parser::new_ext(markdown, options)) {
         writer.event(event);
     }
     writer.out
@@ -380,7 +381,7 @@ mod tests {
             ("https://a.b/<!channel>", "<https://a.b/>&lt;!channel&gt;"),
             ("https://a.b|<!here>", "<https://a.b>|&lt;!here&gt;"),
             ("[x](slack://user?id=1)", "x (slack://user?id=1)"),
-            ("| <!channel> |\n|---|\n| [x](https://a.b) |", "```\n&lt;!channel&gt;\n------------\nx\n```"),
+            ("| <!channel> |\n|---|\n| [x](https://a.b) |", "```\n&lt;!channel&gt;\n----------\nx\n```"),
             ("~~~\n```\n<@U1>\n~~~", "```\n`\u{200b}`\u{200b}`\n&lt;@U1&gt;\n```"),
             ("a\u{8}b\u{1b}[1m", "ab[1m"),
         ];

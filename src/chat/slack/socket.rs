@@ -3,12 +3,13 @@
 //! slack-morphism awaits the listener in each socket's read loop, so a slow frame delays those behind it: what is said
 //! in channels without a repository is said by [`run`], outside the listener.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
-use serde_json::{Value, json};
+use serde_json::json;
 use slack_morphism::clients_manager::{SlackSocketModeClientsManager, SlackSocketModeClientsManagerFactory as _};
 use slack_morphism::listener::SlackClientEventsListenerEnvironment;
 use slack_morphism::prelude::{SlackClientSocketModeConfig, SlackSocketModeWssClientId};
@@ -50,21 +51,21 @@ pub async fn run(
     on_ready: impl Fn() + Send + Sync + 'static,
     stop: CancellationToken,
 ) -> ClientResult<()> {
-    let (notices, mut waiting) = mpsc::channel(NOTICES);
     let client = connection.web.client.clone();
+    let environment = SlackClientEventsListenerEnvironment::new(client.clone());
+    let sockets = client.http_api.connector.new_clients_manager(Arc::new(environment));
+    let (notices, mut waiting) = mpsc::channel(NOTICES);
     let listener = Arc::new(Listener {
         connection: connection.clone(),
         intake,
         on_ready: Mutex::new(Some(Box::new(on_ready))),
-        sockets: OnceLock::new(),
+        sockets: Arc::downgrade(&sockets),
+        up: Mutex::default(),
         notices,
         told: Mutex::default(),
         stop: stop.clone(),
         storing: TaskTracker::new(),
     });
-    let environment = SlackClientEventsListenerEnvironment::new(client.clone());
-    let sockets = client.http_api.connector.new_clients_manager(Arc::new(environment));
-    listener.sockets.set(Arc::downgrade(&sockets)).ok().expect("the listener is new");
     let config = SlackClientSocketModeConfig::new()
         .with_max_connections_count(CONNECTIONS)
         .with_initial_backoff_in_seconds(STAGGER_S)
@@ -104,7 +105,9 @@ struct Listener {
     /// Called and dropped at the first hello. A std lock: taken once.
     on_ready: Mutex<Option<Box<dyn Fn() + Send + Sync>>>,
     /// Weak, because the sockets own the listener.
-    sockets: OnceLock<Weak<Sockets>>,
+    sockets: Weak<Sockets>,
+    /// The sockets that have said hello. A std lock: held for one change.
+    up: Mutex<HashSet<SlackSocketModeWssClientId>>,
     notices: mpsc::Sender<Notice>,
     /// A std lock: held for one look, never over an await.
     told: Mutex<HashSet<ThreadKey>>,
@@ -122,10 +125,7 @@ impl SlackSocketModeClientListener for Listener {
         }
         match events::read(&body, &self.connection.own) {
             Frame::Hello => self.hello(id),
-            Frame::Disconnect { reason } => {
-                info!(socket = id.to_string(), reason, "Slack renews a connection");
-                self.restart(id).await;
-            }
+            Frame::Disconnect { reason } => self.renew(id, &reason).await,
             Frame::Envelope { id, what } => return self.take(&id, what).await,
             Frame::Other => debug!(socket = id.to_string(), "a frame of an unknown kind"),
         }
@@ -137,24 +137,44 @@ impl SlackSocketModeClientListener for Listener {
     }
 
     async fn on_disconnect(&self, id: &SlackSocketModeWssClientId) {
-        if !self.stop.is_cancelled() {
-            info!(socket = id.to_string(), "a Slack connection ended; opening another");
-            self.restart(id).await;
-        }
+        info!(socket = id.to_string(), "a Slack connection ended; opening another");
+        let was_up = self.up.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        self.restart(id, was_up).await;
     }
 }
 
 impl Listener {
     fn hello(&self, id: &SlackSocketModeWssClientId) {
         debug!(socket = id.to_string(), "a Slack connection is up");
+        self.up.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
         let first = self.on_ready.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(on_ready) = first {
             on_ready();
         }
     }
 
-    async fn restart(&self, id: &SlackSocketModeWssClientId) {
-        if let Some(sockets) = self.sockets.get().and_then(Weak::upgrade) {
+    /// Opens another connection in place of one that Slack is about to close.
+    async fn renew(&self, id: &SlackSocketModeWssClientId, reason: &str) {
+        self.up.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        // Its two ordinary reasons; any other (`too_many_websockets`, `link_disabled`) will be the same at once.
+        let ordinary = matches!(reason, "warning" | "refresh_requested");
+        if ordinary {
+            info!(socket = id.to_string(), reason, "Slack renews a connection");
+        } else {
+            warn!(socket = id.to_string(), reason, "Slack does not want this connection");
+        }
+        self.restart(id, ordinary).await;
+    }
+
+    /// Opens another connection in place of this one; after a pause, if there is no reason to think it will fare better.
+    async fn restart(&self, id: &SlackSocketModeWssClientId, at_once: bool) {
+        if !at_once {
+            self.stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(RECONNECT_S))).await;
+        }
+        if self.stop.is_cancelled() {
+            return;
+        }
+        if let Some(sockets) = self.sockets.upgrade() {
             sockets.restart_client(id).await;
         }
     }

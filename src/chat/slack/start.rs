@@ -2,7 +2,7 @@
 //!
 //! Collects every problem in one go. slack-morphism itself never reports a bad app token: it would retry in silence.
 
-use futures_util::future::join_all;
+use futures_util::{StreamExt as _, stream};
 use serde::Deserialize;
 use serde_json::json;
 use tracing::warn;
@@ -12,6 +12,9 @@ use super::events::Own;
 use super::web_api::{WebApi, token};
 use crate::chat::ChatError;
 use crate::ids::{ChannelId, UserId};
+
+/// Channels that are checked at the same time.
+const CHECKS: usize = 8;
 
 /// Something that keeps the adapter from starting.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,7 +86,7 @@ pub async fn check(
         }
     };
     let checks = channels.iter().map(|(id, name)| check_channel(web, &bot.user, id, name));
-    let problems: Vec<_> = join_all(checks).await.into_iter().flatten().collect();
+    let problems: Vec<_> = stream::iter(checks).buffered(CHECKS).filter_map(std::future::ready).collect().await;
     if !problems.is_empty() {
         return Err(problems);
     }

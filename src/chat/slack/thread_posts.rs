@@ -141,11 +141,16 @@ pub async fn history(
     if thread.ts == *before {
         return Ok(said);
     }
-    let mut cursor = String::new();
+    let (mut cursor, mut last) = (String::new(), String::new());
     for _ in 0..PAGES {
         let page = replies(web, thread, Some(before), &cursor).await?;
-        for reply in page.messages.iter().filter(|reply| !reply.is_ours(own) && reply.ts.as_str() < before.as_str()) {
-            said.extend(reply.as_said(web, names).await);
+        for reply in &page.messages {
+            // Slack may repeat the first message on every page.
+            let fresh = reply.ts.as_str() > last.as_str() && reply.ts.as_str() < before.as_str();
+            if fresh && !reply.is_ours(own) {
+                said.extend(reply.as_said(web, names).await);
+                last.clone_from(&reply.ts);
+            }
         }
         cursor = page.response_metadata.next_cursor;
         if cursor.is_empty() {

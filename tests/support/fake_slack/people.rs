@@ -1,0 +1,162 @@
+//! What people (and other bots) do in the fake's channels.
+
+use serde_json::{Value, json};
+
+use super::state::{APP, File, Message};
+use super::{BOT_USER, FakeSlack, TEAM};
+
+impl FakeSlack {
+    /// A person writes; the message's ts. A mention of the bot arrives as Slack sends it: as an event of its own,
+    /// before the message's.
+    pub fn say(&self, user: &str, channel: &str, text: &str, thread_ts: Option<&str>) -> String {
+        self.write(user, channel, text, thread_ts, Vec::new())
+    }
+
+    /// A person shares a file, perhaps with a text.
+    pub fn share(&self, user: &str, channel: &str, text: &str, name: &str, thread_ts: Option<&str>) -> String {
+        let file = File { id: "F0SHARED".into(), name: name.into(), title: name.into(), ..File::default() };
+        self.write(user, channel, text, thread_ts, vec![file])
+    }
+
+    fn write(&self, user: &str, channel: &str, text: &str, thread_ts: Option<&str>, files: Vec<File>) -> String {
+        self.shared.change(|state| {
+            let ts = state.next_ts();
+            let message = Message {
+                ts: ts.clone(),
+                channel: channel.into(),
+                user: user.into(),
+                text: text.into(),
+                thread_ts: thread_ts.map(Into::into),
+                files,
+                ..Message::default()
+            };
+            if text.contains(&format!("<@{BOT_USER}>")) && !state.channels[channel].direct {
+                let mut mention = state.message_event(&message);
+                mention["type"] = json!("app_mention");
+                mention["client_msg_id"] = json!(format!("client-{ts}"));
+                mention.as_object_mut().expect("an event is an object").remove("channel_type");
+                state.deliver_event(mention);
+            }
+            state.add(message);
+            ts
+        })
+    }
+
+    /// Another bot writes.
+    pub fn bot_says(&self, channel: &str, text: &str, thread_ts: Option<&str>) -> String {
+        self.shared.change(|state| {
+            let ts = state.next_ts();
+            let message = Message {
+                ts: ts.clone(),
+                channel: channel.into(),
+                user: "U0OTHERBOT".into(),
+                bot: Some("B0OTHER".into()),
+                text: text.into(),
+                thread_ts: thread_ts.map(Into::into),
+                ..Message::default()
+            };
+            state.add(message);
+            ts
+        })
+    }
+
+    /// A person edits a message.
+    pub fn edit(&self, ts: &str, text: &str) {
+        self.rewrite(ts, |message| {
+            message.text = text.into();
+            message.edits += 1;
+        });
+    }
+
+    /// Slack adds a link's preview: an edit that changes no text.
+    pub fn unfurl(&self, ts: &str) {
+        self.rewrite(ts, |_| {});
+    }
+
+    fn rewrite(&self, ts: &str, change: impl FnOnce(&mut Message)) {
+        self.shared.change(|state| {
+            let before = state.message_mut(ts).clone();
+            change(state.message_mut(ts));
+            let after = state.message_mut(ts).clone();
+            let event_ts = state.next_ts();
+            let channel_type = state.message_event(&after)["channel_type"].clone();
+            let event = json!({
+                "type": "message", "subtype": "message_changed", "hidden": true, "channel": after.channel,
+                "channel_type": channel_type, "ts": event_ts, "event_ts": event_ts,
+                "message": state.message_json(&after), "previous_message": state.message_json(&before),
+            });
+            state.deliver_in_channel(event);
+        });
+    }
+
+    /// A person deletes a message.
+    pub fn delete(&self, ts: &str) {
+        self.shared.change(|state| {
+            let before = state.message_mut(ts).clone();
+            state.message_mut(ts).deleted = true;
+            let event_ts = state.next_ts();
+            let event = json!({
+                "type": "message", "subtype": "message_deleted", "hidden": true, "channel": before.channel,
+                "channel_type": "channel", "ts": event_ts, "event_ts": event_ts, "deleted_ts": ts,
+                "previous_message": state.message_json(&before),
+            });
+            state.deliver_in_channel(event);
+        });
+    }
+
+    /// A person presses the button with this action and value on a message; panics when there is none.
+    pub fn press(&self, user: &str, action: &str, value: &str, message_ts: &str) {
+        self.shared.change(|state| {
+            let message = state.message_mut(message_ts).clone();
+            let mut elements = message.blocks.iter().filter_map(|block| block["elements"].as_array()).flatten();
+            let same = |element: &&Value| {
+                element["action_id"] == action && element["value"].as_str().unwrap_or_default() == value
+            };
+            let Some(button) = elements.find(same) else {
+                panic!("no button {action} with value {value:?} on {message:?}");
+            };
+            let pressed = json!([{
+                "type": "button", "action_id": action, "value": button["value"], "block_id": "b1", "text": button["text"],
+                "action_ts": "1700000000.5",
+            }]);
+            let trigger = format!("{}.trigger", state.count());
+            let payload = json!({
+                "type": "block_actions", "team": { "id": TEAM, "domain": "fake" }, "api_app_id": APP, "token": "v",
+                "user": { "id": user, "username": user, "name": user, "team_id": TEAM }, "trigger_id": trigger,
+                "container": {
+                    "type": "message", "message_ts": message_ts, "channel_id": message.channel, "is_ephemeral": false,
+                },
+                "channel": { "id": message.channel, "name": "shop" }, "message": state.message_json(&message),
+                "response_url": "http://127.0.0.1:9/unused", "actions": pressed,
+            });
+            state.deliver("interactive", payload, 0);
+        });
+    }
+
+    /// A person gives a slash command in a channel; the answer that only that person sees.
+    pub async fn slash(&self, user: &str, channel: &str, command: &str, text: &str) -> String {
+        let id = self.shared.change(|state| {
+            let trigger = format!("{}.trigger", state.count());
+            let payload = json!({
+                "token": "v", "team_id": TEAM, "team_domain": "fake", "channel_id": channel, "channel_name": "shop",
+                "user_id": user, "user_name": user, "command": command, "text": text, "api_app_id": APP,
+                "is_enterprise_install": "false", "response_url": "http://127.0.0.1:9/unused", "trigger_id": trigger,
+            });
+            state.deliver("slash_commands", payload, 0)
+        });
+        let ack = self
+            .wait_for("the slash command's ack", |state| {
+                state.envelopes.iter().find(|envelope| envelope.id == id)?.ack.clone()
+            })
+            .await;
+        assert_eq!(ack["payload"]["response_type"], "ephemeral", "{ack}");
+        ack["payload"]["text"].as_str().expect("the answer has a text").to_owned()
+    }
+
+    /// The bot is taken out of a channel.
+    pub fn kick_bot(&self, channel: &str) {
+        self.shared.change(|state| {
+            state.channels.get_mut(channel).expect("the channel exists").members.remove(BOT_USER);
+        });
+    }
+}

@@ -1,0 +1,313 @@
+//! What the fake remembers, and how it delivers envelopes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::{ANA, ANA_DM, BEN, BOT_USER, LOBBY, RANDOM, SHOP, TEAM};
+
+/// The app's id.
+pub const APP: &str = "A0APP";
+/// The bot's bot id.
+pub const BOT: &str = "B0BOT";
+
+/// A message as it stands now.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Message {
+    pub ts: String,
+    pub channel: String,
+    pub user: String,
+    /// The bot id of whoever posted it, when that is a bot.
+    pub bot: Option<String>,
+    pub text: String,
+    pub thread_ts: Option<String>,
+    pub blocks: Vec<Value>,
+    pub metadata: Value,
+    pub reactions: Vec<String>,
+    pub files: Vec<File>,
+    /// How often it was edited.
+    pub edits: usize,
+    pub deleted: bool,
+}
+
+/// A file of a message.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct File {
+    pub id: String,
+    pub name: String,
+    pub title: String,
+    pub syntax: Option<String>,
+    pub content: Option<String>,
+    /// How long its content was said to be.
+    pub length: usize,
+}
+
+/// A message that only one person sees.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ephemeral {
+    pub channel: String,
+    pub user: String,
+    pub text: String,
+    pub thread_ts: Option<String>,
+}
+
+/// One delivery.
+pub struct Envelope {
+    pub id: String,
+    pub kind: &'static str,
+    pub payload: Value,
+    pub attempt: u32,
+    /// The frame that acked it.
+    pub ack: Option<Value>,
+    /// Whether it was sent again under another id.
+    pub superseded: bool,
+}
+
+/// What goes wrong with the next call of a method.
+pub enum Fault {
+    /// 429, to be tried again after so many seconds.
+    TooFast(u32),
+    /// It happens, and the answer is lost.
+    LoseAnswer,
+    /// It is refused with this code.
+    Refuse(&'static str),
+}
+
+pub struct Channel {
+    pub name: String,
+    pub direct: bool,
+    pub members: BTreeSet<String>,
+}
+
+pub struct Socket {
+    pub number: usize,
+    pub out: UnboundedSender<Outgoing>,
+}
+
+pub enum Outgoing {
+    Frame(String),
+    Cut,
+}
+
+/// Everything.
+pub struct State {
+    pub address: String,
+    pub channels: BTreeMap<String, Channel>,
+    /// Display names by user id.
+    pub users: BTreeMap<String, String>,
+    pub messages: Vec<Message>,
+    pub ephemerals: Vec<Ephemeral>,
+    pub uploads: BTreeMap<String, File>,
+    pub envelopes: Vec<Envelope>,
+    pub sockets: Vec<Socket>,
+    /// How many sockets were ever opened.
+    pub opened: usize,
+    pub tickets: BTreeSet<String>,
+    pub faults: Vec<(String, Fault)>,
+    /// Every call, as method and arguments.
+    pub calls: Vec<(String, Value)>,
+    /// Everything that happened, in lines.
+    pub transcript: Vec<String>,
+    counter: u64,
+    sent: usize,
+}
+
+impl State {
+    pub fn new(address: &str) -> Self {
+        let channel = |name: &str, direct, members: &[&str]| Channel {
+            name: name.to_owned(),
+            direct,
+            members: members.iter().map(|member| (*member).to_owned()).collect(),
+        };
+        let channels = [
+            (SHOP, channel("shop", false, &[ANA, BEN, BOT_USER])),
+            (RANDOM, channel("random", false, &[ANA, BEN])),
+            (LOBBY, channel("lobby", false, &[ANA, BEN, BOT_USER])),
+            (ANA_DM, channel("", true, &[ANA, BOT_USER])),
+        ];
+        let users = [(ANA, "Ana"), (BEN, "Ben"), (BOT_USER, "CodeButler")];
+        Self {
+            address: address.to_owned(),
+            channels: channels.into_iter().map(|(id, channel)| (id.to_owned(), channel)).collect(),
+            users: users.into_iter().map(|(id, name)| (id.to_owned(), name.to_owned())).collect(),
+            messages: Vec::new(),
+            ephemerals: Vec::new(),
+            uploads: BTreeMap::new(),
+            envelopes: Vec::new(),
+            sockets: Vec::new(),
+            opened: 0,
+            tickets: BTreeSet::new(),
+            faults: Vec::new(),
+            calls: Vec::new(),
+            transcript: Vec::new(),
+            counter: 0,
+            sent: 0,
+        }
+    }
+
+    /// A number that was never given before.
+    pub fn count(&mut self) -> u64 {
+        self.counter += 1;
+        self.counter
+    }
+
+    /// A timestamp later than all before it.
+    pub fn next_ts(&mut self) -> String {
+        let count = self.count();
+        format!("{}.{:06}", 1_700_000_000 + count, 100 + count % 7)
+    }
+
+    pub fn log(&mut self, line: String) {
+        self.transcript.push(line);
+    }
+
+    /// The messages of a thread, oldest first, without what was deleted.
+    pub fn thread(&self, ts: &str) -> Vec<Message> {
+        let of_thread = |message: &&Message| message.ts == ts || message.thread_ts.as_deref() == Some(ts);
+        self.messages.iter().filter(of_thread).filter(|message| !message.deleted).cloned().collect()
+    }
+
+    pub fn message(&self, channel: &str, ts: &str) -> Option<&Message> {
+        self.messages.iter().find(|message| message.channel == channel && message.ts == ts && !message.deleted)
+    }
+
+    pub fn message_mut(&mut self, ts: &str) -> &mut Message {
+        self.messages.iter_mut().find(|message| message.ts == ts).expect("the message exists")
+    }
+
+    /// Keeps a message and reports it to the app, when the bot is there to see it.
+    pub fn add(&mut self, message: Message) {
+        let mut event = self.message_event(&message);
+        if message.bot.is_none() {
+            event["client_msg_id"] = json!(format!("client-{}", message.ts));
+        }
+        if !message.files.is_empty() {
+            event["subtype"] = json!("file_share");
+        }
+        self.messages.push(message);
+        self.deliver_in_channel(event);
+    }
+
+    /// A message in the form of an event.
+    pub fn message_event(&self, message: &Message) -> Value {
+        let mut event = self.message_json(message);
+        event["channel"] = json!(message.channel);
+        event["channel_type"] = json!(if self.channels[&message.channel].direct { "im" } else { "channel" });
+        event["event_ts"] = json!(message.ts);
+        event
+    }
+
+    /// A message in the form in which methods and edits show it.
+    pub fn message_json(&self, message: &Message) -> Value {
+        let files: Vec<Value> = message
+            .files
+            .iter()
+            .map(|file| json!({ "id": file.id, "name": file.name, "title": file.title, "mimetype": "text/plain" }))
+            .collect();
+        let mut shown = json!({
+            "type": "message", "ts": message.ts, "user": message.user, "text": message.text, "team": TEAM,
+            "blocks": message.blocks,
+        });
+        let mut set = |name: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                shown[name] = value;
+            }
+        };
+        set("thread_ts", message.thread_ts.clone().map(Value::from));
+        set("bot_id", message.bot.clone().map(Value::from));
+        set("app_id", (message.bot.as_deref() == Some(BOT)).then(|| json!(APP)));
+        set("files", (!files.is_empty()).then(|| Value::from(files)));
+        set("edited", (message.edits > 0).then(|| json!({ "user": message.user, "ts": message.ts })));
+        shown
+    }
+
+    /// Delivers an event of a channel, if the bot is in that channel.
+    pub fn deliver_in_channel(&mut self, event: Value) {
+        let channel = event["channel"].as_str().unwrap_or_default();
+        if self.channels.get(channel).is_some_and(|channel| channel.members.contains(BOT_USER)) {
+            self.deliver_event(event);
+        }
+    }
+
+    /// Delivers an event; its event id.
+    pub fn deliver_event(&mut self, event: Value) -> String {
+        let event_id = format!("Ev{:08}", self.count());
+        let payload = json!({
+            "token": "verification", "team_id": TEAM, "context_team_id": TEAM, "api_app_id": APP, "event": event,
+            "type": "event_callback", "event_id": event_id, "event_time": 1_700_000_000, "is_ext_shared_channel": false,
+            "authorizations": [{ "team_id": TEAM, "user_id": BOT_USER, "is_bot": true }], "event_context": "4-abc",
+        });
+        self.deliver("events_api", payload, 0);
+        event_id
+    }
+
+    /// Delivers an envelope to one of the sockets; without any it waits for [`State::redeliver`]. Its id.
+    pub fn deliver(&mut self, kind: &'static str, payload: Value, attempt: u32) -> String {
+        let id = format!("00000000-0000-4000-8000-{:012}", self.count());
+        let accepts = kind != "events_api";
+        let mut frame =
+            json!({ "envelope_id": id, "type": kind, "payload": payload, "accepts_response_payload": accepts });
+        if kind == "events_api" {
+            frame["retry_attempt"] = json!(attempt);
+            frame["retry_reason"] = json!(if attempt == 0 { "" } else { "timeout" });
+        }
+        self.envelopes.push(Envelope { id: id.clone(), kind, payload, attempt, ack: None, superseded: false });
+        self.send(&frame);
+        id
+    }
+
+    /// Sends a frame to one socket, each time to another.
+    pub fn send(&mut self, frame: &Value) {
+        self.log(format!("frame: {frame}"));
+        self.sent += 1;
+        if !self.sockets.is_empty() {
+            let socket = &self.sockets[self.sent % self.sockets.len()];
+            // A socket that is just ending loses the frame, as it would at Slack.
+            let _ = socket.out.send(Outgoing::Frame(frame.to_string()));
+        }
+    }
+
+    /// Sends what was not acked again.
+    pub fn redeliver(&mut self) -> usize {
+        let lost = |envelope: &&mut Envelope| envelope.ack.is_none() && !envelope.superseded;
+        let again: Vec<_> = self
+            .envelopes
+            .iter_mut()
+            .filter(lost)
+            .map(|envelope| {
+                envelope.superseded = true;
+                (envelope.kind, envelope.payload.clone(), envelope.attempt + 1)
+            })
+            .collect();
+        let count = again.len();
+        for (kind, payload, attempt) in again {
+            self.deliver(kind, payload, attempt);
+        }
+        count
+    }
+
+    pub fn announce_disconnect(&mut self, reason: &str) {
+        let frame = json!({ "type": "disconnect", "reason": reason, "debug_info": { "host": "wss-1" } }).to_string();
+        self.log(format!("to all sockets: {frame}"));
+        for socket in &self.sockets {
+            let _ = socket.out.send(Outgoing::Frame(frame.clone()));
+        }
+    }
+
+    pub fn cut_sockets(&mut self) {
+        self.log("all sockets are cut".to_owned());
+        for socket in self.sockets.drain(..) {
+            let _ = socket.out.send(Outgoing::Cut);
+        }
+    }
+
+    /// Takes what a client sent over a socket: an ack, or nonsense.
+    pub fn acked(&mut self, text: &str) {
+        self.log(format!("ack: {text}"));
+        let frame: Value = serde_json::from_str(text).expect("clients send JSON");
+        let id = frame["envelope_id"].as_str().expect("every client frame is an ack").to_owned();
+        let known = self.envelopes.iter_mut().find(|envelope| envelope.id == id);
+        known.expect("only what was delivered is acked").ack = Some(frame);
+    }
+}

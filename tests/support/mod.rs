@@ -1,0 +1,3 @@
+//! What the tests stand on: services of the outside world, played in this process.
+
+pub mod fake_slack;
