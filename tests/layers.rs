@@ -141,7 +141,7 @@ fn lints_are_expected_with_a_reason_never_allowed() {
         let tokens = tokens(&file.text);
         for window in tokens.windows(3) {
             let [hash, bracket, name] = window else { continue };
-            let opens = hash.text == "#" && bracket.text == "[" || hash.text == "!" && bracket.text == "[";
+            let opens = matches!(hash.text.as_str(), "#" | "!") && bracket.text == "[";
             if opens && name.text == "allow" {
                 faults.push(format!("{}:{}: use #[expect(.., reason = \"..\")]", file.path.display(), name.line));
             }
