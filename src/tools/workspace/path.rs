@@ -8,7 +8,7 @@ use std::path::Path;
 use super::PlaceError;
 
 /// A path relative to a place's folder, without `.` and `..`; the empty one is the folder itself.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PlacePath(String);
 
 impl PlacePath {
@@ -70,9 +70,14 @@ impl PlacePath {
     }
 
     /// The path and the folders above it, without the folder itself, the longest first.
-    pub(super) fn ancestors(&self) -> impl Iterator<Item = String> {
-        let parts: Vec<String> = self.0.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect();
-        (1..=parts.len()).rev().map(move |count| parts[..count].join("/"))
+    pub(super) fn ancestors(&self) -> impl Iterator<Item = Self> {
+        let ends = self.0.match_indices('/').map(|(end, _)| end).chain([self.0.len()]).collect::<Vec<_>>();
+        ends.into_iter().rev().filter(|end| *end > 0).map(|end| Self(self.0[..end].to_owned()))
+    }
+
+    /// Whether it is `other` or lies in it.
+    pub fn is_in(&self, other: &Self) -> bool {
+        Path::new(&self.0).starts_with(&other.0)
     }
 }
 
