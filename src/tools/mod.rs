@@ -6,6 +6,8 @@
 //! them.
 
 pub mod arguments;
+pub mod glob;
+pub mod grep;
 pub mod known;
 pub mod read;
 #[cfg(test)]

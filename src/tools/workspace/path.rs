@@ -8,8 +8,21 @@ use std::path::Path;
 use super::PlaceError;
 
 /// A path relative to a place's folder, without `.` and `..`; the empty one is the folder itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct PlacePath(String);
+
+/// Part by part, so that a listing goes through one folder after the other, as ripgrep's does.
+impl Ord for PlacePath {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        Path::new(&self.0).cmp(Path::new(&other.0))
+    }
+}
+
+impl PartialOrd for PlacePath {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl PlacePath {
     /// Reads what a model wrote. Absolute paths must lie in one of `roots`, which are names of the same folder.
