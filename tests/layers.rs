@@ -51,7 +51,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "daemon",
         ],
     ),
-    ("cli", &["telemetry", "config", "daemon", "demo"]),
+    ("cli", &["telemetry", "config", "runtime", "daemon", "demo"]),
     ("main", &[]),
 ];
 

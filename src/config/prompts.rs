@@ -5,25 +5,23 @@
 
 use crate::agent::Role;
 
-/// Where prompts and memory live in a repository.
-const FOLDER: &str = ".codebutler";
 /// Today's convention for what agents should know about a project; read as shared knowledge when it is there.
 const AGENTS: &str = "AGENTS.md";
 /// The most bytes of one file that go into a prompt: about 10 000 tokens, paid for in every conversation.
 const CAP: usize = 40_000;
 
-/// The files as a first run seeds them: path below `.codebutler/`, content.
+/// The files as a first run seeds them: path in the repository, content.
 pub const DEFAULTS: [(&str, &str); 10] = [
-    ("prompts/pm.md", include_str!("../../prompts-default/pm.md")),
-    ("prompts/researcher.md", include_str!("../../prompts-default/researcher.md")),
-    ("prompts/coder.md", include_str!("../../prompts-default/coder.md")),
-    ("prompts/lead.md", include_str!("../../prompts-default/lead.md")),
-    ("prompts/artist.md", include_str!("../../prompts-default/artist.md")),
-    ("prompts/shared.md", include_str!("../../prompts-default/shared.md")),
-    ("memory/workflows.md", include_str!("../../prompts-default/memory/workflows.md")),
-    ("memory/pm.md", include_str!("../../prompts-default/memory/pm.md")),
-    ("memory/lead.md", include_str!("../../prompts-default/memory/lead.md")),
-    ("memory/artist.md", include_str!("../../prompts-default/memory/artist.md")),
+    (".codebutler/prompts/pm.md", include_str!("../../prompts-default/pm.md")),
+    (".codebutler/prompts/researcher.md", include_str!("../../prompts-default/researcher.md")),
+    (".codebutler/prompts/coder.md", include_str!("../../prompts-default/coder.md")),
+    (".codebutler/prompts/lead.md", include_str!("../../prompts-default/lead.md")),
+    (".codebutler/prompts/artist.md", include_str!("../../prompts-default/artist.md")),
+    (".codebutler/prompts/shared.md", include_str!("../../prompts-default/shared.md")),
+    (".codebutler/memory/workflows.md", include_str!("../../prompts-default/memory/workflows.md")),
+    (".codebutler/memory/pm.md", include_str!("../../prompts-default/memory/pm.md")),
+    (".codebutler/memory/lead.md", include_str!("../../prompts-default/memory/lead.md")),
+    (".codebutler/memory/artist.md", include_str!("../../prompts-default/memory/artist.md")),
 ];
 
 /// A repository's files as a thread sees them at its start.
@@ -31,6 +29,11 @@ pub trait PromptSource {
     /// The text of the file at this path, relative to the repository's root with `/` between its parts; `None` when
     /// there is no such file.
     fn read(&self, path: &str) -> Option<String>;
+}
+
+/// Every path that [`assemble`] may ask for.
+pub fn paths() -> impl Iterator<Item = &'static str> {
+    DEFAULTS.iter().map(|(path, _)| *path).chain([AGENTS])
 }
 
 /// What a part of a prompt is.
@@ -51,15 +54,15 @@ pub fn assemble(role: Role, source: &dyn PromptSource) -> String {
     let mut prompt = String::new();
     for part in parts(role) {
         match part {
-            Part::Own => push(&mut prompt, None, &format!("prompts/{}.md", role.key()), source),
+            Part::Own => push(&mut prompt, None, &format!(".codebutler/prompts/{}.md", role.key()), source),
             Part::Shared => {
-                push(&mut prompt, Some("Shared knowledge"), "prompts/shared.md", source);
+                push(&mut prompt, Some("Shared knowledge"), ".codebutler/prompts/shared.md", source);
                 if let Some(text) = source.read(AGENTS) {
                     push_text(&mut prompt, Some("The project's notes for agents"), AGENTS, &text);
                 }
             }
-            Part::Memory => push(&mut prompt, Some("Memory"), &format!("memory/{}.md", role.key()), source),
-            Part::Workflows => push(&mut prompt, Some("Workflows"), "memory/workflows.md", source),
+            Part::Memory => push(&mut prompt, Some("Memory"), &format!(".codebutler/memory/{}.md", role.key()), source),
+            Part::Workflows => push(&mut prompt, Some("Workflows"), ".codebutler/memory/workflows.md", source),
         }
     }
     prompt.push('\n');
@@ -76,13 +79,12 @@ fn parts(role: Role) -> &'static [Part] {
     }
 }
 
-fn push(prompt: &mut String, heading: Option<&str>, name: &str, source: &dyn PromptSource) {
-    let path = format!("{FOLDER}/{name}");
-    match source.read(&path) {
-        Some(text) => push_text(prompt, heading, &path, &text),
+fn push(prompt: &mut String, heading: Option<&str>, path: &str, source: &dyn PromptSource) {
+    match source.read(path) {
+        Some(text) => push_text(prompt, heading, path, &text),
         None => {
-            let default = DEFAULTS.iter().find(|(known, _)| *known == name).map_or("", |(_, text)| *text);
-            push_text(prompt, heading, &path, default);
+            let default = DEFAULTS.iter().find(|(known, _)| *known == path).map_or("", |(_, text)| *text);
+            push_text(prompt, heading, path, default);
         }
     }
 }
@@ -121,7 +123,7 @@ fn first_lines(text: &str, cap: usize) -> &str {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{CAP, DEFAULTS, PromptSource, assemble};
+    use super::{CAP, DEFAULTS, PromptSource, assemble, paths};
     use crate::agent::{Role, ToolName};
 
     struct Files(BTreeMap<&'static str, String>);
@@ -170,6 +172,25 @@ mod tests {
     }
 
     #[test]
+    fn assembling_asks_for_the_listed_paths_and_no_others() {
+        struct Asked(std::cell::RefCell<Vec<String>>);
+        impl PromptSource for Asked {
+            fn read(&self, path: &str) -> Option<String> {
+                self.0.borrow_mut().push(path.to_owned());
+                None
+            }
+        }
+        let source = Asked(Default::default());
+        Role::ALL.into_iter().for_each(|role| drop(assemble(role, &source)));
+        let mut asked = source.0.into_inner();
+        asked.sort();
+        asked.dedup();
+        let mut listed: Vec<&str> = paths().collect();
+        listed.sort();
+        assert_eq!(asked, listed);
+    }
+
+    #[test]
     fn agents_md_follows_the_shared_knowledge_and_empty_files_leave_no_heading() {
         let mut source = short();
         source.0.insert("AGENTS.md", "use tabs".into());
@@ -183,7 +204,9 @@ mod tests {
     #[test]
     fn a_missing_file_takes_its_default() {
         let prompt = assemble(Role::Lead, &files([]));
-        for name in ["prompts/lead.md", "prompts/shared.md", "memory/workflows.md", "memory/lead.md"] {
+        for name in ["prompts/lead.md", "prompts/shared.md", "memory/workflows.md", "memory/lead.md"]
+            .map(|name| format!(".codebutler/{name}"))
+        {
             let (_, text) = DEFAULTS.iter().find(|(known, _)| *known == name).expect("every default has its file");
             assert!(prompt.contains(text.trim()), "{name}");
         }
@@ -211,7 +234,7 @@ mod tests {
             word.starts_with(|c: char| c.is_ascii_uppercase()) && word.chars().all(|c| c.is_ascii_alphabetic())
         };
         for role in Role::ALL {
-            let name = format!("prompts/{}.md", role.key());
+            let name = format!(".codebutler/prompts/{}.md", role.key());
             let (_, text) = DEFAULTS.iter().find(|(known, _)| *known == name).expect("every role has a prompt");
             for word in words(text).filter(|word| looks_like_a_tool(word)) {
                 let tool = ToolName::parse(word).unwrap_or_else(|| panic!("{name}: `{word}` is not a tool"));
@@ -219,8 +242,10 @@ mod tests {
             }
         }
         for role in [Role::Pm, Role::Coder] {
-            let (_, text) =
-                DEFAULTS.iter().find(|(known, _)| known.ends_with(&format!("{}.md", role.key()))).expect("is");
+            let (_, text) = DEFAULTS
+                .iter()
+                .find(|(known, _)| *known == format!(".codebutler/prompts/{}.md", role.key()))
+                .expect("is");
             for tool in role.tools() {
                 assert!(text.contains(&format!("`{tool}`")), "{role:?} is not told about {tool}");
             }
@@ -230,7 +255,7 @@ mod tests {
     #[test]
     fn every_seeded_memory_has_a_section_about_the_other_roles() {
         for (name, text) in DEFAULTS {
-            let expected = name.starts_with("memory/") && name != "memory/workflows.md";
+            let expected = name.contains("/memory/") && !name.ends_with("/workflows.md");
             assert_eq!(text.contains("\n## Working with other roles\n"), expected, "{name}");
         }
     }

@@ -25,8 +25,8 @@ pub struct SeedError {
 /// Writes what is missing; returns what it wrote, relative to the repository, in a fixed order.
 pub fn seed(repo: &Path) -> Result<Vec<PathBuf>, SeedError> {
     let mut written = Vec::new();
-    for (name, text) in DEFAULTS {
-        let path = Path::new(".codebutler").join(name);
+    for (path, text) in DEFAULTS {
+        let path = PathBuf::from(path);
         let fail = |source| SeedError { path: path.clone(), source };
         if write_new(&repo.join(&path), text).map_err(fail)? {
             written.push(path);
@@ -93,12 +93,11 @@ mod tests {
     #[test]
     fn a_first_run_writes_everything_and_a_second_nothing() {
         let repo = tempfile::tempdir().expect("a folder");
-        let mut expected: Vec<PathBuf> =
-            DEFAULTS.iter().map(|(name, _)| [".codebutler", name].iter().collect()).collect();
+        let mut expected: Vec<PathBuf> = DEFAULTS.iter().map(|(path, _)| path.into()).collect();
         expected.push(".gitignore".into());
         assert_eq!(seed(repo.path()).expect("it can be written"), expected);
         for (name, text) in DEFAULTS {
-            assert_eq!(read(&repo, &format!(".codebutler/{name}")), text, "{name}");
+            assert_eq!(read(&repo, name), text, "{name}");
         }
         assert_eq!(read(&repo, ".gitignore"), IGNORED.join("\n") + "\n");
         assert!(!repo.path().join(".codebutler/config.json").exists());
