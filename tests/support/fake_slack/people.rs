@@ -112,12 +112,18 @@ impl FakeSlack {
             let same = |element: &&Value| {
                 element["action_id"] == action && element["value"].as_str().unwrap_or_default() == value
             };
-            let Some(button) = elements.find(same) else {
-                panic!("no button {action} with value {value:?} on {message:?}");
-            };
+            assert!(elements.any(|element| same(&element)), "no button {action} with value {value:?} on {message:?}");
+        });
+        self.press_stale(user, action, value, message_ts);
+    }
+
+    /// A person presses a button that the message had before it was edited, on a screen that was not refreshed.
+    pub fn press_stale(&self, user: &str, action: &str, value: &str, message_ts: &str) {
+        self.shared.change(|state| {
+            let message = state.message_mut(message_ts).clone();
             let pressed = json!([{
-                "type": "button", "action_id": action, "value": button["value"], "block_id": "b1", "text": button["text"],
-                "action_ts": "1700000000.5",
+                "type": "button", "action_id": action, "value": value, "block_id": "b1",
+                "text": { "type": "plain_text", "text": action }, "action_ts": "1700000000.5",
             }]);
             let trigger = format!("{}.trigger", state.count());
             let payload = json!({
