@@ -17,7 +17,6 @@ mod tests;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
@@ -61,7 +60,7 @@ pub enum Restored {
         /// Its text.
         text: String,
     },
-    /// A post. Ephemeral ones do not come back.
+    /// A post. Ephemeral ones have no id and do not come back.
     Posted {
         /// Its thread.
         thread: ThreadKey,
@@ -182,7 +181,7 @@ fn restore(state: &mut State, channel: &ChannelId, item: Restored) {
             state.react(&ts, &name);
         }
         Restored::Posted { thread, key, ts: Some(ts), post } if thread.channel == *channel => {
-            if let Some(body) = Body::of(&post).filter(|body| !body.ephemeral) {
+            if let Some(body) = Body::of(&post) {
                 state.restore(&thread.ts, &key, &ts, body);
             }
         }

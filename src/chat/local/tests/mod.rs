@@ -44,6 +44,7 @@ impl Intake for FakeIntake {
                 if let IncomingKind::Message { ts, .. } = &incoming.what {
                     let seen = Post::Reaction { ts: ts.clone(), name: "eyes".into() };
                     chat.post(&incoming.thread, "eyes", &seen).await.expect("a reaction");
+                    assert_eq!(chat.room.read(|state| state.threads().len()), 1, "what is seen is shown");
                 }
             }
         }
