@@ -3,6 +3,7 @@
 //! The model here is the product's, not Slack's: Markdown, cards with buttons, files. Each adapter translates.
 
 pub mod slack;
+pub mod local;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
