@@ -4,10 +4,12 @@
 mod agent;
 mod chat;
 mod forge;
+mod git;
 mod ids;
 mod llm;
 mod process;
 mod render;
+mod runtime;
 mod sandbox;
 mod thread;
 mod tools;
