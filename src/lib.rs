@@ -13,6 +13,7 @@ mod ids;
 mod llm;
 mod process;
 mod render;
+mod runtime;
 mod sandbox;
 mod runtime;
 pub mod scripted;

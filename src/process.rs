@@ -16,6 +16,12 @@ use tokio_util::sync::CancellationToken;
 /// Variables that every child may see. Secrets are never among them.
 const ALWAYS: &[&str] = &["PATH", "LANG", "LC_ALL", "TZ"];
 
+/// Variables by which a program that acts for the user finds his settings, certificates and agents (`decisions.md` 18).
+const ACCOUNTS: &[&str] = &["HOME", "GITHUB_TOKEN", "GIT_SSL_CAINFO", "SSH_AUTH_SOCK"];
+
+/// Beginnings of such variables' names.
+const ACCOUNT_FAMILIES: &[&str] = &["XDG_", "GH_", "SSL_CERT_"];
+
 /// A child process to be run.
 #[derive(Clone, Debug)]
 pub struct Program {
@@ -117,6 +123,18 @@ impl Program {
         if let Some(value) = std::env::var_os(name) {
             self.env.push((name.into(), value));
         }
+        self
+    }
+
+    /// Passes on what a program needs that reaches the user's accounts: home, settings, tokens of the forge,
+    /// certificates, proxies, the ssh agent. Never for programs that a model chose.
+    pub fn with_accounts(mut self) -> Self {
+        let wanted = |name: &str| {
+            ACCOUNTS.contains(&name)
+                || ACCOUNT_FAMILIES.iter().any(|family| name.starts_with(family))
+                || name.to_ascii_uppercase().ends_with("_PROXY")
+        };
+        self.env.extend(std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(wanted)));
         self
     }
 

@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! The shell that drives threads: the only place that starts tasks. Wakes a worker per thread, runs effects, sends posts.
 //!
 //! Nothing that must last lives here: whatever a task holds is folded from the log again when it ends.
@@ -16,3 +17,6 @@ pub use clock::Clock;
 pub use project::Project;
 pub use supervisor::Supervisor;
 pub use tasks::Tasks;
+=======
+//! The shell around the core: what acts on several ports at once.
+>>>>>>> part/git

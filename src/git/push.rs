@@ -1,0 +1,139 @@
+//! Pushing: the thread's branch to the remote, and for repositories without GitHub the merge to its base. Never forced.
+
+use std::time::Duration;
+
+use super::command::{GitFault, server_said};
+use super::thread_git::ThreadGit;
+use super::{GitError, Repository, internal, oid};
+use crate::ids::CommitId;
+
+const PUSH: Duration = Duration::from_secs(600);
+
+/// What a push did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pushed {
+    /// The head of the branch on the remote now; of the local branch when there is no remote.
+    pub head: CommitId,
+    /// The remote's name; `None` when there is none.
+    pub remote: Option<String>,
+}
+
+/// Why a commit did not become the head of a remote branch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PushRefusal {
+    /// The remote branch has commits that this one does not build on.
+    Behind,
+    /// Anything else, in words.
+    Other(GitError),
+}
+
+impl ThreadGit {
+    /// Pushes the thread's branch. Already there is success.
+    pub async fn push(&self) -> Result<Pushed, GitError> {
+        let (head, workspace) = (self.head().await?, self.workspace()?.clone());
+        let Some(remote) = self.repository.remote() else { return Ok(Pushed { head, remote: None }) };
+        let name = remote.name.clone();
+        match self.repository.push_commit(&head, &workspace.branch).await {
+            Ok(()) => Ok(Pushed { head, remote: Some(name) }),
+            Err(PushRefusal::Other(error)) => Err(error),
+            Err(PushRefusal::Behind) => Err(GitError::new(
+                format!("The branch `{}` on the remote has commits that this worktree has not.", workspace.branch),
+                format!(
+                    "Someone else pushed to it. Take them over with `git -C {} pull --no-rebase {} {}`, then `!retry`.",
+                    self.repository.worktree_path(&workspace).display(),
+                    name,
+                    workspace.branch
+                ),
+            )),
+        }
+    }
+}
+
+impl Repository {
+    /// Makes `commit` the head of the remote's branch if it builds on what is there.
+    pub async fn push_commit(&self, commit: &CommitId, branch: &str) -> Result<(), PushRefusal> {
+        match self.push_refspec(&format!("{commit}:refs/heads/{branch}")).await {
+            Ok(()) => {}
+            Err(fault) if is_behind(&fault) => return Err(PushRefusal::Behind),
+            Err(fault) => return Err(PushRefusal::Other(words(fault, branch))),
+        }
+        let (commit, tracking) = (commit.clone(), self.tracking(branch));
+        self.blocking(move |repository| {
+            let Some(tracking) = tracking else { return Ok(()) };
+            let moved = repository.git2()?.reference(&tracking, oid(&commit)?, true, "codebutler: pushed").map(drop);
+            moved.map_err(|error| internal("note what was pushed", &error))
+        })
+        .await
+        .map_err(PushRefusal::Other)
+    }
+
+    /// Deletes a branch on the remote. Already gone is success.
+    pub async fn delete_remote_branch(&self, branch: &str) -> Result<(), GitError> {
+        if self.remote().is_none() {
+            return Ok(());
+        }
+        match self.push_refspec(&format!(":refs/heads/{branch}")).await {
+            Ok(()) => Ok(()),
+            Err(fault) if fault.says("remote ref does not exist") => Ok(()),
+            Err(fault) => Err(words(fault, branch)),
+        }
+    }
+
+    /// The head of a branch on the remote, fetched; `None` when there is none.
+    pub async fn remote_head(&self, branch: &str) -> Result<Option<CommitId>, GitError> {
+        self.fetch_branch(branch).await.map_err(|fault| fault.into_error("fetch from the remote"))
+    }
+
+    async fn push_refspec(&self, refspec: &str) -> Result<(), GitFault> {
+        let Some(remote) = self.remote() else { return Ok(()) };
+        let flags = ["--porcelain", "--no-verify", "--no-follow-tags", "--recurse-submodules=no"];
+        let mut args = vec!["push"];
+        args.extend(flags);
+        args.extend(["--receive-pack=git-receive-pack", "--", &remote.push_url, refspec]);
+        self.run_git(PUSH, &args).await.map(drop)
+    }
+}
+
+fn is_behind(fault: &GitFault) -> bool {
+    ["(non-fast-forward)", "(fetch first)", "cannot lock ref"].iter().any(|part| fault.says(part))
+}
+
+/// A refused push in words.
+fn words(fault: GitFault, branch: &str) -> GitError {
+    let GitFault::Failed(text) = &fault else { return fault.into_error("push") };
+    let said = server_said(text);
+    let said = if said.is_empty() { String::new() } else { format!(" It said: {said}") };
+    if text.contains("GH006") || text.contains("protected branch") {
+        return GitError::new(
+            format!("The branch `{branch}` is protected on the remote.{said}"),
+            "Allow pushes to it in the repository's branch rules, or set another `git.branchPrefix`; then `!retry`.",
+        );
+    }
+    if text.contains("GH013") || text.contains("GH009") {
+        return GitError::new(
+            format!("A rule of the remote refused the push.{said}"),
+            "Change what the rule names (a secret must leave the branch's history), then `!retry`.",
+        );
+    }
+    if text.contains("GH001") {
+        return GitError::new(
+            format!("The remote refused a file that is too large.{said}"),
+            "Take the file out of the branch's history, then `!retry`.",
+        );
+    }
+    if text.contains("workflow") && text.contains("scope") {
+        return GitError::new(
+            "The login may not change GitHub workflow files.",
+            "Run `gh auth refresh -s workflow`, then `!retry`.",
+        );
+    }
+    if text.contains("[remote rejected]") {
+        let reason = text.lines().find_map(|line| line.split_once("[remote rejected]")?.1.rsplit_once('('));
+        let reason = reason.map(|(_, reason)| reason.trim_end_matches(')')).unwrap_or("no reason given");
+        return GitError::new(
+            format!("The remote refused the push: {reason}.{said}"),
+            "Change what its hook or rule asks for, then `!retry`.",
+        );
+    }
+    fault.into_error("push")
+}

@@ -1,0 +1,145 @@
+//! Looking: history, differences, snapshots, single files.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::*;
+
+async fn on_base(fixture: &Fixture) -> ThreadGit {
+    let repository = fixture.repository();
+    let base = repository.fetch_base(None).await.expect("a base");
+    ThreadGit::on_base(repository, base.commit, author(), "Ana (U1)".to_owned())
+}
+
+#[tokio::test]
+async fn the_history_marks_the_thread_s_own_commits() {
+    let fixture = Fixture::local().await;
+    let git = fixture.thread(&fixture.repository(), "Add b").await;
+    write(&folder_of(&git), "b.txt", "b");
+    git.commit_all("Add b", Selection::Everything).await.expect("committed");
+    let log = git.log(None, 10).await.expect("a history");
+    let lines: Vec<&str> = log.lines().collect();
+    assert!(lines[0].starts_with("* ") && lines[0].ends_with(" CodeButler: Add b"), "{log}");
+    assert!(!lines[1].starts_with('*') && lines[1].ends_with(" Owner: First commit") && lines.len() == 2, "{log}");
+    assert_eq!(git.log(Some("b.txt"), 10).await.expect("a history").lines().count(), 1);
+    assert_eq!(git.log(Some("nothing"), 10).await, Ok(String::new()));
+    let one = git.log(None, 1).await.expect("a history");
+    assert!(one.ends_with("(older ones left out; a higher `limit` shows more)\n"), "{one}");
+    assert!(on_base(&fixture).await.log(None, 10).await.expect("a history").ends_with(" Owner: First commit\n"));
+}
+
+#[tokio::test]
+async fn a_diff_has_committed_and_uncommitted_changes_with_renames_and_binaries() {
+    let fixture = Fixture::with_remote().await;
+    fixture.run("cd checkout && seq 20 >long.txt && git add . && git commit -qm Long && git push -q").await;
+    let git = fixture.thread(&fixture.repository(), "Change").await;
+    let folder = folder_of(&git);
+    assert!(git.diff(None, None).await.expect("a diff").starts_with("No changes between "));
+    std::fs::rename(folder.join("long.txt"), folder.join("moved.txt")).expect("renamed");
+    git.commit_all("Move", Selection::Everything).await.expect("committed");
+    write(&folder, "a.txt", "two\n");
+    write(&folder, "new.txt", "new\n");
+    write(&folder, "pic.bin", [0, 1, 2]);
+    let diff = git.diff(None, None).await.expect("a diff");
+    for part in [
+        "4 files changed from ",
+        "  long.txt -> moved.txt (+0 -0)\n",
+        "  a.txt (+1 -1)\n",
+        "  new.txt new (+1 -0)\n",
+        "  pic.bin new (binary)\n",
+        "\n-one\n+two\n",
+        "\n+new\n",
+    ] {
+        assert!(diff.contains(part), "{part}: {diff}");
+    }
+    let one = git.diff(None, Some("a.txt")).await.expect("a diff");
+    assert!(one.starts_with("1 file changed") && !one.contains("new.txt"), "{one}");
+    assert!(!git.diff(Some("HEAD"), None).await.expect("a diff").contains("moved.txt"));
+    let error = git.diff(Some("no-such"), None).await.expect_err("no commit");
+    assert!(error.what.starts_with("`no-such` is no commit"), "{error:?}");
+    let stat = git.diff_stat().await.expect("figures");
+    assert_eq!(stat, crate::git::diff::DiffStat { files: 1, added: 0, removed: 0 });
+    // The base branch moves on: what happened there is no change of the thread's.
+    fixture
+        .run("cd checkout && echo x >other.txt && git add . && git commit -qm Other && git push -q && git fetch -q")
+        .await;
+    assert!(!git.diff(None, None).await.expect("a diff").contains("other.txt"));
+}
+
+#[tokio::test]
+async fn a_long_diff_is_cut_by_file_and_the_rest_is_named() {
+    let fixture = Fixture::local().await;
+    let git = fixture.thread(&fixture.repository(), "Change").await;
+    for name in ["1", "2", "3", "4", "5", "6"] {
+        write(&folder_of(&git), name, "a line of text\n".repeat(2000));
+    }
+    let diff = git.diff(None, None).await.expect("a diff");
+    assert!(diff.len() < 31_000, "{}", diff.len());
+    assert!(diff.contains("… ") && diff.contains(" lines left out …\n"), "{diff}");
+    assert!(
+        diff.contains("2 more are left out here; GitDiff with a `path` shows one: 5 new, 6 new"),
+        "{}",
+        &diff[diff.len() - 300..]
+    );
+}
+
+#[tokio::test]
+async fn on_the_base_a_diff_shows_the_last_commit_and_nothing_can_be_written() {
+    let fixture = Fixture::local().await;
+    fixture.run("cd checkout && echo two >a.txt && git commit -qam Second").await;
+    let git = on_base(&fixture).await;
+    let diff = git.diff(None, None).await.expect("a diff");
+    assert!(diff.contains("-one\n+two\n"), "{diff}");
+    let error = git.commit_all("x", Selection::Everything).await.expect_err("no worktree");
+    assert_eq!(error.what, "There is no worktree yet.");
+    assert_eq!(git.push().await.expect_err("no worktree"), error);
+}
+
+#[tokio::test]
+async fn a_snapshot_has_the_tracked_files_read_only_and_no_secrets() {
+    let fixture = Fixture::local().await;
+    fixture.run("cd checkout && mkdir -p d && touch d/run && chmod +x d/run && ln -s ../a.txt d/link && echo S >.env && echo S >d/.env.local && echo T >.env.example").await;
+    fixture.run("cd checkout && git add -f . && git commit -qm More && git update-index --add --cacheinfo 160000,$(git rev-parse HEAD),sub && git commit -qm Sub && echo untracked >u.txt").await;
+    let repository = fixture.repository();
+    let base = repository.fetch_base(None).await.expect("a base").commit;
+    let home = fixture.path("home");
+    let (one, two) = tokio::join!(repository.snapshot(&base, &home), repository.snapshot(&base, &home));
+    let folder = one.expect("written");
+    assert_eq!(two, Ok(folder.clone()));
+    assert_eq!(folder.file_name().and_then(|name| name.to_str()), Some(base.as_str()));
+    let listing = fixture.run(&format!("cd {} && find . ! -name . | sort", folder.display())).await;
+    assert_eq!(listing, "./.env.example\n./a.txt\n./d\n./d/link\n./d/run\n./sub");
+    let mode = |name: &str| folder.join(name).symlink_metadata().expect("there").permissions().mode() & 0o777;
+    assert_eq!((mode("a.txt"), mode("d/run")), (0o444, 0o555));
+    assert_eq!(std::fs::read_link(folder.join("d/link")).expect("a link"), Path::new("../a.txt"));
+    let others = fixture.run(&format!("ls -A {}", folder.parent().expect("above").display())).await;
+    assert_eq!(others, base.as_str(), "nothing half-written is left");
+    assert_eq!(repository.file_at(&base, "a.txt").await, Ok(Some("one\n".to_owned())));
+    for none in ["missing", "d", "d/none", ""] {
+        assert_eq!(repository.file_at(&base, none).await, Ok(None), "{none}");
+    }
+    repository.snapshot(&no_commit(), &home).await.expect_err("no such commit");
+}
+
+#[tokio::test]
+async fn a_crafted_tree_writes_nothing_outside_its_snapshot() {
+    let fixture = Fixture::local().await;
+    let commit = {
+        let git = git2::Repository::open(fixture.root()).expect("a repository");
+        let odb = git.odb().expect("a store");
+        let write = |kind, bytes: &[u8]| odb.write(kind, bytes).expect("written");
+        let entry =
+            |mode: &str, name: &str, id: git2::Oid| [format!("{mode} {name}\0").as_bytes(), id.as_bytes()].concat();
+        let link = write(git2::ObjectType::Blob, fixture.path("outside").as_os_str().as_encoded_bytes());
+        let file = write(git2::ObjectType::Blob, b"x");
+        let inner = write(git2::ObjectType::Tree, &entry("100644", "x", file));
+        // Two entries of one name, a link out and a folder to be written through it; and git's own folder.
+        let entries = [entry("40000", ".GIT", inner), entry("120000", "a", link), entry("40000", "a", inner)];
+        let tree = git.find_tree(write(git2::ObjectType::Tree, &entries.concat())).expect("a tree");
+        let who = git2::Signature::now("X", "x@y").expect("someone");
+        commit_id(git.commit(None, &who, &who, "Bad", &tree, &[]).expect("a commit"))
+    };
+    fixture.run("mkdir outside").await;
+    let error = fixture.repository().snapshot(&commit, &fixture.path("home")).await.expect_err("refused");
+    assert!(error.what.starts_with("Could not write"), "{error:?}");
+    assert_eq!(fixture.run("ls outside").await, "");
+}

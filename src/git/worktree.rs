@@ -1,0 +1,352 @@
+//! A worktree and a branch per thread, under `.codebutler/branches/` of the owner's checkout.
+//!
+//! A record in `.git/codebutler/workspaces/` is written before anything is made and marked once all is there. So a
+//! repeat after a crash finds its own worktree, and a half-made one is known for what it is.
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{BaseCommit, GitError, Repository, internal, io_error, oid};
+use crate::ids::{CommitId, ThreadKey};
+use crate::thread::event::Workspace;
+
+/// Where worktrees are, from the checkout's root.
+const BRANCHES: &str = ".codebutler/branches";
+
+/// Which thread a worktree belongs to, and whether it is complete.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Record {
+    thread: String,
+    workspace: Workspace,
+    complete: bool,
+}
+
+impl Repository {
+    /// Makes branch and worktree of a thread, or gives the ones that it already has.
+    pub async fn create_worktree(
+        &self,
+        thread: &ThreadKey,
+        title: &str,
+        base: &BaseCommit,
+        branch_prefix: &str,
+    ) -> Result<Workspace, GitError> {
+        let _one_at_a_time = self.0.worktrees.lock().await;
+        let key = thread.to_text();
+        let owner = key.clone();
+        let found = self.blocking(move |repository| repository.take_up(&owner)).await?;
+        let record = match found {
+            Some(record) if record.complete => return Ok(record.workspace),
+            Some(record) => record,
+            None => {
+                let slug = slug(title);
+                let taken = self.remote_branches(&format!("{branch_prefix}{slug}")).await;
+                let (base, prefix) = (base.clone(), branch_prefix.to_owned());
+                let reserve = move |repository: &Self| repository.reserve(key, &slug, &base, &prefix, &taken);
+                self.blocking(reserve).await?
+            }
+        };
+        self.blocking(move |repository| {
+            repository.make(&record.workspace)?;
+            let complete = Record { complete: true, ..record };
+            repository.write_record(&complete)?;
+            Ok(complete.workspace)
+        })
+        .await
+    }
+
+    /// The folder of a worktree.
+    pub fn worktree_path(&self, workspace: &Workspace) -> PathBuf {
+        self.root().join(BRANCHES).join(&workspace.slug)
+    }
+
+    /// Removes folder, registration and local branch; what is already gone counts as done. The branch stays when it
+    /// has commits that are neither in `secured` (what was merged or pushed) nor anywhere on the remote. Gives what is
+    /// left, one sentence each.
+    pub async fn remove_worktree(&self, workspace: &Workspace, secured: Option<&CommitId>) -> Vec<String> {
+        let _one_at_a_time = self.0.worktrees.lock().await;
+        let (workspace, secured) = (workspace.clone(), secured.cloned());
+        let removed = self.blocking(move |repository| Ok(repository.remove(&workspace, secured.as_ref()))).await;
+        removed.unwrap_or_else(|error| vec![error.what])
+    }
+
+    /// Its registration with git.
+    pub(super) fn admin_dir(&self, slug: &str) -> PathBuf {
+        self.common_dir().join("worktrees").join(slug)
+    }
+
+    /// The thread's record. A complete one whose parts have gone since is handed back as incomplete; what is left of
+    /// an incomplete one is cleared away, except a branch with work on it.
+    fn take_up(&self, thread: &str) -> Result<Option<Record>, GitError> {
+        let Some(record) = self.records().into_iter().find(|record| record.thread == thread) else { return Ok(None) };
+        let workspace = &record.workspace;
+        let there = self.worktree_path(workspace).join(".git").exists() && self.admin_dir(&workspace.slug).is_dir();
+        let branch = self.commit_of_ref(&format!("refs/heads/{}", workspace.branch))?;
+        if record.complete && there && branch.is_some() {
+            return Ok(Some(record));
+        }
+        for folder in [self.worktree_path(workspace), self.admin_dir(&workspace.slug)] {
+            remove_folder(&folder).map_err(|error| io_error("clear away", &folder, &error))?;
+        }
+        Ok(Some(Record { complete: false, ..record }))
+    }
+
+    /// Chooses a name that nobody has and takes it.
+    fn reserve(
+        &self,
+        thread: String,
+        slug: &str,
+        base: &BaseCommit,
+        prefix: &str,
+        taken_on_remote: &BTreeSet<String>,
+    ) -> Result<Record, GitError> {
+        for number in 1..1000 {
+            let slug = if number == 1 { slug.to_owned() } else { format!("{slug}-{number}") };
+            let branch = format!("{prefix}{slug}");
+            if taken_on_remote.contains(&branch) || self.is_taken(&slug, &branch)? {
+                continue;
+            }
+            let (base_branch, base) = (base.branch.clone(), base.commit.clone());
+            let workspace = Workspace { slug, branch, base, base_branch };
+            let record = Record { thread, workspace, complete: false };
+            self.write_record(&record)?;
+            return Ok(record);
+        }
+        Err(GitError::new(
+            format!("There are a thousand branches named `{prefix}{slug}` already."),
+            "Delete old ones, then `!retry`.",
+        ))
+    }
+
+    fn is_taken(&self, slug: &str, branch: &str) -> Result<bool, GitError> {
+        let paths = [self.root().join(BRANCHES).join(slug), self.admin_dir(slug), self.record_path(slug)];
+        if paths.iter().any(|path| path.symlink_metadata().is_ok()) {
+            return Ok(true);
+        }
+        let local = format!("refs/heads/{branch}");
+        let git = self.git2()?;
+        for name in [Some(local.clone()), self.tracking(branch)].into_iter().flatten() {
+            let below = format!("{name}/*");
+            let list = |error| internal("list the branches", &error);
+            if git.find_reference(&name).is_ok() || git.references_glob(&below).map_err(list)?.next().is_some() {
+                return Ok(true);
+            }
+        }
+        // A branch named like a folder above this one can never have it below.
+        let above = branch.char_indices().filter(|(_, c)| *c == '/').map(|(at, _)| &branch[..at]);
+        if let Some(above) = above.into_iter().find(|above| git.find_reference(&format!("refs/heads/{above}")).is_ok())
+        {
+            return Err(GitError::new(
+                format!("The branch `{above}` stands in the way of branches named `{above}/…`."),
+                format!("Rename it (`git branch -m {above} OTHER`) or set another `git.branchPrefix`; then `!retry`."),
+            ));
+        }
+        Ok(false)
+    }
+
+    /// The remote's branches that begin with this name; none when it cannot be reached.
+    async fn remote_branches(&self, beginning: &str) -> BTreeSet<String> {
+        let Some(remote) = self.remote() else { return BTreeSet::new() };
+        let pattern = format!("refs/heads/{beginning}*");
+        let args = ["ls-remote", "--upload-pack=git-upload-pack", "--", &remote.push_url, &pattern];
+        let listing = self.run_git(Duration::from_secs(45), &args).await.unwrap_or_default();
+        listing.lines().filter_map(|line| Some(line.split_once("\trefs/heads/")?.1.to_owned())).collect()
+    }
+
+    fn make(&self, workspace: &Workspace) -> Result<(), GitError> {
+        self.exclude(&[&format!("/{BRANCHES}/")])?;
+        let mut folder = self.root().to_path_buf();
+        for part in BRANCHES.split('/') {
+            folder.push(part);
+            make_real_folder(&folder)?;
+        }
+        let git = self.git2()?;
+        let name = format!("refs/heads/{}", workspace.branch);
+        let reference = match git.find_reference(&name) {
+            // Left by an attempt that was cut, or the work of a worktree that someone deleted.
+            Ok(reference) => reference,
+            Err(_) => git
+                .reference(&name, oid(&workspace.base)?, false, "codebutler: thread begins")
+                .map_err(|error| internal("make the branch", &error))?,
+        };
+        let mut options = git2::WorktreeAddOptions::new();
+        options.reference(Some(&reference));
+        git.worktree(&workspace.slug, &folder.join(&workspace.slug), Some(&options))
+            .map_err(|error| internal("make the worktree", &error))?;
+        Ok(())
+    }
+
+    fn remove(&self, workspace: &Workspace, secured: Option<&CommitId>) -> Vec<String> {
+        let mut leftovers = Vec::new();
+        for folder in [self.worktree_path(workspace), self.admin_dir(&workspace.slug)] {
+            if let Err(error) = remove_folder(&folder) {
+                leftovers.push(format!("The folder `{}` could not be removed: {error}.", folder.display()));
+            }
+        }
+        if !leftovers.is_empty() {
+            // Git refuses to delete a branch that is checked out somewhere.
+            return leftovers;
+        }
+        match self.remove_branch(workspace, secured) {
+            Ok(None) => {}
+            Ok(Some(left)) => leftovers.push(left),
+            Err(error) => leftovers.push(error.what),
+        }
+        if let Err(error) = remove_file(&self.record_path(&workspace.slug)) {
+            leftovers.push(format!("The record of the worktree could not be removed: {error}."));
+        }
+        leftovers
+    }
+
+    fn remove_branch(&self, workspace: &Workspace, secured: Option<&CommitId>) -> Result<Option<String>, GitError> {
+        let git = self.git2()?;
+        let branch = &workspace.branch;
+        let tracking = self.tracking(branch);
+        if let Ok(mut found) = git.find_branch(branch, git2::BranchType::Local) {
+            let tip = found.get().peel_to_commit().map_err(|error| internal("read the branch", &error))?.id();
+            let known = [tracking.clone(), self.tracking(&workspace.base_branch)].into_iter().flatten();
+            let local = Some(format!("refs/heads/{}", workspace.base_branch));
+            let mut safe: Vec<git2::Oid> =
+                known.chain(local).filter_map(|name| git.refname_to_id(&name).ok()).collect();
+            safe.push(oid(&workspace.base)?);
+            safe.extend(secured.and_then(|commit| oid(commit).ok()));
+            let is_safe = |at: &git2::Oid| *at == tip || git.graph_descendant_of(*at, tip).unwrap_or(false);
+            if !safe.iter().any(is_safe) {
+                return Ok(Some(format!(
+                    "The branch `{branch}` was kept: it has commits that are nowhere else. `git branch -D {branch}` \
+                     deletes it."
+                )));
+            }
+            found.delete().map_err(|error| internal(&format!("delete the branch `{branch}`"), &error))?;
+        }
+        if let Some(mut reference) = tracking.and_then(|name| git.find_reference(&name).ok()) {
+            reference.delete().map_err(|error| internal("forget the remote's branch", &error))?;
+        }
+        Ok(None)
+    }
+
+    fn records_dir(&self) -> PathBuf {
+        self.common_dir().join("codebutler").join("workspaces")
+    }
+
+    fn record_path(&self, slug: &str) -> PathBuf {
+        self.records_dir().join(format!("{slug}.json"))
+    }
+
+    fn records(&self) -> Vec<Record> {
+        let entries = std::fs::read_dir(self.records_dir()).into_iter().flatten().flatten();
+        entries.filter_map(|entry| serde_json::from_slice(&std::fs::read(entry.path()).ok()?).ok()).collect()
+    }
+
+    fn write_record(&self, record: &Record) -> Result<(), GitError> {
+        let (folder, path) = (self.records_dir(), self.record_path(&record.workspace.slug));
+        let text = serde_json::to_vec(record).expect("a record is plain data");
+        let temporary = path.with_extension("tmp");
+        let write = || {
+            std::fs::create_dir_all(&folder)?;
+            let mut file = std::fs::File::create(&temporary)?;
+            file.write_all(&text)?;
+            file.sync_all()?;
+            std::fs::rename(&temporary, &path)
+        };
+        write().map_err(|error| io_error("write", &path, &error))
+    }
+}
+
+/// Makes a folder, and refuses a link in its place: the repository's files may hold one that leads elsewhere.
+fn make_real_folder(path: &Path) -> Result<(), GitError> {
+    match std::fs::create_dir(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(io_error("make the folder", path, &error))
+        }
+        _ if path.symlink_metadata().is_ok_and(|meta| meta.is_dir()) => Ok(()),
+        _ => Err(GitError::new(
+            format!("`{}` is in the way: it is no folder.", path.display()),
+            "Move it away, then `!retry`.",
+        )),
+    }
+}
+
+/// Removes a folder with everything in it, also folders that their maker protected (Go's module cache). Gone is done.
+fn remove_folder(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            open_up(path)?;
+            std::fs::remove_dir_all(path)
+        }
+        result => result,
+    }
+}
+
+/// Makes every folder below writable for its owner.
+fn open_up(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    if !path.symlink_metadata()?.is_dir() {
+        return Ok(());
+    }
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
+    std::fs::read_dir(path)?.try_for_each(|entry| open_up(&entry?.path()))
+}
+
+fn remove_file(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+/// The name of folder and branch from a plan's title: ASCII, words joined by `-`, at most 40 characters.
+pub(super) fn slug(title: &str) -> String {
+    let mut slug = String::new();
+    for c in title.chars().flat_map(char::to_lowercase) {
+        let plain = plain(c);
+        if plain.is_empty() && !slug.is_empty() && !slug.ends_with('-') && !is_accent(c) {
+            slug.push('-');
+        }
+        slug.push_str(plain.as_str());
+    }
+    if slug.len() > 40 {
+        // At a word's end where one is near.
+        let cut = slug[..41].rfind('-').filter(|at| *at >= 20).unwrap_or(40);
+        slug.truncate(cut);
+    }
+    let slug = slug.trim_matches('-');
+    // Git refuses names that end so.
+    if slug.is_empty() { "task".to_owned() } else { slug.to_owned() }
+}
+
+fn is_accent(c: char) -> bool {
+    matches!(c, '\u{300}'..='\u{36f}' | '\'' | '’')
+}
+
+/// A lower-case letter or digit without its accent; empty for anything else.
+fn plain(c: char) -> String {
+    let text = match c {
+        'a'..='z' | '0'..='9' => return c.to_string(),
+        'ß' => "ss",
+        'æ' => "ae",
+        'œ' => "oe",
+        'þ' => "th",
+        'à'..='å' | 'ā' | 'ă' | 'ą' => "a",
+        'ç' | 'ć' | 'č' => "c",
+        'ď' | 'đ' | 'ð' => "d",
+        'è'..='ë' | 'ē' | 'ę' | 'ě' => "e",
+        'ğ' => "g",
+        'ì'..='ï' | 'ī' | 'ı' => "i",
+        'ł' | 'ľ' => "l",
+        'ñ' | 'ń' | 'ň' => "n",
+        'ò'..='ö' | 'ø' | 'ō' | 'ő' => "o",
+        'ř' => "r",
+        'ś' | 'š' | 'ş' | 'ș' => "s",
+        'ť' | 'ț' | 'ţ' => "t",
+        'ù'..='ü' | 'ū' | 'ů' | 'ű' => "u",
+        'ý' | 'ÿ' => "y",
+        'ź' | 'ż' | 'ž' => "z",
+        _ => "",
+    };
+    text.to_owned()
+}
