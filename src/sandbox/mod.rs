@@ -58,7 +58,7 @@ const TOOLCHAINS: &[(&str, &str)] = &[
 ];
 
 /// Variables without such a place: passed on as they are.
-const PASSED: &[&str] = &["DEVELOPER_DIR", "JAVA_HOME", "RUSTUP_TOOLCHAIN"];
+const PASSED: &[&str] = &["DEVELOPER_DIR", "JAVA_HOME"];
 
 /// The same for every command: no questions, no pager, no colours.
 const FIXED: &[(&str, &str)] = &[

@@ -187,7 +187,7 @@ mod tests {
         for entry in ToolName::ALL.into_iter().filter_map(entry) {
             let (name, text) = (entry.function.name, entry.function.description);
             let words = text.split_whitespace().count();
-            assert!((60..=160).contains(&words), "{name}: {words} words");
+            assert!((60..=150).contains(&words), "{name}: {words} words");
             let example = text.lines().last().expect("a line");
             assert!(example.starts_with("Example"), "{name}: {example}");
             let json = example.split_once("`").and_then(|(_, rest)| rest.strip_suffix('`')).expect("code at the end");

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::known::Knowledge;
+use super::read::binary_kind;
 use super::text::Form;
 use super::workspace::{PlaceError, PlacePath};
 use super::{KnownFiles, Place, Tool, ToolContext, ToolError, ToolOutput, arguments, blocking};
@@ -64,6 +65,12 @@ fn write(place: &Place, known: &KnownFiles, arguments: &Arguments) -> Result<Too
     let mut content = arguments.content.clone().into_bytes();
     let mut kept = "";
     if let Some(old) = &old {
+        if let Some(kind) = binary_kind(old) {
+            return Err(ToolError::ForModel(format!(
+                "`{path}` exists and is not text ({kind}). Nothing was written. If it must be replaced, remove it with \
+                 Bash first."
+            )));
+        }
         must_be_known(known, &path, old)?;
         let form = std::str::from_utf8(old).map(Form::of).unwrap_or_default();
         content = form.apply(&arguments.content).into_bytes();
@@ -144,7 +151,7 @@ mod tests {
     #[tokio::test]
     async fn after_a_restart_the_log_says_what_is_known() {
         let mut ground = Ground::new(&[("a", "old"), ("b", "old")]);
-        ground.context.known_files = KnownFiles::from_log([PlacePath::parse_relative("a").expect("a path")]);
+        ground.context.known_files = KnownFiles::from_log(&ground.context.place, ["a"]);
         assert_eq!(write(&ground, "a", "new").await, "Overwrote `a` (1 line).");
         assert!(write(&ground, "b", "new").await.starts_with("error: `b` exists"));
     }
@@ -165,9 +172,10 @@ mod tests {
 
     #[tokio::test]
     async fn what_cannot_be_written_is_refused() {
-        let ground = Ground::new(&[("folder/a", "")]);
+        let ground = Ground::new(&[("folder/a", ""), ("data", "a\0b")]);
         for (path, content, reason) in [
             ("folder", "x".to_owned(), "is a folder"),
+            ("data", "x".to_owned(), "is not text (binary data)"),
             ("../out", "x".to_owned(), "outside of your workspace"),
             (".git/hooks/pre-commit", "x".to_owned(), "git's own data"),
             ("folder/a/b", "x".to_owned(), "goes through a file"),
