@@ -6,14 +6,20 @@
 //! them.
 
 pub mod arguments;
+pub mod bash;
+mod core_tools;
+pub mod edit;
 pub mod glob;
 pub mod grep;
 pub mod known;
 pub mod read;
+pub mod table;
 #[cfg(test)]
 mod testing;
+mod text;
 mod walk;
 pub mod workspace;
+pub mod write;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -163,14 +163,14 @@ impl From<PlaceError> for ToolError {
 
 impl Place {
     /// Opens a folder. Its handle is kept for the life of the place.
-    pub fn open(root: impl Into<PathBuf>, access: Access) -> io::Result<Self> {
-        let root = root.into();
+    pub fn open(root: impl AsRef<Path>, access: Access) -> io::Result<Self> {
+        let root = std::path::absolute(root.as_ref())?;
         let handle = Dir::open_ambient_dir(&root, ambient_authority())?;
         let real = std::fs::canonicalize(&root)?;
         Ok(Self { handle, root, real, access })
     }
 
-    /// The folder's absolute path, as it was given.
+    /// The folder's absolute path, links in it as they were given.
     pub fn root(&self) -> &Path {
         &self.root
     }

@@ -18,6 +18,8 @@ pub struct Findings {
     limit: usize,
     files: BTreeMap<PlacePath, Found>,
     kept: usize,
+    /// From this path on no text is kept.
+    cut: Option<PlacePath>,
     searched: usize,
     /// Files over the size that is searched.
     pub too_large: usize,
@@ -27,22 +29,30 @@ pub struct Findings {
 
 impl Findings {
     pub fn new(mode: Mode, limit: usize) -> Self {
-        Self { mode, limit, files: BTreeMap::new(), kept: 0, searched: 0, too_large: 0, unreadable: 0 }
+        Self { mode, limit, files: BTreeMap::new(), kept: 0, cut: None, searched: 0, too_large: 0, unreadable: 0 }
     }
 
     /// Adds what was found in a file.
-    pub fn add(&mut self, path: &PlacePath, found: Found) {
+    pub fn add(&mut self, path: &PlacePath, mut found: Found) {
         self.searched += 1;
         if found.matches == 0 {
             return;
+        }
+        if self.cut.as_ref().is_some_and(|cut| path >= cut) {
+            found.lines.clear();
         }
         self.kept += size(&found);
         self.files.insert(path.clone(), found);
         // What comes last by path is not shown anyway when what comes before it fills the answer.
         while self.kept > MAX_KEPT {
-            let Some(last) = self.files.values_mut().rev().find(|found| !found.lines.is_empty()) else { break };
+            let last = match &self.cut {
+                Some(cut) => self.files.range_mut(..cut.clone()).next_back(),
+                None => self.files.iter_mut().next_back(),
+            };
+            let Some((path, last)) = last else { break };
             self.kept -= size(last);
             last.lines.clear();
+            self.cut = Some(path.clone());
         }
     }
 

@@ -60,8 +60,9 @@ impl<'a> FileSink<'a> {
     fn cut(&self, line: &str) -> String {
         let matched = self.search.matcher.find(line.as_bytes()).ok().flatten().map_or(0, |found| found.start());
         let start = if matched > MAX_LINE * 4 / 5 { matched - MAX_LINE / 5 } else { 0 };
-        let start = line.floor_char_boundary(start);
-        let end = line.floor_char_boundary(start.saturating_add(MAX_LINE).min(line.len()));
+        let boundary = |at: usize| (0..=at.min(line.len())).rev().find(|at| line.is_char_boundary(*at)).unwrap_or(0);
+        let start = boundary(start);
+        let end = boundary(start.saturating_add(MAX_LINE));
         let (before, after) = (if start > 0 { "… " } else { "" }, if end < line.len() { " …" } else { "" });
         format!("{before}{}{after} [line of {} characters]", &line[start..end], line.chars().count())
     }

@@ -165,7 +165,7 @@ async fn searches_find_what_ripgrep_finds() {
     let rg = |arguments: &[&str]| {
         let common = ["--no-config", "--hidden", "--no-ignore-global", "--no-ignore-parent", "--no-require-git"];
         let arguments = common.iter().chain(["-g", "!.git", "--sort", "path"].iter()).chain(arguments);
-        Program::new("rg", root).args(arguments.map(|argument| (*argument).to_owned())).run()
+        Box::pin(Program::new("rg", root).args(arguments.map(|argument| (*argument).to_owned())).run())
     };
     if rg(&["--version"]).await.is_err() {
         assert!(std::env::var_os("CODEBUTLER_TEST_FULL").is_none(), "rg is not installed");

@@ -3,6 +3,8 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
+use proptest::prelude::*;
+
 use super::*;
 
 /// A folder with a file, a folder, and git's data; beside it one that must not be reached.
@@ -225,7 +227,7 @@ fn links_are_followed_inside_only() {
 async fn only_regular_files_are_opened() {
     let ground = Ground::new();
     let root = ground.root();
-    crate::process::Program::new("mkfifo", &root).args(["pipe"]).run().await.expect("a pipe");
+    Box::pin(crate::process::Program::new("mkfifo", &root).args(["pipe"]).run()).await.expect("a pipe");
     let _socket = std::os::unix::net::UnixListener::bind(root.join("socket")).expect("a socket");
     for path in ["pipe", "socket"] {
         assert_eq!(ground.read(path), "<Special>", "reading {path}");
@@ -305,5 +307,21 @@ fn every_refusal_says_what_to_do_or_why_nothing_was_done() {
     for text in ["", "../x", "~/x", "/etc/passwd"] {
         let error = ground.place.path(text).expect_err("refused").to_string();
         assert!(error.contains(&root), "{error}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_parsed_stays_inside_by_its_words(text in "([a.~/]|\\.\\.|\\.git|/root/work|\\PC){0,12}") {
+        let roots = [Path::new("/root/work")];
+        if let Ok(path) = PlacePath::parse(&text, &roots) {
+            let parts: Vec<&str> = path.as_str().split('/').collect();
+            let fine = |part: &&str| !["", ".."].contains(part) && !part.eq_ignore_ascii_case(".git");
+            prop_assert!(parts.iter().all(fine), "{text:?} gave {path}");
+            let again = path.to_string();
+            if !again.starts_with('~') {
+                prop_assert_eq!(PlacePath::parse(&again, &roots).ok(), Some(path));
+            }
+        }
     }
 }
