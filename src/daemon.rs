@@ -11,12 +11,13 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::agent::Role;
-use crate::chat::{Chat, Incoming, IncomingKind};
 use crate::chat::local::{LocalChat, LocalOptions, Restored};
 use crate::chat::slack::{SlackChat, SlackOptions};
-use crate::config::settings::Timing;
+use crate::chat::{Chat, Incoming, IncomingKind};
+use crate::config::settings::{Author, Timing};
 use crate::config::{self, Global, Need, RepoSettings, Settings};
-use crate::forge::Forge;
+use crate::forge::local::{Local, Upstream};
+use crate::forge::{Forge, GitHub};
 use crate::git::Repository;
 use crate::ids::ChannelId;
 use crate::llm::ChatModel;
@@ -25,9 +26,10 @@ use crate::runtime::intake::Routes;
 use crate::runtime::outbox;
 use crate::runtime::project::{ChannelModels, Project, ProjectSettings};
 use crate::runtime::tasks::TaskKind;
+use crate::runtime::upstream::GitRemote;
 use crate::runtime::{Clock, Supervisor, Tasks};
 use crate::store::{self, Store, StoreError};
-use crate::{forge, tools};
+use crate::tools;
 
 /// Why a command does not do what it was asked to, for the one who gave it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +76,7 @@ pub async fn serve_slack(
     let mut problems = Vec::new();
     let mut opened = Vec::new();
     for repo in repos {
-        match Opened::open(&repo).await {
+        match Opened::open(&repo, &global.author).await {
             Ok(one) => opened.push((repo, one)),
             Err(problem) => problems.push(problem),
         }
@@ -146,17 +148,11 @@ pub async fn serve_local(
     let Some(repo) = repos.into_iter().next() else {
         return Err(vec![Failure::new("there is no repository to serve", "name one with --repo PATH")]);
     };
-    let one = Opened::open(&repo).await.map_err(|problem| vec![problem])?;
+    let one = Opened::open(&repo, &global.author).await.map_err(|problem| vec![problem])?;
     one.notices.iter().for_each(&on_notice);
     let channel = ChannelId::new("local");
     let name = one.repository.root().file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let options = LocalOptions {
-        listen,
-        token: None,
-        title: name.clone(),
-        notice,
-        channel: channel.clone(),
-    };
+    let options = LocalOptions { listen, token: None, title: name.clone(), notice, channel: channel.clone() };
     let restored = restored(&one.store).await.map_err(|error| vec![store_problem(&error)])?;
     let local = LocalChat::bind(options, restored).map_err(|error| {
         vec![Failure::new(
@@ -185,9 +181,8 @@ pub async fn serve_local(
 }
 
 fn load(home: &Path, repos: &[PathBuf], need: Need) -> Result<Settings, Vec<Failure>> {
-    config::load(home, repos, need, &config::process_env).map_err(|problems| {
-        problems.into_iter().map(Failure::from).collect()
-    })
+    config::load(home, repos, need, &config::process_env)
+        .map_err(|problems| problems.into_iter().map(Failure::from).collect())
 }
 
 fn channel_name(repo: &RepoSettings) -> String {
@@ -196,17 +191,16 @@ fn channel_name(repo: &RepoSettings) -> String {
 
 /// A repository with its store, before it is known which chat serves it.
 struct Opened {
-    repository: Arc<Repository>,
+    repository: Repository,
     forge: Arc<dyn Forge>,
     store: Store,
     notices: Vec<Notice>,
 }
 
 impl Opened {
-    async fn open(repo: &RepoSettings) -> Result<Self, Failure> {
+    async fn open(repo: &RepoSettings, author: &Author) -> Result<Self, Failure> {
         let path = repo.path.clone();
         let repository = Repository::open(&path).map_err(|error| Failure::new(error.what, error.hint))?;
-        let repository = Arc::new(repository);
         let root = repository.root().to_owned();
         let seeded = config::seed::seed(&root).map_err(|error| {
             Failure::new(
@@ -219,7 +213,7 @@ impl Opened {
             notices.push(format!("wrote {} default files below {}", seeded.len(), root.join(".codebutler").display()));
         }
         let store = Store::open(&store::path_in(&root)).map_err(|error| store_problem(&error))?;
-        let forge = forge_of(&repository);
+        let forge = forge_of(&repository, author);
         Ok(Self { repository, forge, store, notices })
     }
 
@@ -246,11 +240,14 @@ impl Opened {
 }
 
 /// GitHub when the remote is there, else our own records.
-fn forge_of(repository: &Repository) -> Arc<dyn Forge> {
-    match repository.remote().and_then(|remote| forge::github::GitHub::detect(&remote.url)) {
-        Some(github) => Arc::new(github),
-        None => Arc::new(forge::local::Local::new(repository.root())),
+fn forge_of(repository: &Repository, author: &Author) -> Arc<dyn Forge> {
+    let root = repository.root().to_owned();
+    if let Some(github) = repository.remote().and_then(|remote| GitHub::detect(&remote.url, root.clone())) {
+        return Arc::new(github);
     }
+    let upstream = repository.remote().map(|_| Arc::new(GitRemote(repository.clone())) as Arc<dyn Upstream>);
+    let author = (author.name.clone(), author.email.clone());
+    Arc::new(Local::new(root, repository.common_dir().to_owned(), author, upstream))
 }
 
 fn store_problem(error: &StoreError) -> Failure {
@@ -284,7 +281,7 @@ fn model(global: &Global) -> Result<Arc<dyn ChatModel>, Vec<Failure>> {
 }
 
 fn project_settings(home: &Path, global: &Global, repo: &RepoSettings, slash: bool) -> ProjectSettings {
-    let lists: Vec<(Role, String)> = Role::ALL.into_iter().map(|role| (role, tools::tool_list(role))).collect();
+    let lists: Vec<(Role, String)> = Role::ALL.into_iter().map(|role| (role, tools::table::tool_list(role))).collect();
     ProjectSettings {
         home: home.to_owned(),
         accumulation: global.timing.accumulation,
@@ -311,8 +308,7 @@ fn start_projects(projects: Vec<(ChannelId, String, Arc<Project>)>, tasks: &Task
     let started = projects.into_iter().map(|(channel, name, project)| {
         let supervisor = Supervisor::start(Arc::clone(&project), tasks);
         let changed = Arc::clone(&project.outbox_changed);
-        let sender =
-            outbox::send(project.store.clone(), Arc::clone(&project.chat), changed, tasks.stop_token());
+        let sender = outbox::send(project.store.clone(), Arc::clone(&project.chat), changed, tasks.stop_token());
         tasks.spawn(TaskKind::Outbox, channel.as_str(), sender);
         (channel, name, project, supervisor)
     });

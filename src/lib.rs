@@ -15,7 +15,6 @@ mod process;
 mod render;
 mod runtime;
 mod sandbox;
-mod runtime;
 pub mod scripted;
 mod store;
 mod telemetry;

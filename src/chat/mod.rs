@@ -2,8 +2,8 @@
 //!
 //! The model here is the product's, not Slack's: Markdown, cards with buttons, files. Each adapter translates.
 
-pub mod slack;
 pub mod local;
+pub mod slack;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -70,7 +70,7 @@ pub trait Intake: Send + Sync {
     async fn accept(&self, incoming: Incoming) -> Result<bool, IntakeError>;
 
     /// Sets the model that the PM uses by default in a channel, by its name in the pool; answers in words.
-    async fn choose_channel_model(&self, channel: &ChannelId, name: &str) -> Result<String, IntakeError>;
+    async fn choose_channel_model(&self, channel: &ChannelId, by: &UserId, name: &str) -> Result<String, IntakeError>;
 
     /// The channels that are bound to a repository, with their names.
     fn bound_channels(&self) -> Vec<(ChannelId, String)>;

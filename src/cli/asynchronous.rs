@@ -8,11 +8,10 @@ use crate::daemon::Failure;
 /// Runs a command to its end.
 pub(super) fn run<T>(work: impl Future<Output = Result<T, Vec<Failure>>>) -> Result<T, Ended> {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|error| fail(format!("no async runtime: {error}"), "check the limits on threads and open files"))?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(|error| {
+            fail(format!("no async runtime: {error}"), "check the limits on threads and open files")
+        })?;
     let ended = runtime.block_on(work);
     // What still blocks a thread, such as a large search, ends with the process.
     runtime.shutdown_background();

@@ -102,7 +102,8 @@ fn pm(scene: &Scene<'_>) -> Line {
             .call("Glob", &json!({"pattern": "tests/**"})));
     }
     if let Some(found) = scene.result("Grep", "read") {
-        let (file, _, _) = found.lines().find_map(grep_line).ok_or_else(|| Surprise::new("no reading loop was found", found))?;
+        let (file, _, _) =
+            found.lines().find_map(grep_line).ok_or_else(|| Surprise::new("no reading loop was found", found))?;
         let tests = scene.result("Glob", "tests").unwrap_or_default();
         if !tests.contains(TEST_FILE) {
             return Err(Surprise::new("the tests were not found", tests));
@@ -128,7 +129,8 @@ fn propose(scene: &Scene<'_>, tests: &str) -> Line {
     let source = scene.done.iter().find(|done| done.tool == "Read" && done.result.contains("while "));
     let source = source.ok_or_else(|| Surprise::new("the report's source could not be read", tests))?;
     let file = source.arguments["file_path"].as_str().unwrap_or_default();
-    let (at, _) = numbered_line(&source.result, "while ").ok_or_else(|| Surprise::new("the loop is gone", &source.result))?;
+    let (at, _) =
+        numbered_line(&source.result, "while ").ok_or_else(|| Surprise::new("the loop is gone", &source.result))?;
     let (test, _) =
         numbered_line(tests, "trailing newline").ok_or_else(|| Surprise::new("the failing test is gone", tests))?;
     let history = scene.result("GitLog", "").unwrap_or_default();
@@ -220,7 +222,8 @@ fn after_tests(scene: &Scene<'_>, tests: &str) -> Line {
     }
     let is_source = |done: &&Done| done.tool == "Read" && done.arguments["file_path"] != TEST_FILE;
     let source = scene.done.iter().find(is_source).ok_or_else(|| Surprise::new("the source was not read", tests))?;
-    let (_, line) = numbered_line(&source.result, "while ").ok_or_else(|| Surprise::new("the loop is gone", &source.result))?;
+    let (_, line) =
+        numbered_line(&source.result, "while ").ok_or_else(|| Surprise::new("the loop is gone", &source.result))?;
     let fixed = line.replacen("; do", r#" || [ -n "$name" ]; do"#, 1);
     let test_file = scene.result("Read", TEST_FILE).unwrap_or_default();
     let (_, case) =

@@ -52,6 +52,22 @@ impl Repository {
         .await
     }
 
+    /// The owner's uncommitted edit of a text file in his checkout; `None` when the file there is as he committed it,
+    /// is not there, or is no text.
+    pub async fn own_edit(&self, path: &str) -> Result<Option<String>, GitError> {
+        let path = path.to_owned();
+        self.blocking(move |repository| {
+            let Ok(text) = std::fs::read_to_string(repository.root().join(&path)) else { return Ok(None) };
+            let git = repository.git2()?;
+            let committed = git.head().and_then(|head| head.peel_to_tree()).ok().and_then(|tree| {
+                let blob = tree.get_path(Path::new(&path)).ok()?.to_object(&git).ok()?.into_blob().ok()?;
+                String::from_utf8(blob.content().to_vec()).ok()
+            });
+            Ok((committed.as_ref() != Some(&text)).then_some(text))
+        })
+        .await
+    }
+
     /// Names the repository among others of this machine.
     fn id(&self) -> String {
         let digest = Sha256::digest(self.common_dir().as_os_str().as_bytes());

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use super::project::Project;
 use super::supervisor::Supervisor;
 use crate::chat::{Incoming, IncomingKind, Intake, IntakeError};
-use crate::ids::ChannelId;
+use crate::ids::{ChannelId, UserId};
 use crate::render::post::Post;
 use crate::render::posts::seen_key;
 
@@ -26,7 +26,8 @@ struct Route {
 impl Routes {
     /// Routes from each project's channel.
     pub fn new(projects: impl IntoIterator<Item = (ChannelId, String, Arc<Project>, Supervisor)>) -> Self {
-        let routes = projects.into_iter().map(|(id, name, project, supervisor)| (id, Route { name, project, supervisor }));
+        let routes =
+            projects.into_iter().map(|(id, name, project, supervisor)| (id, Route { name, project, supervisor }));
         Self { routes: routes.collect() }
     }
 }
@@ -48,10 +49,13 @@ impl Intake for Routes {
         Ok(fresh)
     }
 
-    async fn choose_channel_model(&self, channel: &ChannelId, name: &str) -> Result<String, IntakeError> {
+    async fn choose_channel_model(&self, channel: &ChannelId, by: &UserId, name: &str) -> Result<String, IntakeError> {
         let Some(route) = self.routes.get(channel) else {
             return Ok("This channel is bound to no repository.".to_owned());
         };
+        if !route.project.rules(channel).may_use(by) {
+            return Ok("This bot works only for the people listed in its configuration.".to_owned());
+        }
         route.project.choose_channel_model(channel, name).await.map_err(|error| IntakeError(error.into()))
     }
 

@@ -1,7 +1,7 @@
 //! What one thread's worker keeps at hand between effects: each role's conversation as bytes, the places where tools
 //! work, what a role has read. All of it is folded or opened again by the next worker.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,13 +10,14 @@ use crate::agent::Role;
 use crate::ids::ThreadKey;
 use crate::llm::transcript::Transcript;
 use crate::thread::Event;
-use crate::tools::{Access, KnownFiles, Place, PlacePath, ToolError};
+use crate::tools::workspace::Access;
+use crate::tools::{KnownFiles, Place, ToolError};
 
 /// The kit of one thread.
 pub struct Kit {
     thread: ThreadKey,
     transcripts: HashMap<Role, Transcript>,
-    known_files: HashMap<Role, KnownFiles>,
+    known_files: HashMap<Role, KnownFilesSlot>,
     /// The thread's worktree.
     worktree: PlaceSlot,
     /// The snapshot of the base commit.
@@ -27,7 +28,13 @@ impl Kit {
     /// The kit of a thread before its first event.
     pub fn new(thread: ThreadKey) -> Self {
         let transcripts = Role::ALL.into_iter().map(|role| (role, Transcript::new(role))).collect();
-        Self { thread, transcripts, known_files: HashMap::new(), worktree: PlaceSlot::default(), snapshot: PlaceSlot::default() }
+        Self {
+            thread,
+            transcripts,
+            known_files: HashMap::new(),
+            worktree: PlaceSlot::default(),
+            snapshot: PlaceSlot::default(),
+        }
     }
 
     /// Writes an event into the conversations.
@@ -50,10 +57,9 @@ impl Kit {
         if role == Role::Coder { self.worktree.clone() } else { self.snapshot.clone() }
     }
 
-    /// What a role has read and written; `paths` is what the log knows of it, used when a worker begins.
-    pub fn known_files(&mut self, role: Role, paths: impl IntoIterator<Item = String>) -> KnownFiles {
-        let paths = paths.into_iter().filter_map(|path| PlacePath::parse_relative(&path).ok());
-        self.known_files.entry(role).or_insert_with(|| KnownFiles::from_log(paths)).clone()
+    /// What a role has read and written.
+    pub fn known_files(&mut self, role: Role) -> KnownFilesSlot {
+        self.known_files.entry(role).or_default().clone()
     }
 }
 
@@ -75,5 +81,16 @@ impl PlaceSlot {
             Ok(Arc::new(place))
         };
         self.0.get_or_try_init(open).await.cloned()
+    }
+}
+
+/// What a role has read and written, begun from the log when it is first needed.
+#[derive(Clone, Default)]
+pub struct KnownFilesSlot(Arc<std::sync::OnceLock<KnownFiles>>);
+
+impl KnownFilesSlot {
+    /// The knowledge; `log` names the files that the log says are known.
+    pub fn get_or_fill(&self, place: &Place, log: &BTreeSet<String>) -> KnownFiles {
+        self.0.get_or_init(|| KnownFiles::from_log(place, log.iter().map(String::as_str))).clone()
     }
 }

@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! The shell that drives threads: the only place that starts tasks. Wakes a worker per thread, runs effects, sends posts.
 //!
 //! Nothing that must last lives here: whatever a task holds is folded from the log again when it ends.
@@ -11,12 +10,10 @@ pub mod outbox;
 pub mod project;
 pub mod supervisor;
 pub mod tasks;
+pub mod upstream;
 pub mod worker;
 
 pub use clock::Clock;
 pub use project::Project;
 pub use supervisor::Supervisor;
 pub use tasks::Tasks;
-=======
-//! The shell around the core: what acts on several ports at once.
->>>>>>> part/git

@@ -94,11 +94,7 @@ async fn send_due(store: &Store, chat: &dyn Chat, pace: &mut Pace) -> Round {
 }
 
 /// Brings one row to the chat. A post whose answer may have been lost is looked for before it is made again.
-async fn send_one(
-    store: &Store,
-    chat: &dyn Chat,
-    row: &DuePost,
-) -> Result<Option<crate::ids::MessageTs>, ChatError> {
+async fn send_one(store: &Store, chat: &dyn Chat, row: &DuePost) -> Result<Option<crate::ids::MessageTs>, ChatError> {
     let DuePost { thread, key, post, .. } = row;
     let known = match (&row.ts, row.tried, post) {
         (Some(ts), ..) => Some(ts.clone()),

@@ -29,7 +29,7 @@ pub struct Project {
     /// Its models.
     pub model: Arc<dyn ChatModel>,
     /// Its git repository.
-    pub repository: Arc<Repository>,
+    pub repository: Repository,
     /// Its pull requests.
     pub forge: Arc<dyn Forge>,
     /// How it is set up.

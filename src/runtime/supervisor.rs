@@ -39,12 +39,7 @@ impl Supervisor {
     }
 }
 
-async fn route(
-    project: Arc<Project>,
-    tasks: Tasks,
-    supervisor: Supervisor,
-    mut inbox: mpsc::UnboundedReceiver<Wake>,
-) {
+async fn route(project: Arc<Project>, tasks: Tasks, supervisor: Supervisor, mut inbox: mpsc::UnboundedReceiver<Wake>) {
     let mut workers: HashMap<ThreadKey, Arc<Notify>> = HashMap::new();
     let stop = tasks.stop_token();
     match project.store.threads_at_work().await {

@@ -37,7 +37,9 @@ pub async fn run(project: Arc<Project>, key: ThreadKey, nudge: Arc<Notify>, stop
             Ok(Err(error)) => {
                 tracing::error!(thread.ts = %key, error = &error as &dyn std::error::Error, "the thread stopped");
             }
-            Err(panic) => tracing::error!(thread.ts = %key, panic = panic_text(&*panic), "the thread's worker panicked"),
+            Err(panic) => {
+                tracing::error!(thread.ts = %key, panic = panic_text(&*panic), "the thread's worker panicked")
+            }
         }
         // The state in memory is not to be trusted now; the log is. Not at once, in case it happens again.
         tokio::select! {

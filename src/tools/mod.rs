@@ -29,7 +29,10 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::{Role, ToolName};
+use crate::forge::Forge;
+use crate::git::ThreadGit;
 use crate::thread::command::Deed;
+use crate::thread::event::PullRequest;
 pub use known::KnownFiles;
 pub use workspace::Place;
 
@@ -65,6 +68,14 @@ pub struct ToolContext {
     pub bash_timeout: Duration,
     /// A private folder of the thread that commands see as their home; made when first needed.
     pub home: PathBuf,
+    /// The thread's branch, or before there is one, the base commit.
+    pub git: ThreadGit,
+    /// The repository's pull requests.
+    pub forge: Arc<dyn Forge>,
+    /// The thread's pull request.
+    pub pull: Option<PullRequest>,
+    /// What stands below the body of a pull request.
+    pub footer: String,
 }
 
 /// What a call gave.

@@ -49,9 +49,13 @@ async fn a_plan_changed_twice_voids_both_older_cards() {
         cards.push((card.ts, value));
     }
     for (card, _) in &cards[..2] {
-        world.reply(&ts, "a void card", |message| {
-            message.ts == *card && button(message, "plan_approve").is_none() && blocks_text(message).contains("Void")
-        }).await;
+        world
+            .reply(&ts, "a void card", |message| {
+                message.ts == *card
+                    && button(message, "plan_approve").is_none()
+                    && blocks_text(message).contains("Void")
+            })
+            .await;
     }
     // A card on a screen that was not refreshed can still be pressed.
     world.slack.press_stale(ANA, "plan_approve", &cards[0].1, &cards[0].0);
@@ -98,7 +102,10 @@ async fn a_dirty_checkout_of_the_owner_is_neither_shown_nor_touched() {
     world.press(&ts, "plan_approve").await;
     world.press(&ts, "pr_merge").await;
     world.says(&ts, "Merged as").await;
-    assert_eq!(std::fs::read_to_string(world.checkout().join("greeting.txt")).expect("there"), "my own half-done edit\n");
+    assert_eq!(
+        std::fs::read_to_string(world.checkout().join("greeting.txt")).expect("there"),
+        "my own half-done edit\n"
+    );
     assert_eq!(world.at_remote("main", "greeting.txt"), "hi\nworld\n");
     assert_eq!(world.at_remote("main", "notes.txt"), "");
     for request in world.model.requests() {

@@ -177,7 +177,11 @@ async fn killed_in_the_middle_it_goes_on_where_it_was() {
     world.says(&ts, "Merged as").await;
     assert_eq!(world.at_remote("main", "greeting.txt"), "hi\nworld\n");
     let texts = world.thread_texts(&ts);
-    let plans = world.thread_messages(&ts).iter().filter(|message| super::world::blocks_text(message).contains("*Plan:")).count();
+    let plans = world
+        .thread_messages(&ts)
+        .iter()
+        .filter(|message| super::world::blocks_text(message).contains("*Plan:"))
+        .count();
     assert_eq!(plans, 1, "{texts:#?}");
     world.no_violations();
 }

@@ -10,10 +10,13 @@ async fn a_message_becomes_a_merged_pull_request() {
     let world = World::new().await;
     let daemon = world.start();
     let ts = world.slack.say(BEN, SHOP, WISH, None);
-    world.slack.wait_for("👀", |state| {
-        let message = state.messages.iter().find(|message| message.ts == ts)?;
-        message.reactions.iter().any(|name| name == "eyes").then_some(())
-    }).await;
+    world
+        .slack
+        .wait_for("👀", |state| {
+            let message = state.messages.iter().find(|message| message.ts == ts)?;
+            message.reactions.iter().any(|name| name == "eyes").then_some(())
+        })
+        .await;
 
     let (card, _) = world.card(&ts, "plan_approve").await;
     let text = blocks_text(&card);
@@ -80,7 +83,8 @@ async fn the_progress_message_is_edited_and_not_repeated() {
     let ts = world.slack.say(BEN, SHOP, WISH, None);
     world.press(&ts, "plan_approve").await;
     world.card(&ts, "pr_merge").await;
-    let progress: Vec<_> = world.thread_messages(&ts).into_iter().filter(|message| message.text.contains(" · ")).collect();
+    let progress: Vec<_> =
+        world.thread_messages(&ts).into_iter().filter(|message| message.text.contains(" · ")).collect();
     let of_coder: Vec<_> = progress.iter().filter(|message| message.text.starts_with("*Coder:*")).collect();
     let progress_of_coder = of_coder.iter().filter(|message| message.text.contains("say good morning")).count();
     assert_eq!(progress_of_coder, 1, "{of_coder:#?}");
@@ -95,17 +99,24 @@ async fn follow_up_work_goes_into_the_same_pull_request() {
     let (first, _) = world.card(&ts, "pr_merge").await;
     world.slack.say(BEN, SHOP, "now let `other.txt` say \"another\"", Some(&ts));
     world.press(&ts, "plan_approve").await;
-    let second = world.reply(&ts, "the second report", |message| {
-        blocks_text(message).contains("other.txt says another") && button(message, "pr_merge").is_some()
-    }).await;
+    let second = world
+        .reply(&ts, "the second report", |message| {
+            blocks_text(message).contains("other.txt says another") && button(message, "pr_merge").is_some()
+        })
+        .await;
     assert!(blocks_text(&second).contains("#1 "), "the same pull request");
     assert_eq!(world.at_remote("codebutler/say-good-morning", "other.txt"), "another\n");
-    world.reply(&ts, "the first card without its button", |message| {
-        message.ts == first.ts && button(message, "pr_merge").is_none()
-    }).await;
+    world
+        .reply(&ts, "the first card without its button", |message| {
+            message.ts == first.ts && button(message, "pr_merge").is_none()
+        })
+        .await;
     world.slack.say(ANA, SHOP, "merge", Some(&ts));
     world.says(&ts, "Merged as").await;
-    assert_eq!(world.at_remote("main", "greeting.txt") + &world.at_remote("main", "other.txt"), "good morning\nworld\nanother\n");
+    assert_eq!(
+        world.at_remote("main", "greeting.txt") + &world.at_remote("main", "other.txt"),
+        "good morning\nworld\nanother\n"
+    );
     world.no_violations();
 }
 

@@ -1,10 +1,10 @@
 //! Stories through the binary: the real program as a child process, against a Slack and a model server in this process,
 //! real git, and where it is installed the real gh. Each module is one kind of story.
 
+mod script;
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "not every test plays every person or breaks everything that can break")]
 mod support;
-mod script;
 mod world;
 
 mod approval;

@@ -21,8 +21,20 @@ const PM_TOOLS: &[&str] = &["Read", "Grep", "Glob", "GitLog", "GitDiff", "GHStat
 
 /// The Coder's.
 const CODER_TOOLS: &[&str] = &[
-    "Read", "Grep", "Glob", "Write", "Edit", "Bash", "TodoWrite", "GitLog", "GitDiff", "GitCommit", "GitPush",
-    "GHCreatePR", "GHStatus", "SlackNotify",
+    "Read",
+    "Grep",
+    "Glob",
+    "Write",
+    "Edit",
+    "Bash",
+    "TodoWrite",
+    "GitLog",
+    "GitDiff",
+    "GitCommit",
+    "GitPush",
+    "GHCreatePR",
+    "GHStatus",
+    "SlackNotify",
 ];
 
 /// Everything around the daemon.

@@ -49,6 +49,8 @@ pub enum Envelope {
     Heard(Heard),
     /// Somebody gave the slash command.
     Slash {
+        /// Who gave it.
+        by: UserId,
         /// Where.
         channel: ChannelId,
         /// The command with its slash.
@@ -207,6 +209,7 @@ struct RawOption {
 
 #[derive(Deserialize)]
 struct RawSlash {
+    user_id: String,
     command: String,
     #[serde(default)]
     text: String,
@@ -420,6 +423,7 @@ fn slash(payload: &str) -> Envelope {
     match serde_json::from_str::<RawSlash>(payload) {
         Ok(raw) => Envelope::Slash {
             channel: ChannelId::new(raw.channel_id),
+            by: UserId::new(raw.user_id),
             command: raw.command,
             text: raw.text.trim().to_owned(),
         },

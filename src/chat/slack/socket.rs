@@ -24,7 +24,7 @@ use super::events::{self, Envelope, Frame, Heard, HeardKind};
 use super::web_api::token;
 use super::{mrkdwn, plain, thread_posts};
 use crate::chat::{Incoming, IncomingKind, Intake};
-use crate::ids::{ChannelId, ThreadKey};
+use crate::ids::{ChannelId, ThreadKey, UserId};
 
 /// Two, so that one still hears while Slack renews the other.
 const CONNECTIONS: u32 = 2;
@@ -184,8 +184,8 @@ impl Listener {
         let ack = json!({ "envelope_id": envelope });
         match what {
             Envelope::Heard(heard) => self.hear(heard).await.then(|| ack.to_string()),
-            Envelope::Slash { channel, command, text } => {
-                let words = self.slash(&channel, &command, &text).await;
+            Envelope::Slash { channel, by, command, text } => {
+                let words = self.slash(&channel, &by, &command, &text).await;
                 let payload = json!({ "response_type": "ephemeral", "text": mrkdwn::from_markdown(&words) });
                 Some(json!({ "envelope_id": envelope, "payload": payload }).to_string())
             }
@@ -260,7 +260,7 @@ impl Listener {
         }
     }
 
-    async fn slash(&self, channel: &ChannelId, command: &str, text: &str) -> String {
+    async fn slash(&self, channel: &ChannelId, by: &UserId, command: &str, text: &str) -> String {
         let bound = self.intake.bound_channels();
         if command != "/pm" {
             return format!("I do not know `{command}`. In a thread, `!help` lists the commands.");
@@ -268,7 +268,7 @@ impl Listener {
         if !bound.iter().any(|(id, _)| id == channel) {
             return bound_words(&bound);
         }
-        match self.intake.choose_channel_model(channel, text).await {
+        match self.intake.choose_channel_model(channel, by, text).await {
             Ok(words) => format!("{words}\nIn a thread it is `!pm NAME`."),
             Err(error) => {
                 let reason = anyhow::Error::from(error);

@@ -70,7 +70,7 @@ impl Intake for Inbox {
         })
     }
 
-    async fn choose_channel_model(&self, channel: &ChannelId, name: &str) -> Result<String, IntakeError> {
+    async fn choose_channel_model(&self, channel: &ChannelId, _by: &UserId, name: &str) -> Result<String, IntakeError> {
         self.change(|inner| match inner.refuse {
             0 => Ok(format!("The PM of **{channel}** uses `{name}` now.")),
             _ => Err(IntakeError(anyhow::anyhow!("the disk is full"))),

@@ -22,7 +22,7 @@ pub(super) fn prepare(project: Arc<Project>, thread: &Thread) -> impl Future<Out
             None => Vec::new(),
         };
         let prepared = base(&project, history).await;
-        Command::BasePrepared(prepared.map_err(|error| Failure { what: error.what, hint: error.hint }))
+        Command::BasePrepared(prepared.map_err(Failure::from))
     }
 }
 

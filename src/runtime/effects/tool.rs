@@ -8,11 +8,12 @@ use tokio_util::sync::CancellationToken;
 use crate::agent::{Role, ToolCall, ToolName};
 use crate::git::{Author, GitError, ThreadGit};
 use crate::ids::RunId;
-use crate::runtime::kit::Kit;
+use crate::runtime::kit::{Kit, KnownFilesSlot, PlaceSlot};
 use crate::runtime::project::Project;
 use crate::thread::event::{PullRequest, ToolResult, Workspace};
 use crate::thread::{Command, Thread};
-use crate::tools::{self, Access, KnownFiles, Place, ToolContext, ToolError, ToolOutput};
+use crate::tools::workspace::Access;
+use crate::tools::{self, Place, ToolContext, ToolError, ToolOutput};
 
 /// Which call.
 pub(super) struct Call {
@@ -34,7 +35,8 @@ pub(super) fn run(
     let bench = Bench {
         role,
         place: kit.place(role),
-        known_files: kit.known_files(role, known),
+        known_files: kit.known_files(role),
+        known,
         git: thread_git(&project, thread, role),
         pull: thread.pull.clone(),
         workspace: thread.workspace().cloned(),
@@ -56,8 +58,10 @@ pub(super) fn run(
 /// What a call needs of its thread.
 struct Bench {
     role: Role,
-    place: crate::runtime::kit::PlaceSlot,
-    known_files: KnownFiles,
+    place: PlaceSlot,
+    known_files: KnownFilesSlot,
+    /// What the log says that this role knows.
+    known: std::collections::BTreeSet<String>,
     git: Option<ThreadGit>,
     pull: Option<PullRequest>,
     workspace: Option<Arc<Workspace>>,
@@ -75,11 +79,12 @@ impl Bench {
         cancel: CancellationToken,
     ) -> Result<ToolOutput, ToolError> {
         let place = self.place(project).await?;
+        let known_files = self.known_files.get_or_fill(&place, &self.known);
         let git = self.git.ok_or_else(|| ToolError::for_model("The code is not ready yet; try again."))?;
         let context = ToolContext {
             place,
             role: self.role,
-            known_files: self.known_files,
+            known_files,
             cancel,
             bash_timeout: project.settings.bash_timeout,
             home: self.home,
@@ -88,7 +93,10 @@ impl Bench {
             pull: self.pull,
             footer: self.footer,
         };
-        tools::run(tool, &context, arguments).await
+        match tools::table::tool(tool) {
+            Some(tool) => tool.run(&context, arguments).await,
+            None => Err(ToolError::for_model(format!("`{tool}` cannot be run here."))),
+        }
     }
 
     /// The Coder works in the worktree; everybody else reads the snapshot of the base commit.
@@ -98,11 +106,11 @@ impl Bench {
             .get_or_open(|| async {
                 match (&self.workspace, self.role, &self.commit) {
                     (Some(workspace), Role::Coder, _) => {
-                        Ok((project.repository.worktree_path(workspace), Access::ReadWrite))
+                        Ok((project.repository.worktree_path(workspace), Access::Write))
                     }
                     (_, _, Some(commit)) => {
                         let snapshot = project.repository.snapshot(commit, &project.settings.home).await;
-                        Ok((snapshot.map_err(broken)?, Access::ReadOnly))
+                        Ok((snapshot.map_err(broken)?, Access::Read))
                     }
                     (_, _, None) => Err(ToolError::for_model("The code is not ready yet; try again.")),
                 }

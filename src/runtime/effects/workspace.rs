@@ -20,7 +20,7 @@ pub(super) fn prepare(project: Arc<Project>, thread: &Thread, title: String) -> 
             project.repository.create_worktree(&key, &title, &base, prefix).await
         }
         .await;
-        Command::WorkspacePrepared(made.map_err(|error| Failure { what: error.what, hint: error.hint }))
+        Command::WorkspacePrepared(made.map_err(Failure::from))
     }
 }
 
@@ -34,10 +34,10 @@ pub(super) fn initialise(
     async move {
         let Some(workspace) = workspace else { return Command::WorkspaceInitialised(Vec::new()) };
         let folder = project.repository.worktree_path(&workspace);
-        if let Err(error) = project.repository.exclude(sandbox::init::MADE) {
+        let plan = sandbox::init::plan(&folder, project.settings.init.as_deref());
+        if let Err(error) = project.repository.exclude(&plan.makes) {
             tracing::warn!(error = &error as &dyn std::error::Error, "what the initialisation makes is not excluded");
         }
-        let plan = sandbox::init::plan(&folder, project.settings.init.as_deref());
-        Command::WorkspaceInitialised(sandbox::init::run(&folder, &home, plan, cancel).await)
+        Command::WorkspaceInitialised(sandbox::init::run(&folder, &home, &plan, &cancel).await)
     }
 }

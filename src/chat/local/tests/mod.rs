@@ -52,7 +52,12 @@ impl Intake for FakeIntake {
         Ok(true)
     }
 
-    async fn choose_channel_model(&self, _channel: &ChannelId, _name: &str) -> Result<String, IntakeError> {
+    async fn choose_channel_model(
+        &self,
+        _channel: &ChannelId,
+        _by: &UserId,
+        _name: &str,
+    ) -> Result<String, IntakeError> {
         unreachable!("the page has no such command")
     }
 

@@ -250,12 +250,17 @@ fn presses_belong_to_the_thread_of_their_message() {
 #[test]
 fn other_frames_are_told_apart() {
     let envelope = |what| Frame::Envelope { id: "e".into(), what };
-    let slash = Envelope::Slash { channel: ChannelId::new("C1"), command: "/pm".into(), text: "claude".into() };
+    let slash = Envelope::Slash {
+        channel: ChannelId::new("C1"),
+        by: UserId::new("U1"),
+        command: "/pm".into(),
+        text: "claude".into(),
+    };
     let cases = [
         (r#"{"type":"hello","num_connections":2,"debug_info":{},"connection_info":{"app_id":"A1"}}"#, Frame::Hello),
         (r#"{"type":"disconnect","reason":"warning","debug_info":{}}"#, Frame::Disconnect { reason: "warning".into() }),
         (
-            r#"{"type":"slash_commands","envelope_id":"e","payload":{"command":"/pm","text":" claude ","channel_id":"C1"}}"#,
+            r#"{"type":"slash_commands","envelope_id":"e","payload":{"command":"/pm","text":" claude ","user_id":"U1","channel_id":"C1"}}"#,
             envelope(slash),
         ),
         (r#"{"type":"new_thing","envelope_id":"e"}"#, envelope(Envelope::Ignored("unknown kind of envelope"))),
