@@ -1,10 +1,16 @@
 //! The forge port: pull requests. `github.rs` by `gh api`, `local.rs` as a record with our own merge.
 
+pub mod github;
+pub mod local;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::CommitId;
-use crate::thread::event::PullRequest;
+use crate::thread::event::{Failure, PullRequest};
+
+pub use github::GitHub;
+pub use local::Local;
 
 /// What a pull request is opened with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,4 +86,10 @@ pub struct ForgeError {
     pub what: String,
     /// What to do about it, as a sentence with a final dot.
     pub hint: String,
+}
+
+impl From<ForgeError> for Failure {
+    fn from(error: ForgeError) -> Self {
+        Self { what: error.what, hint: error.hint }
+    }
 }

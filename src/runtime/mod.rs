@@ -1,1 +1,2 @@
 //! The shell around the core: what acts on several ports at once.
+pub mod upstream;

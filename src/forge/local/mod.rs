@@ -1,0 +1,202 @@
+//! Pull requests without a forge: a record each, and a merge of our own (`contract.md` 2).
+//!
+//! Records lie in `.git/codebutler/pulls/`. The squash commit is made in memory; it carries a trailer by which a merge
+//! whose record was lost is known again. Talks to no remote itself: [`Upstream`] does.
+
+mod records;
+mod squash;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{Forge, ForgeError, MergeRequest, NewPullRequest, PullRequestStatus};
+use crate::ids::CommitId;
+use crate::thread::event::PullRequest;
+use records::{Record, State};
+
+/// The remote of a repository that is not on GitHub.
+#[async_trait]
+pub trait Upstream: Send + Sync {
+    /// The head of a branch there, its commits fetched; `None` when there is no such branch.
+    async fn head(&self, branch: &str) -> Result<Option<CommitId>, ForgeError>;
+
+    /// Makes a commit the head of a branch there; `false` when the branch moved and the commit does not build on it.
+    async fn advance(&self, branch: &str, commit: &CommitId) -> Result<bool, ForgeError>;
+
+    /// Deletes a branch there. Already gone counts as done.
+    async fn delete(&self, branch: &str) -> Result<(), ForgeError>;
+}
+
+/// Pull requests as records of a repository.
+#[derive(Clone)]
+pub struct Local(Arc<Inner>);
+
+struct Inner {
+    /// The owner's checkout.
+    root: PathBuf,
+    /// Its `.git` folder.
+    git_dir: PathBuf,
+    /// Name and mail of the squash commit's author.
+    author: (String, String),
+    upstream: Option<Arc<dyn Upstream>>,
+    /// One act at a time: numbers are given once, and merges onto one base wait for each other.
+    acting: tokio::sync::Mutex<()>,
+}
+
+impl Local {
+    /// The records of the repository at `root` whose shared `.git` folder is `git_dir`.
+    pub fn new(root: PathBuf, git_dir: PathBuf, author: (String, String), upstream: Option<Arc<dyn Upstream>>) -> Self {
+        Self(Arc::new(Inner { root, git_dir, author, upstream, acting: tokio::sync::Mutex::default() }))
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T, ForgeError> + Send + 'static,
+    ) -> Result<T, ForgeError> {
+        let inner = Arc::clone(&self.0);
+        tokio::task::spawn_blocking(move || work(&inner)).await.unwrap_or_else(|error| {
+            Err(refused(format!("Git work broke off: {error}."), "Try again; the log has the details."))
+        })
+    }
+
+    /// The head of a branch: the remote's where there is one, else the local one.
+    async fn head(&self, branch: &str) -> Result<Option<CommitId>, ForgeError> {
+        if let Some(upstream) = &self.0.upstream {
+            return upstream.head(branch).await;
+        }
+        let branch = branch.to_owned();
+        self.blocking(move |inner| inner.local_head(&branch)).await
+    }
+
+    async fn expect_head(&self, branch: &str) -> Result<CommitId, ForgeError> {
+        self.head(branch).await?.ok_or_else(|| {
+            refused(format!("The branch `{branch}` is gone."), "Push it again, or `!close` this thread.")
+        })
+    }
+
+    async fn merge_once(&self, request: &MergeRequest) -> Result<Option<CommitId>, ForgeError> {
+        let base = self.expect_head(&request.base).await?;
+        let (asked, onto) = (request.clone(), base.clone());
+        if let Some(done) = self.blocking(move |inner| inner.merged_by_hand(&asked, &onto)).await? {
+            return Ok(Some(done));
+        }
+        if self.expect_head(&request.branch).await? != request.head {
+            return Err(refused(
+                format!(
+                    "The branch `{}` has another head than the reviewed `{}`: someone committed to it.",
+                    request.branch,
+                    request.head.short()
+                ),
+                "Look at the new commits (`git log`) and merge the branch by hand, or ask here for more work.",
+            ));
+        }
+        let (asked, onto) = (request.clone(), base.clone());
+        let squash = self.blocking(move |inner| inner.squash(&asked, &onto)).await?;
+        match &self.0.upstream {
+            Some(upstream) => Ok(upstream.advance(&request.base, &squash).await?.then_some(squash)),
+            None => {
+                let (asked, commit) = (request.clone(), squash.clone());
+                self.blocking(move |inner| inner.advance_local(&asked, &base, &commit)).await?;
+                Ok(Some(squash))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Forge for Local {
+    async fn open(&self, new: &NewPullRequest) -> Result<PullRequest, ForgeError> {
+        let _one_at_a_time = self.0.acting.lock().await;
+        let new = new.clone();
+        self.blocking(move |inner| {
+            let open = inner.records()?.into_iter().find(|pull| pull.branch == new.branch && pull.state == State::Open);
+            let record = match open {
+                Some(record) if record.draft && !new.draft => inner.save(Record { draft: false, ..record })?,
+                Some(record) => record,
+                None => inner.add(&new)?,
+            };
+            Ok(record.into())
+        })
+        .await
+    }
+
+    async fn status(&self, number: u64) -> Result<PullRequestStatus, ForgeError> {
+        let record = self.blocking(move |inner| inner.record(number)).await?;
+        let state = record.state.as_str().to_owned();
+        let none = Vec::new;
+        if record.state != State::Open {
+            let head = record.merged.unwrap_or(record.head);
+            return Ok(PullRequestStatus { state, mergeable: None, head, reviews: none(), checks: none() });
+        }
+        let (base, head) = (self.expect_head(&record.base).await?, self.expect_head(&record.branch).await?);
+        let tip = head.clone();
+        let conflicts = self.blocking(move |inner| inner.conflicts(&base, &tip)).await?;
+        let mergeable = Some(conflicts.is_empty());
+        Ok(PullRequestStatus { state, mergeable, head, reviews: none(), checks: none() })
+    }
+
+    async fn merge(&self, request: &MergeRequest) -> Result<CommitId, ForgeError> {
+        let _one_at_a_time = self.0.acting.lock().await;
+        let number = request.number;
+        let record = self.blocking(move |inner| inner.record(number)).await?;
+        match (record.state, record.merged.clone()) {
+            (State::Merged, Some(commit)) => return Ok(commit),
+            (State::Closed, _) => {
+                return Err(refused(format!("Pull request #{number} is closed."), "Open a new thread for the work."));
+            }
+            (State::Open | State::Merged, _) if record.draft => {
+                return Err(refused(
+                    format!("Pull request #{number} is a draft: its work is not finished."),
+                    "Ask here for what is missing, then say `merge` again.",
+                ));
+            }
+            (State::Open | State::Merged, _) => {}
+        }
+        // The base moved while we pushed: once more from where it is now.
+        let mut commit = self.merge_once(request).await?;
+        if commit.is_none() {
+            commit = self.merge_once(request).await?;
+        }
+        let commit = commit.ok_or_else(|| {
+            refused(
+                format!("`{}` moves on the remote faster than it can be merged to.", request.base),
+                "Say `merge` again.",
+            )
+        })?;
+        let merged = Record { state: State::Merged, merged: Some(commit.clone()), ..record };
+        self.blocking(move |inner| inner.save(merged)).await?;
+        Ok(commit)
+    }
+
+    async fn close(&self, number: u64) -> Result<(), ForgeError> {
+        let _one_at_a_time = self.0.acting.lock().await;
+        self.blocking(move |inner| match inner.record(number)? {
+            record if record.state == State::Open => inner.save(Record { state: State::Closed, ..record }).map(drop),
+            _ => Ok(()),
+        })
+        .await
+    }
+
+    async fn delete_branch(&self, branch: &str) -> Result<(), ForgeError> {
+        // Without a remote there is only the local branch, which goes with its worktree.
+        match &self.0.upstream {
+            Some(upstream) => upstream.delete(branch).await,
+            None => Ok(()),
+        }
+    }
+}
+
+fn refused(what: impl Into<String>, hint: impl Into<String>) -> ForgeError {
+    ForgeError { what: what.into(), hint: hint.into() }
+}
+
+fn git_error(doing: &str, error: &git2::Error) -> ForgeError {
+    refused(
+        format!("Could not {doing}: {}.", error.message().trim_end_matches('.')),
+        "Look at the repository with `git status` and `git fsck`, then try again.",
+    )
+}

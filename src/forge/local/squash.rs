@@ -1,0 +1,215 @@
+//! The squash commit, made in memory, and how it reaches a local base branch without harming anyone's checkout.
+
+use std::fmt::Write as _;
+
+use git2::{Oid, Repository};
+
+use super::{Inner, git_error, refused};
+use crate::forge::{ForgeError, MergeRequest};
+use crate::ids::CommitId;
+
+/// How far back a base branch is searched for a merge that was already done.
+const SEARCHED: usize = 1000;
+
+impl Inner {
+    fn git2(&self) -> Result<Repository, ForgeError> {
+        Repository::open(&self.git_dir).map_err(|error| git_error("open the repository", &error))
+    }
+
+    pub(super) fn local_head(&self, branch: &str) -> Result<Option<CommitId>, ForgeError> {
+        let git = self.git2()?;
+        Ok(git.refname_to_id(&format!("refs/heads/{branch}")).ok().map(|oid| CommitId::new(oid.to_string())))
+    }
+
+    /// The commit by which the request is in the base already: our own of an attempt whose record was lost, or what
+    /// someone merged by hand.
+    pub(super) fn merged_by_hand(
+        &self,
+        request: &MergeRequest,
+        base: &CommitId,
+    ) -> Result<Option<CommitId>, ForgeError> {
+        let look = |git: &Repository| {
+            let (base, head) = (Oid::from_str(base.as_str())?, Oid::from_str(request.head.as_str())?);
+            if base == head || git.find_commit(head).is_ok() && git.graph_descendant_of(base, head)? {
+                return Ok(Some(base));
+            }
+            let trailer = trailer(request);
+            let mut walk = git.revwalk()?;
+            walk.push(base)?;
+            for id in walk.take(SEARCHED) {
+                let commit = git.find_commit(id?)?;
+                if commit.message().is_ok_and(|message| message.lines().any(|line| line == trailer)) {
+                    return Ok(Some(commit.id()));
+                }
+            }
+            Ok(None)
+        };
+        let found =
+            look(&self.git2()?).map_err(|error: git2::Error| git_error("look through the base branch", &error))?;
+        Ok(found.map(|oid| CommitId::new(oid.to_string())))
+    }
+
+    /// Files on which the two sides disagree.
+    pub(super) fn conflicts(&self, base: &CommitId, head: &CommitId) -> Result<Vec<String>, ForgeError> {
+        let git = self.git2()?;
+        let index = merged_index(&git, base, head).map_err(|error| git_error("merge the branch", &error))?;
+        Ok(conflicting(&index))
+    }
+
+    /// Makes the squash commit on top of `base`. Nothing refers to it yet.
+    pub(super) fn squash(&self, request: &MergeRequest, base: &CommitId) -> Result<CommitId, ForgeError> {
+        let git = self.git2()?;
+        let mut index =
+            merged_index(&git, base, &request.head).map_err(|error| git_error("merge the branch", &error))?;
+        let files = conflicting(&index);
+        if !files.is_empty() {
+            return Err(refused(
+                format!("`{}` conflicts with `{}` in {}.", request.branch, request.base, files.join(", ")),
+                format!("Ask here for `{}` to be merged into the branch, then say `merge` again.", request.base),
+            ));
+        }
+        let mut commit = || {
+            let tree = git.find_tree(index.write_tree_to(&git)?)?;
+            let parent = git.find_commit(Oid::from_str(base.as_str())?)?;
+            let signature = git2::Signature::now(&self.author.0, &self.author.1)?;
+            git.commit(None, &signature, &signature, &message(request), &tree, &[&parent])
+        };
+        let commit = commit().map_err(|error| git_error("make the squash commit", &error))?;
+        Ok(CommitId::new(commit.to_string()))
+    }
+
+    /// Moves the local base branch on, and with it the owner's checkout when that is on it and clean.
+    pub(super) fn advance_local(
+        &self,
+        request: &MergeRequest,
+        base: &CommitId,
+        commit: &CommitId,
+    ) -> Result<(), ForgeError> {
+        let git = self.git2()?;
+        let name = format!("refs/heads/{}", request.base);
+        let fault = |error: git2::Error| git_error(&format!("move `{}` on", request.base), &error);
+        let (old, new) = (oid(base)?, oid(commit)?);
+        self.refuse_other_checkouts(&git, request, &name)?;
+        if !git.is_bare() && is_on(&git, &name) {
+            let tree = git.find_commit(new).and_then(|commit| commit.tree()).map_err(fault)?;
+            match standing(&git, tree.id()).map_err(fault)? {
+                Standing::Changed => return Err(self.unclean(request)),
+                Standing::Clean => {
+                    let mut checkout = git2::build::CheckoutBuilder::new();
+                    checkout.safe();
+                    git.checkout_tree(tree.as_object(), Some(&mut checkout)).map_err(|_| self.unclean(request))?;
+                }
+                Standing::Arrived => {}
+            }
+        }
+        let log = format!("codebutler: pull request #{}", request.number);
+        match git.reference_matching(&name, new, true, old, &log) {
+            Ok(_) => Ok(()),
+            Err(error) if error.code() == git2::ErrorCode::Modified => {
+                Err(refused(format!("`{}` moved while it was merged to.", request.base), "Say `merge` again."))
+            }
+            Err(error) => Err(fault(error)),
+        }
+    }
+
+    fn unclean(&self, request: &MergeRequest) -> ForgeError {
+        refused(
+            format!("Your checkout is on `{}` and has changes that are not committed.", request.base),
+            format!("Commit or stash them and say `merge` again, or merge yourself: `{}`.", self.by_hand(request)),
+        )
+    }
+
+    fn by_hand(&self, request: &MergeRequest) -> String {
+        let root = self.root.display();
+        format!("git -C {root} merge --squash {} && git -C {root} commit", request.branch)
+    }
+
+    /// Another worktree on the base branch would look as if everything had been reverted in it.
+    fn refuse_other_checkouts(&self, git: &Repository, request: &MergeRequest, name: &str) -> Result<(), ForgeError> {
+        let names = git.worktrees().map_err(|error| git_error("list the worktrees", &error))?;
+        for worktree in names.iter().filter_map(|name| git.find_worktree(name.ok()??).ok()) {
+            let there = Repository::open_from_worktree(&worktree).is_ok_and(|other| is_on(&other, name));
+            if there {
+                let path = worktree.path().display();
+                return Err(refused(
+                    format!("`{}` is checked out in `{path}`.", request.base),
+                    format!(
+                        "Switch that worktree to another branch and say `merge` again, or merge there: `git -C {path} \
+                         merge --squash {} && git -C {path} commit`.",
+                        request.branch
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn oid(commit: &CommitId) -> Result<Oid, ForgeError> {
+    Oid::from_str(commit.as_str()).map_err(|error| git_error("read a commit's hash", &error))
+}
+
+fn is_on(git: &Repository, name: &str) -> bool {
+    git.find_reference("HEAD").is_ok_and(|head| head.symbolic_target().ok().flatten() == Some(name))
+}
+
+/// How a checkout stands before it is moved to a tree.
+enum Standing {
+    /// It has changes of its own.
+    Changed,
+    /// It is as its last commit.
+    Clean,
+    /// It holds the tree already: an attempt was cut between checkout and branch.
+    Arrived,
+}
+
+fn standing(git: &Repository, tree: Oid) -> Result<Standing, git2::Error> {
+    let mut index = git.index()?;
+    index.read(true)?;
+    if index.has_conflicts() || git.state() != git2::RepositoryState::Clean {
+        return Ok(Standing::Changed);
+    }
+    let mut options = git2::DiffOptions::new();
+    options.ignore_submodules(true);
+    if git.diff_index_to_workdir(Some(&index), Some(&mut options))?.deltas().len() > 0 {
+        return Ok(Standing::Changed);
+    }
+    let staged = index.write_tree_to(git)?;
+    if staged == tree {
+        return Ok(Standing::Arrived);
+    }
+    Ok(if staged == git.head()?.peel_to_tree()?.id() { Standing::Clean } else { Standing::Changed })
+}
+
+fn merged_index(git: &Repository, base: &CommitId, head: &CommitId) -> Result<git2::Index, git2::Error> {
+    let base = git.find_commit(Oid::from_str(base.as_str())?)?;
+    let head = git.find_commit(Oid::from_str(head.as_str())?)?;
+    git.merge_commits(&base, &head, None)
+}
+
+fn conflicting(index: &git2::Index) -> Vec<String> {
+    let path = |entry: git2::IndexEntry| format!("`{}`", String::from_utf8_lossy(&entry.path));
+    let conflicts = index.conflicts().into_iter().flatten().flatten();
+    let mut files: Vec<String> =
+        conflicts.filter_map(|conflict| conflict.our.or(conflict.their).or(conflict.ancestor).map(path)).collect();
+    files.sort();
+    files.dedup();
+    files
+}
+
+/// The mark by which a merge is known again.
+fn trailer(request: &MergeRequest) -> String {
+    format!("Codebutler-Pull: {} head={}", request.number, request.head)
+}
+
+fn message(request: &MergeRequest) -> String {
+    let mut message = request.title.trim().to_owned();
+    let rest = request.message.trim();
+    if !rest.is_empty() {
+        let _ = write!(message, "\n\n{rest}");
+    }
+    // Trailers stand in one paragraph.
+    let joined = rest.lines().last().is_some_and(|line| line.starts_with("Requested-by: "));
+    let _ = writeln!(message, "{}{}", if joined { "\n" } else { "\n\n" }, trailer(request));
+    message
+}
