@@ -158,12 +158,13 @@ impl Program {
 
     /// Runs it to its end, standard output and standard error apart.
     pub async fn run(self) -> Result<Finished, ProcessError> {
-        self.spawn_and_wait(false).await
+        // On the heap: its buffers would make every future that runs a program too large for the stack.
+        Box::pin(self.spawn_and_wait(false)).await
     }
 
     /// Runs it to its end, both streams merged into `stdout` in the order in which they were written.
     pub async fn merged(self) -> Result<Finished, ProcessError> {
-        self.spawn_and_wait(true).await
+        Box::pin(self.spawn_and_wait(true)).await
     }
 
     async fn spawn_and_wait(self, merge: bool) -> Result<Finished, ProcessError> {
