@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
-use super::workspace::PlacePath;
+use super::workspace::{Place, PlacePath};
 
 /// The files one conversation knows. Clones share the same knowledge.
 #[derive(Clone, Debug, Default)]
@@ -29,9 +29,10 @@ pub enum Knowledge {
 }
 
 impl KnownFiles {
-    /// The files a conversation knew before a restart, by name only.
-    pub fn from_log(paths: impl IntoIterator<Item = PlacePath>) -> Self {
-        Self(Arc::new(Mutex::new(paths.into_iter().map(|path| (path, None)).collect())))
+    /// The files a conversation knew before a restart, as the model named them (`ConversationState::known_files`).
+    pub fn from_log<'a>(place: &Place, names: impl IntoIterator<Item = &'a str>) -> Self {
+        let paths = names.into_iter().filter_map(|name| place.path(name).ok());
+        Self(Arc::new(Mutex::new(paths.map(|path| (path, None)).collect())))
     }
 
     /// Notes what a file holds now.
@@ -66,16 +67,22 @@ mod tests {
         let known = KnownFiles::default();
         let path = PlacePath::parse_relative("a.rs").expect("a good path");
         assert_eq!(known.knows(&path, b"1"), Knowledge::Unknown);
-        known.note(&path, b"1");
-        assert_eq!(known.clone().knows(&path, b"1"), Knowledge::Current);
+        // Calls of one conversation run side by side, each with its clone.
+        let other = known.clone();
+        other.note(&path, b"1");
+        assert_eq!(known.knows(&path, b"1"), Knowledge::Current);
         assert_eq!(known.knows(&path, b"2"), Knowledge::Changed);
     }
 
     #[test]
     fn after_a_restart_any_content_of_a_known_file_is_current() {
+        let ground = crate::tools::testing::Ground::new(&[]);
         let path = PlacePath::parse_relative("a.rs").expect("a good path");
-        let known = KnownFiles::from_log([path.clone()]);
+        let absolute = ground.root().join("b.rs").display().to_string();
+        let known = KnownFiles::from_log(&ground.context.place, ["./a.rs", &absolute, "../no"]);
         assert_eq!(known.knows(&path, b"anything"), Knowledge::Current);
+        let other = PlacePath::parse_relative("b.rs").expect("a good path");
+        assert_eq!(known.knows(&other, b"anything"), Knowledge::Current);
         known.note(&path, b"1");
         assert_eq!(known.knows(&path, b"2"), Knowledge::Changed);
     }

@@ -6,8 +6,20 @@
 //! them.
 
 pub mod arguments;
+pub mod bash;
+mod core_tools;
+pub mod edit;
+pub mod glob;
+pub mod grep;
 pub mod known;
+pub mod read;
+pub mod table;
+#[cfg(test)]
+mod testing;
+mod text;
+mod walk;
 pub mod workspace;
+pub mod write;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -87,5 +99,16 @@ impl ToolError {
     /// An error that the model reads.
     pub fn for_model(text: impl Into<String>) -> Self {
         Self::ForModel(text.into())
+    }
+}
+
+/// Runs file work where it may block.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ToolError> + Send + 'static,
+) -> Result<T, ToolError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => Err(ToolError::for_model("The program is stopping; nothing was done.")),
     }
 }

@@ -4,7 +4,7 @@
 //! kernel below that handle (cap-std); what they lead to is then opened step by step without following any more, so
 //! that nothing that is swapped in between is followed either.
 
-mod path;
+pub mod path;
 #[cfg(test)]
 mod tests;
 
@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use cap_std::ambient_authority;
-use cap_std::fs::Dir;
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt as _};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 
 use super::ToolError;
@@ -163,14 +163,14 @@ impl From<PlaceError> for ToolError {
 
 impl Place {
     /// Opens a folder. Its handle is kept for the life of the place.
-    pub fn open(root: impl Into<PathBuf>, access: Access) -> io::Result<Self> {
-        let root = root.into();
+    pub fn open(root: impl AsRef<Path>, access: Access) -> io::Result<Self> {
+        let root = std::path::absolute(root.as_ref())?;
         let handle = Dir::open_ambient_dir(&root, ambient_authority())?;
         let real = std::fs::canonicalize(&root)?;
         Ok(Self { handle, root, real, access })
     }
 
-    /// The folder's absolute path, as it was given.
+    /// The folder's absolute path, links in it as they were given.
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -204,7 +204,6 @@ impl Place {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NOCTTY;
         let file = match rustix::fs::openat(&found.folder, found.name.as_str(), flags, Mode::empty()) {
             Ok(file) => std::fs::File::from(file),
-            Err(rustix::io::Errno::NXIO) => return Err(PlaceError::Special { path: path.to_string() }),
             Err(errno) => return Err(fault(path, errno.into())),
         };
         let stat = rustix::fs::fstat(&file).map_err(|errno| fault(path, errno.into()))?;
@@ -252,8 +251,8 @@ impl Place {
         target.replace(content, mode).map_err(|source| fault(path, source))
     }
 
-    /// The folder and name of something that exists, links resolved.
-    fn find(&self, path: &PlacePath) -> Result<Found, PlaceError> {
+    /// The path of something that exists, links resolved.
+    pub fn resolve(&self, path: &PlacePath) -> Result<PlacePath, PlaceError> {
         let real = match self.handle.canonicalize(path.as_str()) {
             Ok(real) => real,
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.is_link_to_nowhere(path) => {
@@ -262,40 +261,61 @@ impl Place {
             Err(error) => return Err(fault(path, error)),
         };
         let text = real.to_str().ok_or_else(|| PlaceError::Link { path: path.to_string() })?;
-        let real = PlacePath::parse(text, &[]).map_err(|error| match error {
+        PlacePath::parse_relative(text).map_err(|error| match error {
             PlaceError::Git { .. } => PlaceError::Git { path: path.to_string() },
             _ => PlaceError::Link { path: path.to_string() },
-        })?;
+        })
+    }
+
+    /// Opens a file that a walk has just listed: one step, and a link that took its place is not followed.
+    pub fn open_listed(&self, path: &PlacePath) -> Result<std::fs::File, PlaceError> {
+        let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY;
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(flags.bits().cast_signed());
+        let file = self.handle.open_with(path.as_str(), &options).map_err(|source| fault(path, source))?.into_std();
+        let stat = rustix::fs::fstat(&file).map_err(|errno| fault(path, errno.into()))?;
+        regular(path, &stat)?;
+        Ok(file)
+    }
+
+    /// The open folder and the name of something that exists.
+    fn find(&self, path: &PlacePath) -> Result<Found, PlaceError> {
+        let real = self.resolve(path)?;
         let (parents, name) = real.split();
         let Some(name) = name else { return Err(PlaceError::Folder { path: path.to_string() }) };
-        let mut folder = open_folder(&self.handle, ".").map_err(|source| fault(path, source))?;
-        for part in parents {
-            folder = open_folder(&folder, part).map_err(|source| fault(path, source))?;
-        }
+        let folder = self.walk_down(&parents).map_err(|source| fault(path, source))?;
         Ok(Found { folder, name: name.to_owned() })
+    }
+
+    /// Opens a folder step by step, following no link.
+    fn walk_down(&self, parts: &[&str]) -> io::Result<OwnedFd> {
+        parts.iter().try_fold(open_folder(&self.handle, ".")?, |folder, part| open_folder(&folder, part))
     }
 
     fn is_link_to_nowhere(&self, path: &PlacePath) -> bool {
         path.ancestors()
-            .filter(|path| self.handle.canonicalize(path).is_err())
-            .any(|path| self.handle.symlink_metadata(&path).is_ok_and(|meta| meta.is_symlink()))
+            .filter(|path| self.handle.canonicalize(path.as_str()).is_err())
+            .any(|path| self.handle.symlink_metadata(path.as_str()).is_ok_and(|meta| meta.is_symlink()))
     }
 
     /// Makes the folders that a new file needs, and gives the last of them.
     fn make_folders(&self, path: &PlacePath) -> Result<Found, PlaceError> {
         let (parents, name) = path.split();
         let name = name.unwrap_or_default().to_owned();
-        let existing = path.ancestors().skip(1).find_map(|folder| {
-            let real = self.handle.canonicalize(&folder).ok()?;
-            Some((folder.split('/').count(), real))
-        });
-        let (depth, real) = existing.unwrap_or((0, PathBuf::from(".")));
-        let mut folder = open_folder(&self.handle, ".").map_err(|source| fault(path, source))?;
-        let real = real.to_str().filter(|real| *real != ".").map(|real| PlacePath::parse(real, &[])).transpose();
-        let real = real.map_err(|_| PlaceError::Git { path: path.to_string() })?;
-        for part in real.iter().flat_map(|real| real.as_str().split('/')) {
-            folder = open_folder(&folder, part).map_err(|source| fault(path, source))?;
+        let (mut depth, mut real) = (0, PlacePath::default());
+        for folder in path.ancestors().skip(1) {
+            match self.resolve(&folder) {
+                Ok(found) => {
+                    (depth, real) = (folder.split().0.len() + 1, found);
+                    break;
+                }
+                Err(PlaceError::Missing { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
+        let (mut down, last) = real.split();
+        down.extend(last);
+        let mut folder = self.walk_down(&down).map_err(|source| fault(path, source))?;
         for part in &parents[depth..] {
             match rustix::fs::mkdirat(&folder, *part, Mode::RWXU | Mode::RWXG | Mode::RWXO) {
                 Ok(()) | Err(rustix::io::Errno::EXIST) => {}
@@ -365,12 +385,15 @@ fn regular(path: &PlacePath, stat: &Stat) -> Result<(), PlaceError> {
 /// What the system's error means for the model.
 fn fault(path: &PlacePath, source: io::Error) -> PlaceError {
     let path = path.to_string();
+    let is = |errno: rustix::io::Errno| source.raw_os_error() == Some(errno.raw_os_error());
     match source.kind() {
         io::ErrorKind::NotFound => PlaceError::Missing { path },
         io::ErrorKind::NotADirectory => PlaceError::NotAFolder { path },
         // cap-std's own refusal of a link that leaves has no system error number; a loop or a swapped link has one.
         io::ErrorKind::PermissionDenied if source.raw_os_error().is_none() => PlaceError::Link { path },
-        _ if source.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => PlaceError::Link { path },
+        _ if is(rustix::io::Errno::LOOP) => PlaceError::Link { path },
+        // What opening a socket gives, or a pipe for writing.
+        _ if is(rustix::io::Errno::NXIO) => PlaceError::Special { path },
         _ => PlaceError::Io { path, source },
     }
 }

@@ -8,8 +8,21 @@ use std::path::Path;
 use super::PlaceError;
 
 /// A path relative to a place's folder, without `.` and `..`; the empty one is the folder itself.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct PlacePath(String);
+
+/// Part by part, so that a listing goes through one folder after the other, as ripgrep's does.
+impl Ord for PlacePath {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        Path::new(&self.0).cmp(Path::new(&other.0))
+    }
+}
+
+impl PartialOrd for PlacePath {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl PlacePath {
     /// Reads what a model wrote. Absolute paths must lie in one of `roots`, which are names of the same folder.
@@ -70,9 +83,14 @@ impl PlacePath {
     }
 
     /// The path and the folders above it, without the folder itself, the longest first.
-    pub(super) fn ancestors(&self) -> impl Iterator<Item = String> {
-        let parts: Vec<String> = self.0.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect();
-        (1..=parts.len()).rev().map(move |count| parts[..count].join("/"))
+    pub(super) fn ancestors(&self) -> impl Iterator<Item = Self> {
+        let ends = self.0.match_indices('/').map(|(end, _)| end).chain([self.0.len()]).collect::<Vec<_>>();
+        ends.into_iter().rev().filter(|end| *end > 0).map(|end| Self(self.0[..end].to_owned()))
+    }
+
+    /// Whether it is `other` or lies in it.
+    pub fn is_in(&self, other: &Self) -> bool {
+        Path::new(&self.0).starts_with(&other.0)
     }
 }
 

@@ -1,0 +1,67 @@
+//! A folder with files and a context for the tests of tools.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::workspace::Access;
+use super::{KnownFiles, Place, Tool, ToolContext, ToolError, ToolOutput};
+use crate::agent::Role;
+
+/// A workspace in a temporary folder, and one conversation in it.
+pub struct Ground {
+    folder: tempfile::TempDir,
+    pub context: ToolContext,
+}
+
+impl Ground {
+    /// A workspace with these files.
+    pub fn new(files: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let root = folder.path().join("work");
+        std::fs::create_dir(&root).expect("a folder");
+        let context = ToolContext {
+            place: Arc::new(Place::open(&root, Access::Write).expect("opens")),
+            role: Role::Coder,
+            known_files: KnownFiles::default(),
+            cancel: CancellationToken::new(),
+            bash_timeout: Duration::from_secs(120),
+            home: folder.path().join("home"),
+        };
+        let ground = Self { folder, context };
+        for (path, content) in files {
+            ground.file(path, content.as_bytes());
+        }
+        ground
+    }
+
+    pub fn root(&self) -> &Path {
+        self.context.place.root()
+    }
+
+    /// Writes a file past the tools.
+    pub fn file(&self, path: &str, content: &[u8]) {
+        let path = self.root().join(path);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
+        std::fs::write(path, content).expect("a file");
+    }
+
+    /// What a file holds.
+    pub fn content(&self, path: &str) -> String {
+        String::from_utf8(std::fs::read(self.root().join(path)).expect("a file")).expect("text")
+    }
+
+    pub async fn run(&self, tool: &dyn Tool, arguments: &str) -> Result<ToolOutput, ToolError> {
+        tool.run(&self.context, arguments).await
+    }
+
+    /// What the model reads; an error begins with `error: `.
+    pub async fn text(&self, tool: &dyn Tool, arguments: &str) -> String {
+        match self.run(tool, arguments).await {
+            Ok(output) => output.text,
+            Err(error) => format!("error: {error}"),
+        }
+    }
+}
