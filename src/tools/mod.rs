@@ -9,6 +9,12 @@ pub mod arguments;
 pub mod bash;
 mod core_tools;
 pub mod edit;
+pub mod gh_create_pr;
+pub mod gh_status;
+pub mod git_commit;
+pub mod git_diff;
+pub mod git_log;
+pub mod git_push;
 pub mod glob;
 pub mod grep;
 pub mod known;
@@ -17,6 +23,7 @@ pub mod table;
 #[cfg(test)]
 mod testing;
 mod text;
+pub mod thread_work;
 mod walk;
 pub mod workspace;
 pub mod write;
@@ -31,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 use crate::agent::{Role, ToolName};
 use crate::thread::command::Deed;
 pub use known::KnownFiles;
+pub use thread_work::ThreadWork;
 pub use workspace::Place;
 
 /// A tool that runs outside the core.
@@ -65,6 +73,8 @@ pub struct ToolContext {
     pub bash_timeout: Duration,
     /// A private folder of the thread that commands see as their home; made when first needed.
     pub home: PathBuf,
+    /// The thread's git and pull request.
+    pub work: Arc<ThreadWork>,
 }
 
 /// What a call gave.
