@@ -104,7 +104,12 @@ impl Opened {
         let head = self.head_commit()?;
         let merged = self.merge_heads();
         if tree.id() == head.tree_id() && merged.is_empty() {
-            return Ok(Commit { commit: None, files: Vec::new(), left_out });
+            // Ours of an attempt that was cut before it was known: the same message right at the head.
+            let own = head.message().ok() == Some(message) && head.parent_count() == 1;
+            let parent = own.then(|| head.parent(0)).transpose().map_err(fault)?;
+            let Some(parent) = parent else { return Ok(Commit { left_out, ..Commit::default() }) };
+            let files = self.files_between(&parent, &tree).map_err(fault)?;
+            return Ok(Commit { commit: Some(commit_id(head.id())), files, left_out });
         }
         let files = self.files_between(&head, &tree).map_err(fault)?;
         let signature = git2::Signature::now(&author.name, &author.mail).map_err(fault)?;

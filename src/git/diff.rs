@@ -8,7 +8,7 @@ use super::thread_git::{Opened, ThreadGit, pathspec, short};
 use super::{GitError, internal};
 
 /// Most characters of a diff.
-const LIMIT: usize = 30_000;
+pub const LIMIT: usize = 30_000;
 /// Most characters of one file's patch among others.
 const FILE_LIMIT: usize = 8_000;
 /// Files over this size are treated as binary.

@@ -16,7 +16,7 @@ pub mod thread_git;
 pub mod worktree;
 
 #[cfg(test)]
-mod tests;
+pub mod tests;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

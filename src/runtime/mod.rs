@@ -8,6 +8,7 @@ pub mod intake;
 pub mod kit;
 pub mod outbox;
 pub mod project;
+pub mod publish;
 pub mod supervisor;
 pub mod tasks;
 pub mod upstream;

@@ -9,6 +9,12 @@ pub mod arguments;
 pub mod bash;
 mod core_tools;
 pub mod edit;
+pub mod gh_create_pr;
+pub mod gh_status;
+pub mod git_commit;
+pub mod git_diff;
+pub mod git_log;
+pub mod git_push;
 pub mod glob;
 pub mod grep;
 pub mod known;
@@ -17,6 +23,7 @@ pub mod table;
 #[cfg(test)]
 mod testing;
 mod text;
+pub mod thread_work;
 mod walk;
 pub mod workspace;
 pub mod write;
@@ -29,11 +36,9 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::{Role, ToolName};
-use crate::forge::Forge;
-use crate::git::ThreadGit;
 use crate::thread::command::Deed;
-use crate::thread::event::PullRequest;
 pub use known::KnownFiles;
+pub use thread_work::ThreadWork;
 pub use workspace::Place;
 
 /// A tool that runs outside the core.
@@ -68,14 +73,8 @@ pub struct ToolContext {
     pub bash_timeout: Duration,
     /// A private folder of the thread that commands see as their home; made when first needed.
     pub home: PathBuf,
-    /// The thread's branch, or before there is one, the base commit.
-    pub git: ThreadGit,
-    /// The repository's pull requests.
-    pub forge: Arc<dyn Forge>,
-    /// The thread's pull request.
-    pub pull: Option<PullRequest>,
-    /// What stands below the body of a pull request.
-    pub footer: String,
+    /// The thread's git and pull request.
+    pub work: Arc<ThreadWork>,
 }
 
 /// What a call gave.

@@ -4,7 +4,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::core_tools::{Described, PROPOSE_PLAN, SLACK_NOTIFY, TODO_WRITE};
-use super::{Tool, bash::Bash, edit::Edit, glob::Glob, grep::Grep, read::Read, write::Write};
+use super::{
+    Tool, bash::Bash, edit::Edit, gh_create_pr::GhCreatePr, gh_status::GhStatus, git_commit::GitCommit,
+    git_diff::GitDiff, git_log::GitLog, git_push::GitPush, glob::Glob, grep::Grep, read::Read, write::Write,
+};
 use crate::agent::{Role, ToolName};
 
 /// Who answers a tool's calls.
@@ -13,8 +16,6 @@ enum Row {
     Runs(&'static dyn Tool),
     /// The core does; this is what models read.
     Core(Described),
-    /// Not built yet; not offered.
-    Missing,
 }
 
 fn row(name: ToolName) -> Row {
@@ -28,12 +29,12 @@ fn row(name: ToolName) -> Row {
         ToolName::TodoWrite => Row::Core(TODO_WRITE),
         ToolName::ProposePlan => Row::Core(PROPOSE_PLAN),
         ToolName::SlackNotify => Row::Core(SLACK_NOTIFY),
-        ToolName::GitLog
-        | ToolName::GitDiff
-        | ToolName::GitCommit
-        | ToolName::GitPush
-        | ToolName::GhCreatePr
-        | ToolName::GhStatus => Row::Missing,
+        ToolName::GitLog => Row::Runs(&GitLog),
+        ToolName::GitDiff => Row::Runs(&GitDiff),
+        ToolName::GitCommit => Row::Runs(&GitCommit),
+        ToolName::GitPush => Row::Runs(&GitPush),
+        ToolName::GhCreatePr => Row::Runs(&GhCreatePr),
+        ToolName::GhStatus => Row::Runs(&GhStatus),
     }
 }
 
@@ -41,13 +42,13 @@ fn row(name: ToolName) -> Row {
 pub fn tool(name: ToolName) -> Option<&'static dyn Tool> {
     match row(name) {
         Row::Runs(tool) => Some(tool),
-        Row::Core(_) | Row::Missing => None,
+        Row::Core(_) => None,
     }
 }
 
 /// The tools of a role as the `tools` array of a request: the same bytes every time, so that caches of the prompt hold.
 pub fn tool_list(role: Role) -> String {
-    let entries: Vec<Entry> = role.tools().into_iter().filter_map(entry).collect();
+    let entries: Vec<Entry> = role.tools().into_iter().map(entry).collect();
     serde_json::to_string(&entries).expect("names, texts and schemas are always JSON")
 }
 
@@ -64,20 +65,19 @@ struct Function {
     parameters: Value,
 }
 
-fn entry(name: ToolName) -> Option<Entry> {
+fn entry(name: ToolName) -> Entry {
     let (description, parameters) = match row(name) {
         Row::Runs(tool) => (tool.description(), tool.schema()),
         Row::Core(described) => (described.description, (described.schema)()),
-        Row::Missing => return None,
     };
     let function = Function { name: name.as_str(), description: description.trim(), parameters };
-    Some(Entry { r#type: "function", function })
+    Entry { r#type: "function", function }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tools::{bash, glob, grep, read, walk, write};
+    use crate::tools::{bash, git_log, glob, grep, read, walk, write};
 
     /// Name and arguments of each tool, `?` behind those that may be left out.
     fn outline(role: Role) -> String {
@@ -104,17 +104,19 @@ mod tests {
         let look = "Read: file_path limit? offset?\n\
                     Grep: -A? -B? -C? -i? -n? glob? head_limit? multiline? output_mode? path? pattern type?\n\
                     Glob: path? pattern";
+        let git = "GitLog: limit? path?\nGitDiff: base? path?";
         let note = "SlackNotify: text";
         let plan = "ProposePlan: acceptance files risks? steps summary title workflow";
-        assert_eq!(outline(Role::Pm), format!("{look}\n{plan}\n{note}"));
-        assert_eq!(outline(Role::Lead), format!("{look}\n{note}"));
+        assert_eq!(outline(Role::Pm), format!("{look}\n{git}\nGHStatus:\n{plan}\n{note}"));
+        assert_eq!(outline(Role::Lead), format!("{look}\n{git}\nGHStatus:\n{note}"));
         assert_eq!(outline(Role::Artist), format!("{look}\n{note}"));
         assert_eq!(outline(Role::Researcher), "");
         assert_eq!(
             outline(Role::Coder),
             format!(
                 "{look}\nWrite: content file_path\nEdit: file_path new_string old_string replace_all?\n\
-                 Bash: command description? timeout?\nTodoWrite: todos\n{note}"
+                 Bash: command description? timeout?\nTodoWrite: todos\n{git}\nGitCommit: message\nGitPush:\n\
+                 GHCreatePR: body title\nGHStatus:\n{note}"
             )
         );
     }
@@ -158,6 +160,11 @@ mod tests {
                 ],
             ),
             (ToolName::Glob, vec![format!("{} paths", glob::MAX_PATHS)]),
+            (
+                ToolName::GitLog,
+                vec![format!("{} by default, at most {}", git_log::DEFAULT_COMMITS, git_log::MAX_COMMITS)],
+            ),
+            (ToolName::GitDiff, vec![format!("{} characters", crate::git::diff::LIMIT)]),
             (ToolName::Write, vec![format!("{} MiB", write::MAX_WRITTEN >> 20)]),
             (
                 ToolName::Bash,
@@ -168,12 +175,12 @@ mod tests {
                 ],
             ),
         ] {
-            let text = entry(name).map(|entry| entry.function.description).expect("described");
+            let text = entry(name).function.description;
             for limit in wanted {
                 assert!(text.contains(&limit), "{name} does not say `{limit}`");
             }
         }
-        let schema = |name| entry(name).map(|entry| entry.function.parameters.to_string()).expect("described");
+        let schema = |name| entry(name).function.parameters.to_string();
         assert!(schema(ToolName::Bash).contains(&format!(
             "{} by default, at most {}",
             bash::DEFAULT_TIMEOUT_MS,
@@ -184,7 +191,7 @@ mod tests {
 
     #[test]
     fn descriptions_are_short_and_end_with_an_example() {
-        for entry in ToolName::ALL.into_iter().filter_map(entry) {
+        for entry in ToolName::ALL.into_iter().map(entry) {
             let (name, text) = (entry.function.name, entry.function.description);
             let words = text.split_whitespace().count();
             assert!((60..=150).contains(&words), "{name}: {words} words");

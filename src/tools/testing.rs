@@ -9,6 +9,10 @@ use tokio_util::sync::CancellationToken;
 use super::workspace::Access;
 use super::{KnownFiles, Place, Tool, ToolContext, ToolError, ToolOutput};
 use crate::agent::Role;
+use crate::forge::Local;
+use crate::git::{Author, Repository, ThreadGit};
+use crate::ids::CommitId;
+use crate::tools::ThreadWork;
 
 /// A workspace in a temporary folder, and one conversation in it.
 pub struct Ground {
@@ -29,6 +33,7 @@ impl Ground {
             cancel: CancellationToken::new(),
             bash_timeout: Duration::from_secs(120),
             home: folder.path().join("home"),
+            work: Arc::new(no_work(&folder.path().join("owner"))),
         };
         let ground = Self { folder, context };
         for (path, content) in files {
@@ -64,4 +69,14 @@ impl Ground {
             Err(error) => format!("error: {error}"),
         }
     }
+}
+
+/// The work of a thread that has done none, in a repository without commits.
+fn no_work(owner: &Path) -> ThreadWork {
+    git2::Repository::init(owner).expect("a repository");
+    let repository = Repository::open(owner).expect("opens");
+    let author = Author { name: "CodeButler".to_owned(), mail: "codebutler@localhost".to_owned() };
+    let forge = Local::new(owner.into(), owner.join(".git"), ("CodeButler".to_owned(), "c@localhost".to_owned()), None);
+    let git = ThreadGit::on_base(repository, CommitId::new("0".repeat(40)), author, "Ana (U1)".to_owned());
+    ThreadWork { git, forge: Arc::new(forge), pull: None, footer: String::new() }
 }

@@ -25,6 +25,7 @@ async fn a_commit_takes_everything_that_is_not_ignored_in_the_daemon_s_name() {
     std::fs::remove_file(folder.join("link")).expect("removed");
     let done = git.commit_all("Drop the link", Selection::Everything).await.expect("committed");
     assert_eq!(done.files, ["link"]);
+    assert_eq!(git.commit_all("Drop the link", Selection::Everything).await, Ok(done), "a repeat finds it");
     assert_eq!(git.commit_all("Nothing", Selection::Everything).await, Ok(all(&[], &[], None)));
 }
 

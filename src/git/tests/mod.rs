@@ -15,13 +15,13 @@ use crate::process::{Exit, Program};
 use crate::thread::event::Workspace;
 
 /// A bare remote, an owner's checkout of it, and a home without any settings.
-pub(super) struct Fixture {
+pub(crate) struct Fixture {
     folder: tempfile::TempDir,
 }
 
 impl Fixture {
     /// With a remote that has one commit on `main`.
-    pub(super) async fn with_remote() -> Self {
+    pub(crate) async fn with_remote() -> Self {
         let fixture = Self::local().await;
         fixture.run("git init -q --bare -b main remote.git").await;
         fixture.run("cd checkout && git remote add origin \"$PWD/../remote.git\" && git push -q -u origin main").await;
@@ -29,33 +29,33 @@ impl Fixture {
     }
 
     /// Without a remote.
-    pub(super) async fn local() -> Self {
+    pub(crate) async fn local() -> Self {
         let fixture = Self { folder: tempfile::tempdir().expect("a temporary folder") };
         fixture.run("mkdir home && git init -q -b main checkout && cd checkout && echo one >a.txt").await;
         fixture.run("cd checkout && git add . && git commit -q -m 'First commit'").await;
         fixture
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         std::fs::canonicalize(self.folder.path()).expect("it is there").join(name)
     }
 
-    pub(super) fn root(&self) -> PathBuf {
+    pub(crate) fn root(&self) -> PathBuf {
         self.path("checkout")
     }
 
-    pub(super) fn repository(&self) -> Repository {
+    pub(crate) fn repository(&self) -> Repository {
         self.repository_with(&[])
     }
 
-    pub(super) fn repository_with(&self, env: &[(&str, &str)]) -> Repository {
+    pub(crate) fn repository_with(&self, env: &[(&str, &str)]) -> Repository {
         let home = (OsString::from("HOME"), self.path("home").into_os_string());
         let env = env.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
         Repository::open_with(&self.root(), env.chain([home]).collect()).expect("a repository")
     }
 
     /// Runs a shell script in the fixture's folder and gives its output.
-    pub(super) async fn run(&self, script: &str) -> String {
+    pub(crate) async fn run(&self, script: &str) -> String {
         let who = "git config --global user.name Owner && git config --global user.email owner@localhost";
         let finished = Program::new("sh", self.folder.path())
             .args(["-ec", &format!("{who}\n{script}")])
@@ -68,33 +68,33 @@ impl Fixture {
         finished.stdout.text().trim_end().to_owned()
     }
 
-    pub(super) async fn workspace(&self, repository: &Repository, title: &str) -> Arc<Workspace> {
+    pub(crate) async fn workspace(&self, repository: &Repository, title: &str) -> Arc<Workspace> {
         let base = repository.fetch_base(None).await.expect("a base");
         let made = repository.create_worktree(&key(title), title, &base, "codebutler/").await;
         Arc::new(made.expect("a worktree"))
     }
 
     /// A thread with a worktree of its own.
-    pub(super) async fn thread(&self, repository: &Repository, title: &str) -> ThreadGit {
+    pub(crate) async fn thread(&self, repository: &Repository, title: &str) -> ThreadGit {
         let workspace = self.workspace(repository, title).await;
         ThreadGit::in_worktree(repository.clone(), workspace, author(), "Ana (U1)".to_owned())
     }
 }
 
-pub(super) fn author() -> Author {
+pub(crate) fn author() -> Author {
     Author::parse("CodeButler <codebutler@localhost>").expect("a good author")
 }
 
 /// The key of the thread of that name.
-pub(super) fn key(name: &str) -> ThreadKey {
+pub(crate) fn key(name: &str) -> ThreadKey {
     ThreadKey { workspace: "T1".to_owned(), channel: ChannelId::new("C1"), ts: MessageTs::new(name) }
 }
 
-pub(super) fn folder_of(git: &ThreadGit) -> PathBuf {
+pub(crate) fn folder_of(git: &ThreadGit) -> PathBuf {
     git.repository.worktree_path(git.workspace().expect("a worktree"))
 }
 
-pub(super) fn write(folder: &Path, name: &str, content: impl AsRef<[u8]>) {
+pub(crate) fn write(folder: &Path, name: &str, content: impl AsRef<[u8]>) {
     let path = folder.join(name);
     std::fs::create_dir_all(path.parent().expect("a folder above")).expect("made");
     std::fs::write(path, content).expect("written");

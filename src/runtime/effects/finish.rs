@@ -1,17 +1,16 @@
 //! The end of the work: publishing what the Coder did, merging, cleaning up.
 
-use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 
-use super::tool::{footer, thread_git};
+use super::tool::thread_work;
 use crate::agent::Role;
-use crate::forge::{ForgeError, MergeRequest, NewPullRequest};
-use crate::git::{Selection, ThreadGit};
+use crate::forge::{ForgeError, MergeRequest};
 use crate::ids::CommitId;
 use crate::runtime::project::Project;
+use crate::runtime::publish;
 use crate::thread::command::Deed;
-use crate::thread::event::{Failure, Publication, PullRequest};
+use crate::thread::event::Failure;
 use crate::thread::state::Publishing;
 use crate::thread::{Command, Thread};
 
@@ -21,88 +20,29 @@ pub(super) fn publish(
     thread: &Thread,
     publishing: Publishing,
 ) -> impl Future<Output = Command> + use<> {
-    let git = thread_git(&project, thread, Role::Coder);
-    let known = thread.pull.clone();
-    let text = PullRequestText::of(&project, thread, &publishing);
+    let work = thread_work(&project, thread, Role::Coder);
+    let title =
+        thread.plan.as_ref().map_or_else(|| "Work of a CodeButler thread".to_owned(), |plan| plan.plan.title.clone());
     async move {
-        let mut deeds = Vec::new();
         let run = publishing.run;
-        let result = match git {
-            Some(git) => bring_out(&project, &git, known, publishing, text, &mut deeds).await,
-            None => Err(Failure {
-                what: "The worktree is gone.".to_owned(),
-                hint: "Open a new thread for the work.".to_owned(),
-            }),
+        let Some(work) = work else {
+            let what = "The worktree is gone.".to_owned();
+            let hint = "Open a new thread for the work.".to_owned();
+            return Command::PublishDone { run, result: Err(Failure { what, hint }), deeds: Vec::new() };
         };
+        let (mut result, deeds) = publish::publish(&work, &publishing, &title).await;
+        let opened = deeds.iter().find_map(|deed| match deed {
+            Deed::Opened(pull) => Some(pull),
+            Deed::Committed(_) | Deed::Pushed(_) => None,
+        });
+        // A local pull request has no page of its own that could show its diff.
+        if let (Ok(publication), Some(pull)) = (&mut result, opened)
+            && pull.url.is_empty()
+        {
+            publication.diff = work.git.diff(None, None).await.ok();
+        }
         Command::PublishDone { run, result, deeds }
     }
-}
-
-/// What a pull request that the Coder did not open itself says.
-struct PullRequestText {
-    title: String,
-    body: String,
-}
-
-impl PullRequestText {
-    fn of(project: &Project, thread: &Thread, publishing: &Publishing) -> Self {
-        let plan = thread.plan.as_ref().map(|plan| &plan.plan);
-        let title = plan.map_or_else(|| "Work of a CodeButler thread".to_owned(), |plan| plan.title.clone());
-        let mut body = plan.map(|plan| plan.summary.clone()).unwrap_or_default();
-        if let Some(draft) = &publishing.draft {
-            let criteria = plan.map(|plan| plan.acceptance.join("\n- ")).unwrap_or_default();
-            body.push_str(&format!("\n\n**Draft:** {draft}. Still to be shown:\n- {criteria}"));
-        }
-        if !publishing.report.is_empty() {
-            body.push_str(&format!("\n\n## Report\n\n{}", publishing.report));
-        }
-        body.push_str(&footer(project, thread));
-        Self { title, body }
-    }
-}
-
-async fn bring_out(
-    project: &Project,
-    git: &ThreadGit,
-    known: Option<PullRequest>,
-    publishing: Publishing,
-    text: PullRequestText,
-    deeds: &mut Vec<Deed>,
-) -> Result<Publication, Failure> {
-    let wrote: BTreeSet<String> = publishing.wrote;
-    let committed = git.commit_all(&text.title, Selection::TrackedAnd(wrote)).await?;
-    deeds.extend(committed.commit.map(Deed::Committed));
-    if !git.has_commits().await? {
-        return Ok(Publication { left_out: committed.left_out, ..Publication::default() });
-    }
-    let pushed = git.push().await?;
-    deeds.push(Deed::Pushed(pushed.head.clone()));
-    let workspace = git.workspace()?;
-    let pull = match known {
-        Some(pull) => pull,
-        None => {
-            let new = NewPullRequest {
-                branch: workspace.branch.clone(),
-                base: workspace.base_branch.clone(),
-                title: text.title,
-                body: text.body,
-                draft: publishing.draft.is_some(),
-            };
-            project.forge.open(&new).await?
-        }
-    };
-    // A local pull request has no page of its own to show its diff.
-    let diff = if pull.url.is_empty() { Some(git.diff(None, None).await?) } else { None };
-    deeds.push(Deed::Opened(pull));
-    let stat = git.diff_stat().await?;
-    Ok(Publication {
-        head: Some(pushed.head),
-        files: stat.files,
-        added: stat.added,
-        removed: stat.removed,
-        diff,
-        left_out: committed.left_out,
-    })
 }
 
 /// Squash-merges exactly the head that was reviewed.

@@ -10,10 +10,10 @@ use crate::git::{Author, GitError, ThreadGit};
 use crate::ids::RunId;
 use crate::runtime::kit::{Kit, KnownFilesSlot, PlaceSlot};
 use crate::runtime::project::Project;
-use crate::thread::event::{PullRequest, ToolResult, Workspace};
+use crate::thread::event::{ToolResult, Workspace};
 use crate::thread::{Command, Thread};
 use crate::tools::workspace::Access;
-use crate::tools::{self, Place, ToolContext, ToolError, ToolOutput};
+use crate::tools::{self, Place, ThreadWork, ToolContext, ToolError, ToolOutput};
 
 /// Which call.
 pub(super) struct Call {
@@ -37,10 +37,8 @@ pub(super) fn run(
         place: kit.place(role),
         known_files: kit.known_files(role),
         known,
-        git: thread_git(&project, thread, role),
-        pull: thread.pull.clone(),
+        work: thread_work(&project, thread, role),
         workspace: thread.workspace().cloned(),
-        footer: footer(&project, thread),
         commit: thread.base.as_ref().map(|base| base.commit.clone()),
         home: project.settings.home.join("homes").join(thread.key.ts.as_str()),
     };
@@ -62,10 +60,8 @@ struct Bench {
     known_files: KnownFilesSlot,
     /// What the log says that this role knows.
     known: std::collections::BTreeSet<String>,
-    git: Option<ThreadGit>,
-    pull: Option<PullRequest>,
+    work: Option<ThreadWork>,
     workspace: Option<Arc<Workspace>>,
-    footer: String,
     commit: Option<crate::ids::CommitId>,
     home: std::path::PathBuf,
 }
@@ -80,7 +76,7 @@ impl Bench {
     ) -> Result<ToolOutput, ToolError> {
         let place = self.place(project).await?;
         let known_files = self.known_files.get_or_fill(&place, &self.known);
-        let git = self.git.ok_or_else(|| ToolError::for_model("The code is not ready yet; try again."))?;
+        let work = self.work.ok_or_else(|| ToolError::for_model("The code is not ready yet; try again."))?;
         let context = ToolContext {
             place,
             role: self.role,
@@ -88,10 +84,7 @@ impl Bench {
             cancel,
             bash_timeout: project.settings.bash_timeout,
             home: self.home,
-            git,
-            forge: Arc::clone(&project.forge),
-            pull: self.pull,
-            footer: self.footer,
+            work: Arc::new(work),
         };
         match tools::table::tool(tool) {
             Some(tool) => tool.run(&context, arguments).await,
@@ -119,18 +112,20 @@ impl Bench {
     }
 }
 
-/// Git as this role sees it: the worktree once there is one for the Coder, else the base commit.
-pub(super) fn thread_git(project: &Project, thread: &Thread, role: Role) -> Option<ThreadGit> {
+/// Git and pull request as this role sees them: the worktree for the Coder once there is one, else the base commit.
+pub(super) fn thread_work(project: &Project, thread: &Thread, role: Role) -> Option<ThreadWork> {
     let author = Author::parse(&project.settings.author)?;
     let requested_by = requested_by(thread);
     let repository = project.repository.clone();
-    match (thread.workspace(), role, &thread.base) {
+    let git = match (thread.workspace(), role, &thread.base) {
         (Some(workspace), Role::Coder, _) => {
-            Some(ThreadGit::in_worktree(repository, Arc::clone(workspace), author, requested_by))
+            ThreadGit::in_worktree(repository, Arc::clone(workspace), author, requested_by)
         }
-        (_, _, Some(base)) => Some(ThreadGit::on_base(repository, base.commit.clone(), author, requested_by)),
-        (_, _, None) => None,
-    }
+        (_, _, Some(base)) => ThreadGit::on_base(repository, base.commit.clone(), author, requested_by),
+        (_, _, None) => return None,
+    };
+    let (forge, pull) = (Arc::clone(&project.forge), thread.pull.clone());
+    Some(ThreadWork { git, forge, pull, footer: footer(project, thread) })
 }
 
 /// `Ana (U123)`: who opened the thread.
@@ -142,7 +137,7 @@ fn requested_by(thread: &Thread) -> String {
 }
 
 /// What stands below the body of every pull request: where it came from and who asked.
-pub(super) fn footer(project: &Project, thread: &Thread) -> String {
+fn footer(project: &Project, thread: &Thread) -> String {
     let origin = match project.chat.permalink(&thread.key) {
         Some(link) => format!("[Slack thread]({link})"),
         None => "local thread".to_owned(),
@@ -152,5 +147,5 @@ pub(super) fn footer(project: &Project, thread: &Thread) -> String {
         _ => String::new(),
     };
     let asked = thread.opened_by.as_ref().map_or("somebody", |user| thread.name_of(user));
-    format!("\n\n---\n{origin} · asked for by {asked}{approved} · made by CodeButler")
+    format!("{origin} · asked for by {asked}{approved} · made by CodeButler")
 }
