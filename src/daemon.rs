@@ -243,6 +243,7 @@ impl Opened {
 fn forge_of(repository: &Repository, author: &Author) -> Arc<dyn Forge> {
     let root = repository.root().to_owned();
     if let Some(github) = repository.remote().and_then(|remote| GitHub::detect(&remote.url, root.clone())) {
+        tracing::info!(repository = github.name(), "pull requests are opened on GitHub");
         return Arc::new(github);
     }
     let upstream = repository.remote().map(|_| Arc::new(GitRemote(repository.clone())) as Arc<dyn Upstream>);
@@ -294,6 +295,7 @@ fn project_settings(home: &Path, global: &Global, repo: &RepoSettings, slash: bo
         coder_model: repo.models.coder.clone(),
         pm_turns: global.turns.pm,
         coder_turns: global.turns.coder,
+        checks: repo.checks.clone(),
         tool_lists: lists.into(),
         slash,
         base: repo.git.base.clone(),

@@ -1,5 +1,4 @@
 //! CodeButler: an AI dev team in a Slack thread. `ARCHITECTURE.md` is the map.
-#![expect(dead_code, unused_imports, reason = "the parts are being put together; this line goes when they are")]
 
 mod agent;
 mod chat;

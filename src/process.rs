@@ -277,7 +277,8 @@ impl Captured {
     }
 
     /// How many bytes were left out in the middle.
-    pub fn dropped(&self) -> usize {
+    #[cfg(test)]
+    fn dropped(&self) -> usize {
         self.dropped
     }
 

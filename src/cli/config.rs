@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::{Subcommand, ValueEnum};
 
 use super::{Ended, codebutler_home, out, repos};
-use crate::config::{self, Need, process_env, schema};
+use crate::config::settings::{GlobalLimits, RepoLimits, Sandbox};
+use crate::config::{self, Global, Need, RepoSettings, process_env, schema};
 
 /// Check the two config files, or print their JSON Schema.
 #[derive(Debug, clap::Args)]
@@ -76,9 +77,12 @@ fn check(args: &CheckArgs) -> Result<(), Ended> {
     let need = if args.chat { Need::Local } else { Need::Slack };
     match config::load(&home, &repos::chosen(&args.repo), need, &process_env) {
         Ok(settings) => {
-            let files = settings.repos.iter().map(|repo| config::repo_file(&repo.path));
-            let lines: String =
-                std::iter::once(config::global_file(&home)).chain(files).map(|file| line(&file)).collect();
+            let global = &settings.global;
+            let mut lines = format!("{}{}", line(&config::global_file(&home)), global_words(global));
+            for repo in &settings.repos {
+                lines.push_str(&line(&config::repo_file(&repo.path)));
+                lines.push_str(&repo_words(repo));
+            }
             out::output(&lines);
             Ok(())
         }
@@ -89,4 +93,47 @@ fn check(args: &CheckArgs) -> Result<(), Ended> {
 fn line(file: &Path) -> String {
     let note = if file.exists() { "" } else { " (not there: defaults)" };
     format!("ok {}{note}\n", file.display())
+}
+
+/// What the global file comes to.
+fn global_words(global: &Global) -> String {
+    let Sandbox { minimum, allow_root, network, read_paths } = &global.sandbox;
+    let GlobalLimits { per_thread_usd, per_day_usd, calls_per_user_per_hour, max_concurrent_threads } = &global.limits;
+    let paths: Vec<String> = read_paths.iter().map(|path| path.display().to_string()).collect();
+    format!(
+        "   models at {}\n   sandbox: at least {minimum:?}, as root: {}, hosts: {}, further paths: {}\n   \
+         limits: ${per_thread_usd} a thread, ${per_day_usd} a day, {calls_per_user_per_hour} calls a person and hour, \
+         {max_concurrent_threads} Coders at once\n",
+        global.openrouter.base_url,
+        if *allow_root { "yes" } else { "no" },
+        list(network),
+        list(&paths),
+    )
+}
+
+/// What a repository's file comes to, tightened by the global one.
+fn repo_words(repo: &RepoSettings) -> String {
+    let RepoLimits { max_concurrent_threads, max_calls_per_hour, concurrent_builds } = &repo.limits;
+    let builds: Vec<String> = concurrent_builds.iter().map(|(name, count)| format!("{name} {count}")).collect();
+    let models = &repo.models;
+    format!(
+        "   PM {} (fallback: {}), Coder {} (fallback: {}), Researcher {}, Lead {}, Artist {} with {}\n   \
+         limits: {max_concurrent_threads} Coders at once, {max_calls_per_hour} calls an hour, builds at once: {}\n   \
+         checks: {}; journal: {:?}\n",
+        models.pm,
+        list(&models.pm_fallback),
+        models.coder,
+        list(&models.coder_fallback),
+        models.researcher,
+        models.lead,
+        models.artist,
+        models.artist_prompt,
+        list(&builds),
+        list(&repo.checks),
+        repo.git.journal,
+    )
+}
+
+fn list(items: &[String]) -> String {
+    if items.is_empty() { "none".to_owned() } else { items.join(", ") }
 }

@@ -71,11 +71,13 @@ pub fn repo_file(repo: &Path) -> PathBuf {
 }
 
 /// Reads the global file. A missing one means defaults.
+#[cfg(test)]
 pub fn load_global(home: &Path, need: Need, env: Env<'_>) -> Result<Global, Vec<Problem>> {
     let (global, problems) = read_global(home, need, env);
     if problems.is_empty() { Ok(global) } else { Err(problems) }
 }
 
+#[cfg(test)]
 /// Reads the file of one repository and tightens it by the global one. A missing file means defaults.
 pub fn load_repo(repo: &Path, global: &Global, need: Need, env: Env<'_>) -> Result<RepoSettings, Vec<Problem>> {
     let (settings, problems) = read_repo(repo, global, need, env);

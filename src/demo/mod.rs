@@ -83,11 +83,11 @@ pub async fn run(
 ) -> Result<Option<Outcome>, Vec<Failure>> {
     let started = std::time::Instant::now();
     let level = sandbox::Level::available();
-    let scripted = matches!(options.model, DemoModel::Scripted);
-    if !scripted && options.sandbox.is_none() && level != sandbox::Level::Full {
+    let wanted = options.sandbox.map_or(sandbox::Level::Full, wanted_level);
+    if !matches!(options.model, DemoModel::Scripted) && level < wanted {
         return Err(vec![Failure {
-            what: format!("a real model may run commands here, and the sandbox level of this machine is `{level}`"),
-            hint: format!("add --sandbox {level} if you accept that for the demo's own sample repository"),
+            what: format!("a real model may run commands here, and the sandbox level of this machine is {level}"),
+            hint: format!("add --sandbox {} if you accept that for the demo's own sample repository", level.name()),
         }]);
     }
     let folder = Folder::create(options.keep).map_err(cannot)?;
@@ -138,6 +138,14 @@ pub async fn run(
         None => Ok(None),
         Some(Ok(outcome)) => Ok(Some(outcome)),
         Some(Err(error)) => Err(cannot(error)),
+    }
+}
+
+fn wanted_level(level: SandboxLevel) -> sandbox::Level {
+    match level {
+        SandboxLevel::Full => sandbox::Level::Full,
+        SandboxLevel::Reduced => sandbox::Level::Reduced,
+        SandboxLevel::None => sandbox::Level::None,
     }
 }
 

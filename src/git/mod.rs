@@ -23,8 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use base::BaseCommit;
-pub use commit::{Author, Commit, Selection};
-pub use push::Pushed;
+pub use commit::{Author, Selection};
 pub use thread_git::ThreadGit;
 
 use crate::thread::event::Failure;

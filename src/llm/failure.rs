@@ -38,14 +38,14 @@ impl ModelError {
             ),
             Self::NoSuchModel { message } => (
                 format!("The model `{model}` is not available: {}", quote(message)),
-                "Run `codebutler doctor` for the closest name, set it in `.codebutler/config.json` or choose another \
-                 with `!pm NAME`; then say `!retry`."
+                "Set a model that the service offers in `.codebutler/config.json`, or choose another with `!pm NAME`; \
+                 then say `!retry`."
                     .to_owned(),
             ),
             Self::Refused { status, message } => (
                 format!("The model service refused the request to `{model}` ({status}): {}", quote(message)),
-                "The same request would be refused again. Run `codebutler doctor`, or choose another model with \
-                 `!pm NAME`; then say `!retry`."
+                "The same request would be refused again: choose another model with `!pm NAME`, or correct what it \
+                 says; then say `!retry`."
                     .to_owned(),
             ),
         };

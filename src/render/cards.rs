@@ -143,7 +143,10 @@ pub fn failure(thread: &Thread, role: Role, failure: &Failure, value: String) ->
     if let Some(workspace) = thread.workspace() {
         let _ = write!(text, " Nothing is lost: the work is on `{}`.", workspace.branch);
     }
-    let _ = write!(text, "\n{} Then press Retry or say `!retry`.", failure.hint.trim());
+    let _ = write!(text, "\n{}", failure.hint.trim());
+    if !failure.hint.contains("!retry") {
+        text.push_str(" Then press Retry or say `!retry`.");
+    }
     card(role, text, vec![button(Action::RunRetry, value, "Retry", ButtonStyle::Primary)])
 }
 

@@ -15,6 +15,5 @@ pub mod upstream;
 pub mod worker;
 
 pub use clock::Clock;
-pub use project::Project;
 pub use supervisor::Supervisor;
 pub use tasks::Tasks;

@@ -65,6 +65,8 @@ pub struct ProjectSettings {
     pub pm_turns: u32,
     /// Turns of a Coder's run.
     pub coder_turns: u32,
+    /// The repository's checks.
+    pub checks: Vec<String>,
     /// The tool list of each role.
     pub tool_lists: Arc<[(Role, String)]>,
     /// Whether `/pm` can be typed in a thread.
@@ -99,6 +101,7 @@ impl Project {
             coder_model: settings.coder_model.clone(),
             pm_turns: settings.pm_turns,
             coder_turns: settings.coder_turns,
+            checks: settings.checks.clone(),
             tool_lists: Arc::clone(&settings.tool_lists),
             slash: settings.slash,
             now: self.clock.now(),

@@ -32,6 +32,17 @@ impl Level {
     }
 }
 
+impl Level {
+    /// The level's name, as the configuration writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Reduced => "reduced",
+            Self::Full => "full",
+        }
+    }
+}
+
 impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

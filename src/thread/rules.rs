@@ -22,6 +22,8 @@ pub struct Rules {
     pub pm_turns: u32,
     /// See `pm_turns`.
     pub coder_turns: u32,
+    /// The repository's checks: commands whose exit code is the evidence that work is done.
+    pub checks: Vec<String>,
     /// The tool list of each role as JSON text, as sent to models.
     pub tool_lists: Arc<[(Role, String)]>,
     /// Whether `/pm …` can be typed in a thread: in the local chat, not in Slack.

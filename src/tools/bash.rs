@@ -16,6 +16,7 @@ use crate::process::{Exit, Finished};
 use crate::sandbox;
 
 /// The time limit of a command that names none, in ms, unless the config says another.
+#[cfg(test)]
 pub const DEFAULT_TIMEOUT_MS: u64 = 120_000;
 /// The longest time limit in ms.
 pub const MAX_TIMEOUT_MS: u64 = 600_000;

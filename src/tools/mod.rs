@@ -35,7 +35,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use crate::agent::{Role, ToolName};
+use crate::agent::ToolName;
 use crate::thread::command::Deed;
 pub use known::KnownFiles;
 pub use thread_work::ThreadWork;
@@ -63,8 +63,6 @@ pub trait Tool: Send + Sync {
 pub struct ToolContext {
     /// The folder it works in: the thread's worktree for the Coder, a read-only snapshot of the base for the others.
     pub place: Arc<Place>,
-    /// Who calls.
-    pub role: Role,
     /// What this conversation has read and written.
     pub known_files: KnownFiles,
     /// Cancelled when the run is stopped.

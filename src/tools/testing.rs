@@ -8,7 +8,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::workspace::Access;
 use super::{KnownFiles, Place, Tool, ToolContext, ToolError, ToolOutput};
-use crate::agent::Role;
 use crate::forge::Local;
 use crate::git::{Author, Repository, ThreadGit};
 use crate::ids::CommitId;
@@ -28,7 +27,6 @@ impl Ground {
         std::fs::create_dir(&root).expect("a folder");
         let context = ToolContext {
             place: Arc::new(Place::open(&root, Access::Write).expect("opens")),
-            role: Role::Coder,
             known_files: KnownFiles::default(),
             cancel: CancellationToken::new(),
             bash_timeout: Duration::from_secs(120),

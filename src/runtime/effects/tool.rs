@@ -79,7 +79,6 @@ impl Bench {
         let work = self.work.ok_or_else(|| ToolError::for_model("The code is not ready yet; try again."))?;
         let context = ToolContext {
             place,
-            role: self.role,
             known_files,
             cancel,
             bash_timeout: project.settings.bash_timeout,

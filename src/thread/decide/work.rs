@@ -5,6 +5,7 @@ use crate::agent::Role;
 use crate::ids::{CommitId, RunId};
 use crate::thread::command::Deed;
 use crate::thread::event::{Base, Event, Failure, InitStep, Publication, Workspace};
+use crate::thread::plan::code_list;
 use crate::thread::state::{PlanFate, WorkspaceState};
 
 impl Deciding<'_> {
@@ -44,16 +45,20 @@ impl Deciding<'_> {
         let PlanFate::Approved { by } = &plan.fate else { return };
         let approver = self.thread.name_of(by).to_owned();
         let follow_up = self.thread.conversations.get(&Role::Coder).is_some_and(|coder| coder.open);
+        let checks = match self.rules.checks.as_slice() {
+            [] => String::new(),
+            checks => format!("\n\nThe repository's checks, to be run before you finish: {}", code_list(checks)),
+        };
         let text = if follow_up {
             format!(
-                "[codebutler] {approver} approved a further plan for the same branch and pull request. Carry it out.\n\n{}",
+                "[codebutler] {approver} approved a further plan for the same branch and pull request. Carry it out.\n\n{}{checks}",
                 plan.plan.to_markdown()
             )
         } else {
             let words = self.words_of_people();
             format!(
                 "[codebutler] {approver} approved the plan in your instructions. Carry it out in the worktree, which \
-                 stands on a fresh branch. What people said in the thread:\n\n{words}"
+                 stands on a fresh branch. What people said in the thread:\n\n{words}{checks}"
             )
         };
         self.note(Role::Coder, text);
