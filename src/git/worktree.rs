@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::slug::slug;
 use super::{BaseCommit, GitError, Repository, internal, io_error, oid};
 use crate::ids::{CommitId, ThreadKey};
 use crate::thread::event::Workspace;
@@ -128,7 +129,7 @@ impl Repository {
         }
         let local = format!("refs/heads/{branch}");
         let git = self.git2()?;
-        for name in [Some(local.clone()), self.tracking(branch)].into_iter().flatten() {
+        for name in [Some(local), self.tracking(branch)].into_iter().flatten() {
             let below = format!("{name}/*");
             let list = |error| internal("list the branches", &error);
             if git.find_reference(&name).is_ok() || git.references_glob(&below).map_err(list)?.next().is_some() {
@@ -297,56 +298,4 @@ fn remove_file(path: &Path) -> std::io::Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         result => result,
     }
-}
-
-/// The name of folder and branch from a plan's title: ASCII, words joined by `-`, at most 40 characters.
-pub(super) fn slug(title: &str) -> String {
-    let mut slug = String::new();
-    for c in title.chars().flat_map(char::to_lowercase) {
-        let plain = plain(c);
-        if plain.is_empty() && !slug.is_empty() && !slug.ends_with('-') && !is_accent(c) {
-            slug.push('-');
-        }
-        slug.push_str(plain.as_str());
-    }
-    if slug.len() > 40 {
-        // At a word's end where one is near.
-        let cut = slug[..41].rfind('-').filter(|at| *at >= 20).unwrap_or(40);
-        slug.truncate(cut);
-    }
-    let slug = slug.trim_matches('-');
-    // Git refuses names that end so.
-    if slug.is_empty() { "task".to_owned() } else { slug.to_owned() }
-}
-
-fn is_accent(c: char) -> bool {
-    matches!(c, '\u{300}'..='\u{36f}' | '\'' | '’')
-}
-
-/// A lower-case letter or digit without its accent; empty for anything else.
-fn plain(c: char) -> String {
-    let text = match c {
-        'a'..='z' | '0'..='9' => return c.to_string(),
-        'ß' => "ss",
-        'æ' => "ae",
-        'œ' => "oe",
-        'þ' => "th",
-        'à'..='å' | 'ā' | 'ă' | 'ą' => "a",
-        'ç' | 'ć' | 'č' => "c",
-        'ď' | 'đ' | 'ð' => "d",
-        'è'..='ë' | 'ē' | 'ę' | 'ě' => "e",
-        'ğ' => "g",
-        'ì'..='ï' | 'ī' | 'ı' => "i",
-        'ł' | 'ľ' => "l",
-        'ñ' | 'ń' | 'ň' => "n",
-        'ò'..='ö' | 'ø' | 'ō' | 'ő' => "o",
-        'ř' => "r",
-        'ś' | 'š' | 'ş' | 'ș' => "s",
-        'ť' | 'ț' | 'ţ' => "t",
-        'ù'..='ü' | 'ū' | 'ů' | 'ű' => "u",
-        'ý' | 'ÿ' => "y",
-        'ź' | 'ż' | 'ž' => "z",
-        _ => "",
-    };
-    text.to_owned()
 }

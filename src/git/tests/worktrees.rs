@@ -1,25 +1,6 @@
 //! Worktrees: names, repeats after a crash, removal.
 
 use super::*;
-use crate::git::worktree::slug;
-
-#[test]
-fn a_slug_is_short_plain_and_never_empty() {
-    for (title, expected) in [
-        ("Add a CSV export", "add-a-csv-export"),
-        ("Prüfe Größe & Façade: naïve?", "prufe-grosse-facade-naive"),
-        ("Don't panic!", "dont-panic"),
-        ("  --a..b/../c@{1}~^: ", "a-b-c-1"),
-        ("修复登录", "task"),
-        ("", "task"),
-        ("Make the very long title of this plan fit somewhere", "make-the-very-long-title-of-this-plan"),
-        ("abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz", "abcdefghijklmnopqrstuvwxyzabcdefghijklmn"),
-        ("Cafe\u{301} lock.lock", "cafe-lock-lock"),
-    ] {
-        assert_eq!(slug(title), expected, "{title:?}");
-        assert!(slug(title).len() <= 40);
-    }
-}
 
 #[tokio::test]
 async fn a_worktree_has_its_own_branch_and_the_checkout_does_not_see_it() {
