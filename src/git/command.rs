@@ -84,7 +84,7 @@ fn is_github_https(url: &str) -> bool {
 /// matches counts, so the particular stand before the general.
 const MEANINGS: &[(&str, &str, &str)] = &[
     (
-        "not allowed",
+        "' not allowed",
         "git may not use the protocol of the remote's URL",
         "Use an https, ssh or file URL: `git remote set-url origin URL`.",
     ),

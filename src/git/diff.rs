@@ -56,8 +56,13 @@ impl Opened {
                 None => Ok(self.head_commit()?.parent_id(0).ok()),
             };
         };
-        let tracking = self.repository.tracking(base).unwrap_or_default();
-        let found = self.git.revparse_single(base).or_else(|_| self.git.revparse_single(&tracking));
+        // The thread's head and the remote's branches, never those of the owner's checkout.
+        let base = match base.strip_prefix("HEAD") {
+            Some(rest) if rest.is_empty() || rest.starts_with(['~', '^']) => &format!("{}{rest}", self.head),
+            _ => base,
+        };
+        let tracking = self.repository.tracking(base).and_then(|name| self.git.revparse_single(&name).ok());
+        let found = tracking.map_or_else(|| self.git.revparse_single(base), Ok);
         let commit = found.and_then(|object| object.peel_to_commit()).map_err(|_| {
             GitError::new(
                 format!("`{base}` is no commit, branch or tag of this repository."),

@@ -107,7 +107,9 @@ impl Repository {
         for number in 1..1000 {
             let slug = if number == 1 { slug.to_owned() } else { format!("{slug}-{number}") };
             let branch = format!("{prefix}{slug}");
-            if taken_on_remote.contains(&branch) || self.is_taken(&slug, &branch)? {
+            let below = format!("{branch}/");
+            let on_remote = |taken: &String| *taken == branch || taken.starts_with(&below);
+            if taken_on_remote.iter().any(on_remote) || self.is_taken(&slug, &branch)? {
                 continue;
             }
             let (base_branch, base) = (base.branch.clone(), base.commit.clone());

@@ -29,7 +29,7 @@ async fn a_worktree_has_its_own_branch_and_the_checkout_does_not_see_it() {
 async fn taken_names_get_a_number() {
     let fixture = Fixture::with_remote().await;
     fixture.run("cd checkout && git branch codebutler/add-b && git branch codebutler/add-b-3/deep").await;
-    fixture.run("cd remote.git && git branch codebutler/add-b-2 main").await;
+    fixture.run("cd remote.git && git branch codebutler/add-b-2 main && git branch codebutler/add-b-6/x main").await;
     fixture.run("cd checkout && git update-ref refs/remotes/origin/codebutler/add-b-4 main").await;
     fixture.run("mkdir -p checkout/.codebutler/branches/add-b-5").await;
     let repository = fixture.repository();
@@ -39,7 +39,7 @@ async fn taken_names_get_a_number() {
     let (one, two) = tokio::join!(make(&one), make(&two));
     let mut slugs = [one.expect("made").slug, two.expect("made").slug];
     slugs.sort();
-    assert_eq!(slugs, ["add-b-6", "add-b-7"]);
+    assert_eq!(slugs, ["add-b-7", "add-b-8"]);
 }
 
 #[tokio::test]
