@@ -320,6 +320,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn accounts_add_known_variables_and_no_others() {
+        let finished = shell("env | cut -d= -f1").with_accounts().run().await.expect("sh");
+        let names = finished.stdout.text();
+        let known = |name: &str| {
+            ["OLDPWD", "PWD", "SHLVL", "_"].contains(&name)
+                || ALWAYS.contains(&name)
+                || ACCOUNTS.contains(&name)
+                || ACCOUNT_FAMILIES.iter().any(|family| name.starts_with(family))
+                || name.to_uppercase().ends_with("_PROXY")
+        };
+        assert!(names.lines().any(|name| name == "HOME"), "{names}");
+        assert!(names.lines().all(known), "{names}");
+        assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some(), "there is something to be kept back");
+    }
+
+    #[tokio::test]
     async fn the_whole_group_dies_at_the_time_limit() {
         let started = std::time::Instant::now();
         let finished = shell("sleep 60 & sleep 60").timeout(Duration::from_millis(50)).merged().await.expect("sh");

@@ -89,6 +89,11 @@ const MEANINGS: &[(&str, &str, &str)] = &[
         "Use an https, ssh or file URL: `git remote set-url origin URL`.",
     ),
     (
+        ".lock': File exists",
+        "another git command is at work in this repository, or one that was killed left its lock file",
+        "Wait until it ended, or delete the `.lock` file that `git fetch` names; then `!retry`.",
+    ),
+    (
         "without `workflow` scope",
         "the login may not change GitHub workflow files",
         "Run `gh auth refresh -s workflow`, then `!retry`.",

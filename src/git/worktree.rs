@@ -79,18 +79,24 @@ impl Repository {
         self.common_dir().join("worktrees").join(slug)
     }
 
-    /// The thread's record. A complete one whose parts have gone since is handed back as incomplete; what is left of
-    /// an incomplete one is cleared away, except a branch with work on it.
+    /// The thread's record. One whose parts have gone is handed back as incomplete, its place cleared: what is left of
+    /// a half-made worktree is removed, a folder that may hold work is moved aside.
     fn take_up(&self, thread: &str) -> Result<Option<Record>, GitError> {
         let Some(record) = self.records().into_iter().find(|record| record.thread == thread) else { return Ok(None) };
         let workspace = &record.workspace;
-        let there = self.worktree_path(workspace).join(".git").exists() && self.admin_dir(&workspace.slug).is_dir();
+        let (folder, admin) = (self.worktree_path(workspace), self.admin_dir(&workspace.slug));
         let branch = self.commit_of_ref(&format!("refs/heads/{}", workspace.branch))?;
-        if record.complete && there && branch.is_some() {
+        if record.complete && folder.is_dir() && admin.is_dir() && branch.is_some() {
+            restore_link(&folder, &admin).map_err(|error| io_error("mend", &folder, &error))?;
             return Ok(Some(record));
         }
-        for folder in [self.worktree_path(workspace), self.admin_dir(&workspace.slug)] {
-            remove_folder(&folder).map_err(|error| io_error("clear away", &folder, &error))?;
+        if record.complete && folder.is_dir() {
+            let aside = (1..).map(|number| folder.with_extension(format!("saved-{number}")));
+            let aside = aside.into_iter().find(|path| !path.exists()).expect("numbers do not end");
+            std::fs::rename(&folder, &aside).map_err(|error| io_error("move aside", &folder, &error))?;
+        }
+        for path in [folder, admin] {
+            remove_folder(&path).map_err(|error| io_error("clear away", &path, &error))?;
         }
         Ok(Some(Record { complete: false, ..record }))
     }
@@ -257,6 +263,23 @@ impl Repository {
         };
         write().map_err(|error| io_error("write", &path, &error))
     }
+}
+
+/// Writes the worktree's `.git` file anew when it is not as git made it: commands in the worktree need it.
+fn restore_link(folder: &Path, admin: &Path) -> std::io::Result<()> {
+    let (path, content) = (folder.join(".git"), format!("gitdir: {}/\n", admin.display()));
+    let meta = path.symlink_metadata();
+    let is_file = meta.as_ref().is_ok_and(std::fs::Metadata::is_file);
+    if is_file && std::fs::read_to_string(&path).is_ok_and(|text| text.trim_end() == content.trim_end()) {
+        return Ok(());
+    }
+    if meta.as_ref().is_ok_and(std::fs::Metadata::is_dir) {
+        remove_folder(&path)?;
+    } else {
+        remove_file(&path)?;
+    }
+    // New, so that nothing is written through a link that was put in its place.
+    std::fs::OpenOptions::new().write(true).create_new(true).open(&path)?.write_all(content.as_bytes())
 }
 
 /// Makes a folder, and refuses a link in its place: the repository's files may hold one that leads elsewhere.

@@ -86,6 +86,35 @@ async fn what_a_crash_left_half_made_is_made_whole() {
 }
 
 #[tokio::test]
+async fn work_in_a_folder_that_git_forgot_is_moved_aside() {
+    let fixture = Fixture::local().await;
+    let git = fixture.thread(&fixture.repository(), "Add b").await;
+    write(&folder_of(&git), "b.txt", "b");
+    fixture.run("rm -rf checkout/.git/worktrees/add-b").await;
+    let again = fixture.thread(&fixture.repository(), "Add b").await;
+    assert_eq!(again.uncommitted().await, Ok(vec![]));
+    assert_eq!(fixture.run("cat checkout/.codebutler/branches/add-b.saved-1/b.txt").await, "b");
+}
+
+#[tokio::test]
+async fn a_changed_link_to_git_is_mended() {
+    let fixture = Fixture::local().await;
+    let git = fixture.thread(&fixture.repository(), "Add b").await;
+    let folder = folder_of(&git);
+    write(&folder, "b.txt", "b");
+    let good = std::fs::read_to_string(folder.join(".git")).expect("a link");
+    for damage in
+        ["rm .git", "echo 'gitdir: /elsewhere' >.git", "rm .git && ln -s ../victim .git", "rm .git && git init -q ."]
+    {
+        fixture.run(&format!("cd checkout/.codebutler/branches/add-b && {damage}")).await;
+        let again = fixture.thread(&fixture.repository(), "Add b").await;
+        assert_eq!(std::fs::read_to_string(folder.join(".git")).expect("a link"), good, "{damage}");
+        assert_eq!(again.uncommitted().await, Ok(vec!["b.txt".to_owned()]), "{damage}");
+    }
+    assert!(!folder.with_file_name("victim").exists());
+}
+
+#[tokio::test]
 async fn a_lost_folder_comes_back_with_the_branch_s_commits() {
     let fixture = Fixture::local().await;
     let git = fixture.thread(&fixture.repository(), "Add b").await;
