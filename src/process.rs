@@ -158,13 +158,12 @@ impl Program {
 
     /// Runs it to its end, standard output and standard error apart.
     pub async fn run(self) -> Result<Finished, ProcessError> {
-        // On the heap: its buffers would make every future that runs a program too large for the stack.
-        Box::pin(self.spawn_and_wait(false)).await
+        self.spawn_and_wait(false).await
     }
 
     /// Runs it to its end, both streams merged into `stdout` in the order in which they were written.
     pub async fn merged(self) -> Result<Finished, ProcessError> {
-        Box::pin(self.spawn_and_wait(true)).await
+        self.spawn_and_wait(true).await
     }
 
     async fn spawn_and_wait(self, merge: bool) -> Result<Finished, ProcessError> {
@@ -256,9 +255,10 @@ fn exit_of(status: std::process::ExitStatus) -> Exit {
 /// Reads what is there; ends the pipe at its end. Never ready once the pipe has ended.
 async fn read_some(pipe: &mut Option<pipe::Receiver>, into: &mut Captured, head: usize, tail: usize) {
     let Some(receiver) = pipe else { return std::future::pending().await };
-    let mut buffer = [0; 16 * 1024];
-    match receiver.read(&mut buffer).await {
-        Ok(count) if count > 0 => into.push(&buffer[..count], head, tail),
+    // On the heap: an array would make every future that runs a program too large for the stack.
+    let mut buffer = Vec::with_capacity(16 * 1024);
+    match receiver.read_buf(&mut buffer).await {
+        Ok(count) if count > 0 => into.push(&buffer, head, tail),
         Ok(_) | Err(_) => *pipe = None,
     }
 }
@@ -318,6 +318,22 @@ mod tests {
         for name in finished.stdout.text().split_whitespace() {
             assert!(["EXTRA", "OLDPWD", "PWD", "SHLVL", "_"].contains(&name) || ALWAYS.contains(&name), "{name}");
         }
+    }
+
+    #[tokio::test]
+    async fn accounts_add_known_variables_and_no_others() {
+        let finished = shell("env | cut -d= -f1").with_accounts().run().await.expect("sh");
+        let names = finished.stdout.text();
+        let known = |name: &str| {
+            ["OLDPWD", "PWD", "SHLVL", "_"].contains(&name)
+                || ALWAYS.contains(&name)
+                || ACCOUNTS.contains(&name)
+                || ACCOUNT_FAMILIES.iter().any(|family| name.starts_with(family))
+                || name.to_uppercase().ends_with("_PROXY")
+        };
+        assert!(names.lines().any(|name| name == "HOME"), "{names}");
+        assert!(names.lines().all(known), "{names}");
+        assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some(), "there is something to be kept back");
     }
 
     #[tokio::test]

@@ -75,8 +75,8 @@ impl Repository {
 
 fn is_github_https(url: &str) -> bool {
     let Some(rest) = url.strip_prefix("https://") else { return false };
-    let host = rest.split(['/', ':']).next().unwrap_or_default();
-    let host = host.rsplit('@').next().unwrap_or_default();
+    let authority = rest.split('/').next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default().split(':').next().unwrap_or_default();
     host.eq_ignore_ascii_case("github.com") || std::env::var("GH_HOST").is_ok_and(|own| own.eq_ignore_ascii_case(host))
 }
 
@@ -84,9 +84,14 @@ fn is_github_https(url: &str) -> bool {
 /// matches counts, so the particular stand before the general.
 const MEANINGS: &[(&str, &str, &str)] = &[
     (
-        "not allowed",
+        "' not allowed",
         "git may not use the protocol of the remote's URL",
         "Use an https, ssh or file URL: `git remote set-url origin URL`.",
+    ),
+    (
+        ".lock': File exists",
+        "another git command is at work in this repository, or one that was killed left its lock file",
+        "Wait until it ended, or delete the `.lock` file that `git fetch` names; then `!retry`.",
     ),
     (
         "without `workflow` scope",
@@ -188,11 +193,49 @@ fn complaint(text: &str) -> String {
     let marked = |line: &&str| ["fatal: ", "error: "].iter().any(|mark| line.starts_with(mark));
     let line = text.lines().find(marked).or_else(|| text.lines().find(|line| !line.trim().is_empty()));
     let line = line.unwrap_or("git gave no reason");
-    line.trim_start_matches("fatal: ").trim_start_matches("error: ").trim().to_owned()
+    without_logins(line.trim_start_matches("fatal: ").trim_start_matches("error: ").trim())
+}
+
+/// The text with logins taken out of its URLs: it goes to the chat.
+fn without_logins(text: &str) -> String {
+    let mut parts = text.split("://");
+    let mut clean = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let host_end = part.find(['/', ' ', '\'', '"']).unwrap_or(part.len());
+        let start = part[..host_end].rfind('@').map_or(0, |at| at + 1);
+        clean.push_str("://");
+        clean.push_str(&part[start..]);
+    }
+    clean
 }
 
 /// The lines that the remote's server sent (`remote: …`), joined.
 pub(super) fn server_said(text: &str) -> String {
     let lines = text.lines().filter_map(|line| line.strip_prefix("remote:")).map(str::trim);
     lines.filter(|line| !line.is_empty()).take(8).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn complaints_carry_no_logins() {
+        let text = "hint: x\nfatal: odd 'https://ana:t0ken@h.test/o/r.git' and ssh://git@h.test/x\nfatal: more";
+        assert_eq!(complaint(text), "odd 'https://h.test/o/r.git' and ssh://h.test/x");
+        assert_eq!(complaint("\n"), "git gave no reason");
+    }
+
+    #[test]
+    fn gh_answers_for_github_over_https_only() {
+        for (url, expected) in [
+            ("https://github.com/o/r", true),
+            ("https://x:y@GitHub.com:443/o/r", true),
+            ("https://github.com.evil.test/o/r", false),
+            ("http://github.com/o/r", false),
+            ("git@github.com:o/r", false),
+        ] {
+            assert_eq!(is_github_https(url), expected, "{url}");
+        }
+    }
 }

@@ -56,8 +56,13 @@ impl Opened {
                 None => Ok(self.head_commit()?.parent_id(0).ok()),
             };
         };
-        let tracking = self.repository.tracking(base).unwrap_or_default();
-        let found = self.git.revparse_single(base).or_else(|_| self.git.revparse_single(&tracking));
+        // The thread's head and the remote's branches, never those of the owner's checkout.
+        let base = match base.strip_prefix("HEAD") {
+            Some(rest) if rest.is_empty() || rest.starts_with(['~', '^']) => &format!("{}{rest}", self.head),
+            _ => base,
+        };
+        let tracking = self.repository.tracking(base).and_then(|name| self.git.revparse_single(&name).ok());
+        let found = tracking.map_or_else(|| self.git.revparse_single(base), Ok);
         let commit = found.and_then(|object| object.peel_to_commit()).map_err(|_| {
             GitError::new(
                 format!("`{base}` is no commit, branch or tag of this repository."),
@@ -163,12 +168,17 @@ fn cut(body: &str, most: usize) -> String {
     if body.len() <= most {
         return body.to_owned();
     }
-    let head_end = body.floor_char_boundary(most * 2 / 3);
+    let head_end = boundary(body, most * 2 / 3);
     let head_end = body[..head_end].rfind('\n').map_or(head_end, |at| at + 1);
-    let tail_start = body.ceil_char_boundary(body.len() - most / 4);
+    let tail_start = boundary(body, body.len() - most / 4);
     let tail_start = body[tail_start..].find('\n').map_or(tail_start, |at| tail_start + at + 1);
     let lines = body[head_end..tail_start].lines().count();
     format!("{}… {lines} lines left out …\n{}", &body[..head_end], &body[tail_start..])
+}
+
+/// The last position up to `at` where a character begins.
+fn boundary(text: &str, at: usize) -> usize {
+    (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
 
 fn delta_name(delta: &git2::DiffDelta<'_>) -> String {

@@ -11,6 +11,7 @@ pub mod diff;
 mod exclude;
 pub mod log;
 pub mod push;
+mod slug;
 pub mod snapshot;
 pub mod thread_git;
 pub mod worktree;

@@ -73,10 +73,17 @@ impl Repository {
             return Ok(());
         }
         match self.push_refspec(&format!(":refs/heads/{branch}")).await {
-            Ok(()) => Ok(()),
-            Err(fault) if fault.says("remote ref does not exist") => Ok(()),
-            Err(fault) => Err(words(fault, branch)),
+            Err(fault) if !fault.says("remote ref does not exist") => return Err(words(fault, branch)),
+            Ok(()) | Err(_) => {}
         }
+        // What is no longer there must not count as kept there.
+        let tracking = self.tracking(branch);
+        self.blocking(move |repository| {
+            let git = repository.git2()?;
+            let known = tracking.and_then(|name| git.find_reference(&name).ok());
+            known.map_or(Ok(()), |mut known| known.delete()).map_err(|error| internal("forget the branch", &error))
+        })
+        .await
     }
 
     /// The head of a branch on the remote, fetched; `None` when there is none.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::slug::slug;
 use super::{BaseCommit, GitError, Repository, internal, io_error, oid};
 use crate::ids::{CommitId, ThreadKey};
 use crate::thread::event::Workspace;
@@ -78,18 +79,24 @@ impl Repository {
         self.common_dir().join("worktrees").join(slug)
     }
 
-    /// The thread's record. A complete one whose parts have gone since is handed back as incomplete; what is left of
-    /// an incomplete one is cleared away, except a branch with work on it.
+    /// The thread's record. One whose parts have gone is handed back as incomplete, its place cleared: what is left of
+    /// a half-made worktree is removed, a folder that may hold work is moved aside.
     fn take_up(&self, thread: &str) -> Result<Option<Record>, GitError> {
         let Some(record) = self.records().into_iter().find(|record| record.thread == thread) else { return Ok(None) };
         let workspace = &record.workspace;
-        let there = self.worktree_path(workspace).join(".git").exists() && self.admin_dir(&workspace.slug).is_dir();
+        let (folder, admin) = (self.worktree_path(workspace), self.admin_dir(&workspace.slug));
         let branch = self.commit_of_ref(&format!("refs/heads/{}", workspace.branch))?;
-        if record.complete && there && branch.is_some() {
+        if record.complete && folder.is_dir() && admin.is_dir() && branch.is_some() {
+            restore_link(&folder, &admin).map_err(|error| io_error("mend", &folder, &error))?;
             return Ok(Some(record));
         }
-        for folder in [self.worktree_path(workspace), self.admin_dir(&workspace.slug)] {
-            remove_folder(&folder).map_err(|error| io_error("clear away", &folder, &error))?;
+        if record.complete && folder.is_dir() {
+            let aside = (1..).map(|number| folder.with_extension(format!("saved-{number}")));
+            let aside = aside.into_iter().find(|path| !path.exists()).expect("numbers do not end");
+            std::fs::rename(&folder, &aside).map_err(|error| io_error("move aside", &folder, &error))?;
+        }
+        for path in [folder, admin] {
+            remove_folder(&path).map_err(|error| io_error("clear away", &path, &error))?;
         }
         Ok(Some(Record { complete: false, ..record }))
     }
@@ -106,7 +113,9 @@ impl Repository {
         for number in 1..1000 {
             let slug = if number == 1 { slug.to_owned() } else { format!("{slug}-{number}") };
             let branch = format!("{prefix}{slug}");
-            if taken_on_remote.contains(&branch) || self.is_taken(&slug, &branch)? {
+            let below = format!("{branch}/");
+            let on_remote = |taken: &String| *taken == branch || taken.starts_with(&below);
+            if taken_on_remote.iter().any(on_remote) || self.is_taken(&slug, &branch)? {
                 continue;
             }
             let (base_branch, base) = (base.branch.clone(), base.commit.clone());
@@ -128,7 +137,7 @@ impl Repository {
         }
         let local = format!("refs/heads/{branch}");
         let git = self.git2()?;
-        for name in [Some(local.clone()), self.tracking(branch)].into_iter().flatten() {
+        for name in [Some(local), self.tracking(branch)].into_iter().flatten() {
             let below = format!("{name}/*");
             let list = |error| internal("list the branches", &error);
             if git.find_reference(&name).is_ok() || git.references_glob(&below).map_err(list)?.next().is_some() {
@@ -256,6 +265,23 @@ impl Repository {
     }
 }
 
+/// Writes the worktree's `.git` file anew when it is not as git made it: commands in the worktree need it.
+fn restore_link(folder: &Path, admin: &Path) -> std::io::Result<()> {
+    let (path, content) = (folder.join(".git"), format!("gitdir: {}/\n", admin.display()));
+    let meta = path.symlink_metadata();
+    let is_file = meta.as_ref().is_ok_and(std::fs::Metadata::is_file);
+    if is_file && std::fs::read_to_string(&path).is_ok_and(|text| text.trim_end() == content.trim_end()) {
+        return Ok(());
+    }
+    if meta.as_ref().is_ok_and(std::fs::Metadata::is_dir) {
+        remove_folder(&path)?;
+    } else {
+        remove_file(&path)?;
+    }
+    // New, so that nothing is written through a link that was put in its place.
+    std::fs::OpenOptions::new().write(true).create_new(true).open(&path)?.write_all(content.as_bytes())
+}
+
 /// Makes a folder, and refuses a link in its place: the repository's files may hold one that leads elsewhere.
 fn make_real_folder(path: &Path) -> Result<(), GitError> {
     match std::fs::create_dir(path) {
@@ -297,56 +323,4 @@ fn remove_file(path: &Path) -> std::io::Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         result => result,
     }
-}
-
-/// The name of folder and branch from a plan's title: ASCII, words joined by `-`, at most 40 characters.
-pub(super) fn slug(title: &str) -> String {
-    let mut slug = String::new();
-    for c in title.chars().flat_map(char::to_lowercase) {
-        let plain = plain(c);
-        if plain.is_empty() && !slug.is_empty() && !slug.ends_with('-') && !is_accent(c) {
-            slug.push('-');
-        }
-        slug.push_str(plain.as_str());
-    }
-    if slug.len() > 40 {
-        // At a word's end where one is near.
-        let cut = slug[..41].rfind('-').filter(|at| *at >= 20).unwrap_or(40);
-        slug.truncate(cut);
-    }
-    let slug = slug.trim_matches('-');
-    // Git refuses names that end so.
-    if slug.is_empty() { "task".to_owned() } else { slug.to_owned() }
-}
-
-fn is_accent(c: char) -> bool {
-    matches!(c, '\u{300}'..='\u{36f}' | '\'' | '’')
-}
-
-/// A lower-case letter or digit without its accent; empty for anything else.
-fn plain(c: char) -> String {
-    let text = match c {
-        'a'..='z' | '0'..='9' => return c.to_string(),
-        'ß' => "ss",
-        'æ' => "ae",
-        'œ' => "oe",
-        'þ' => "th",
-        'à'..='å' | 'ā' | 'ă' | 'ą' => "a",
-        'ç' | 'ć' | 'č' => "c",
-        'ď' | 'đ' | 'ð' => "d",
-        'è'..='ë' | 'ē' | 'ę' | 'ě' => "e",
-        'ğ' => "g",
-        'ì'..='ï' | 'ī' | 'ı' => "i",
-        'ł' | 'ľ' => "l",
-        'ñ' | 'ń' | 'ň' => "n",
-        'ò'..='ö' | 'ø' | 'ō' | 'ő' => "o",
-        'ř' => "r",
-        'ś' | 'š' | 'ş' | 'ș' => "s",
-        'ť' | 'ț' | 'ţ' => "t",
-        'ù'..='ü' | 'ū' | 'ů' | 'ű' => "u",
-        'ý' | 'ÿ' => "y",
-        'ź' | 'ż' | 'ž' => "z",
-        _ => "",
-    };
-    text.to_owned()
 }

@@ -285,7 +285,8 @@ impl World {
     }
 
     fn edit(&mut self, number: &str, body: &Value) -> Answer {
-        let found = self.pulls.iter_mut().find(|pull| pull["number"].to_string() == number);
+        let wanted: Option<u64> = number.parse().ok();
+        let found = self.pulls.iter_mut().find(|pull| pull["number"].as_u64() == wanted);
         let Some(pull) = found else { return said(404, "Not Found") };
         for name in ["title", "body", "state"] {
             if let Some(value) = body.get(name) {

@@ -80,6 +80,9 @@ impl Gh {
             .env("GH_PROMPT_DISABLED", "1")
             .env("GH_NO_UPDATE_NOTIFIER", "1")
             .env("NO_COLOR", "1")
+            // Passed on with the other `GH_` variables; they would colour and page the answer.
+            .env("GH_FORCE_TTY", "")
+            .env("GH_PAGER", "cat")
             .timeout(Duration::from_secs(60))
             .keep(16 << 20, 0);
         if let Some(input) = &input {

@@ -73,11 +73,6 @@ impl GitHub {
         Some(Self { gh, owner, repository, pause: Duration::from_secs(1) })
     }
 
-    /// `OWNER/REPOSITORY`.
-    pub fn name(&self) -> String {
-        format!("{}/{}", self.owner, self.repository)
-    }
-
     fn path(&self, rest: &str) -> String {
         format!("repos/{}/{}/{rest}", self.owner, self.repository)
     }

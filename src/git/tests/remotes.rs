@@ -172,3 +172,26 @@ async fn failures_of_the_remote_have_their_own_words() {
         assert!(error.what.contains(words) && error.hint.contains(hint), "{url}: {error:?}");
     }
 }
+
+/// Runs itself once more as a child with another home: libgit2 and git must read the same settings there.
+#[tokio::test]
+async fn a_rewrite_in_the_user_s_own_settings_counts() {
+    const CHECKOUT: &str = "CODEBUTLER_TEST_CHECKOUT";
+    if let Some(checkout) = std::env::var_os(CHECKOUT) {
+        let repository = Repository::open(Path::new(&checkout)).expect("opens");
+        let base = repository.fetch_base(None).await.expect("fetched through the rewrite");
+        assert_eq!((base.branch.as_str(), base.notice), ("main", None));
+        return;
+    }
+    let fixture = Fixture::with_remote().await;
+    fixture.run("git config --global url.\"$PWD/remote.git\".insteadOf https://github.com/octo/demo.git").await;
+    fixture.run("cd checkout && git remote set-url origin https://github.com/octo/demo.git").await;
+    let name = "git::tests::remotes::a_rewrite_in_the_user_s_own_settings_counts";
+    let child = Program::new(std::env::current_exe().expect("this program"), fixture.root())
+        .args(["--exact", name])
+        .env("HOME", fixture.path("home"))
+        .env(CHECKOUT, fixture.root());
+    let finished = child.merged().await.expect("runs");
+    let output = finished.stdout.text();
+    assert!(finished.exit == Exit::Code(0) && output.contains("1 passed"), "{output}");
+}

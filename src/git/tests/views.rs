@@ -63,6 +63,9 @@ async fn a_diff_has_committed_and_uncommitted_changes_with_renames_and_binaries(
         .run("cd checkout && echo x >other.txt && git add . && git commit -qm Other && git push -q && git fetch -q")
         .await;
     assert!(!git.diff(None, None).await.expect("a diff").contains("other.txt"));
+    fixture.run("cd checkout && git reset -q --hard HEAD~1").await;
+    let diff = git.diff(Some("main"), None).await.expect("a diff");
+    assert!(diff.contains("other.txt deleted"), "the remote's branch counts, not the stale local one: {diff}");
 }
 
 #[tokio::test]
@@ -89,6 +92,9 @@ async fn on_the_base_a_diff_shows_the_last_commit_and_nothing_can_be_written() {
     let git = on_base(&fixture).await;
     let diff = git.diff(None, None).await.expect("a diff");
     assert!(diff.contains("-one\n+two\n"), "{diff}");
+    fixture.run("cd checkout && git switch -qc mine && echo three >a.txt && git commit -qam Third").await;
+    assert!(git.diff(Some("HEAD"), None).await.expect("a diff").starts_with("No changes between "));
+    assert_eq!(git.diff(Some("HEAD~1"), None).await, Ok(diff), "the base's head, not the checkout's");
     let error = git.commit_all("x", Selection::Everything).await.expect_err("no worktree");
     assert_eq!(error.what, "There is no worktree yet.");
     assert_eq!(git.push().await.expect_err("no worktree"), error);

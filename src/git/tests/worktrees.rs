@@ -1,25 +1,6 @@
 //! Worktrees: names, repeats after a crash, removal.
 
 use super::*;
-use crate::git::worktree::slug;
-
-#[test]
-fn a_slug_is_short_plain_and_never_empty() {
-    for (title, expected) in [
-        ("Add a CSV export", "add-a-csv-export"),
-        ("Prüfe Größe & Façade: naïve?", "prufe-grosse-facade-naive"),
-        ("Don't panic!", "dont-panic"),
-        ("  --a..b/../c@{1}~^: ", "a-b-c-1"),
-        ("修复登录", "task"),
-        ("", "task"),
-        ("Make the very long title of this plan fit somewhere", "make-the-very-long-title-of-this-plan"),
-        ("abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz", "abcdefghijklmnopqrstuvwxyzabcdefghijklmn"),
-        ("Cafe\u{301} lock.lock", "cafe-lock-lock"),
-    ] {
-        assert_eq!(slug(title), expected, "{title:?}");
-        assert!(slug(title).len() <= 40);
-    }
-}
 
 #[tokio::test]
 async fn a_worktree_has_its_own_branch_and_the_checkout_does_not_see_it() {
@@ -48,7 +29,7 @@ async fn a_worktree_has_its_own_branch_and_the_checkout_does_not_see_it() {
 async fn taken_names_get_a_number() {
     let fixture = Fixture::with_remote().await;
     fixture.run("cd checkout && git branch codebutler/add-b && git branch codebutler/add-b-3/deep").await;
-    fixture.run("cd remote.git && git branch codebutler/add-b-2 main").await;
+    fixture.run("cd remote.git && git branch codebutler/add-b-2 main && git branch codebutler/add-b-6/x main").await;
     fixture.run("cd checkout && git update-ref refs/remotes/origin/codebutler/add-b-4 main").await;
     fixture.run("mkdir -p checkout/.codebutler/branches/add-b-5").await;
     let repository = fixture.repository();
@@ -58,7 +39,7 @@ async fn taken_names_get_a_number() {
     let (one, two) = tokio::join!(make(&one), make(&two));
     let mut slugs = [one.expect("made").slug, two.expect("made").slug];
     slugs.sort();
-    assert_eq!(slugs, ["add-b-6", "add-b-7"]);
+    assert_eq!(slugs, ["add-b-7", "add-b-8"]);
 }
 
 #[tokio::test]
@@ -102,6 +83,35 @@ async fn what_a_crash_left_half_made_is_made_whole() {
         assert!(folder_of(&again).join("a.txt").exists(), "{damage}");
         assert_eq!(again.uncommitted().await, Ok(vec![]), "{damage}");
     }
+}
+
+#[tokio::test]
+async fn work_in_a_folder_that_git_forgot_is_moved_aside() {
+    let fixture = Fixture::local().await;
+    let git = fixture.thread(&fixture.repository(), "Add b").await;
+    write(&folder_of(&git), "b.txt", "b");
+    fixture.run("rm -rf checkout/.git/worktrees/add-b").await;
+    let again = fixture.thread(&fixture.repository(), "Add b").await;
+    assert_eq!(again.uncommitted().await, Ok(vec![]));
+    assert_eq!(fixture.run("cat checkout/.codebutler/branches/add-b.saved-1/b.txt").await, "b");
+}
+
+#[tokio::test]
+async fn a_changed_link_to_git_is_mended() {
+    let fixture = Fixture::local().await;
+    let git = fixture.thread(&fixture.repository(), "Add b").await;
+    let folder = folder_of(&git);
+    write(&folder, "b.txt", "b");
+    let good = std::fs::read_to_string(folder.join(".git")).expect("a link");
+    for damage in
+        ["rm .git", "echo 'gitdir: /elsewhere' >.git", "rm .git && ln -s ../victim .git", "rm .git && git init -q ."]
+    {
+        fixture.run(&format!("cd checkout/.codebutler/branches/add-b && {damage}")).await;
+        let again = fixture.thread(&fixture.repository(), "Add b").await;
+        assert_eq!(std::fs::read_to_string(folder.join(".git")).expect("a link"), good, "{damage}");
+        assert_eq!(again.uncommitted().await, Ok(vec!["b.txt".to_owned()]), "{damage}");
+    }
+    assert!(!folder.with_file_name("victim").exists());
 }
 
 #[tokio::test]
