@@ -16,8 +16,8 @@ use crate::chat::slack::{SlackChat, SlackOptions};
 use crate::chat::{Chat, Incoming, IncomingKind};
 use crate::config::settings::{Author, Timing};
 use crate::config::{self, Global, Need, RepoSettings, Settings};
-use crate::forge::local::{Local, Upstream};
-use crate::forge::{Forge, GitHub};
+use crate::forge::local::Upstream;
+use crate::forge::{Forge, GitHub, Local};
 use crate::git::Repository;
 use crate::ids::ChannelId;
 use crate::llm::ChatModel;
@@ -143,7 +143,7 @@ pub async fn serve_local(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), Vec<Failure>> {
     let LocalSetup { home, repository, listen, notice } = setup;
-    let Settings { global, repos } = load(&home, &[repository.clone()], Need::Local)?;
+    let Settings { global, repos } = load(&home, std::slice::from_ref(&repository), Need::Local)?;
     // The global file may list other repositories; the local page serves the one it was asked for.
     let Some(repo) = repos.into_iter().next() else {
         return Err(vec![Failure::new("there is no repository to serve", "name one with --repo PATH")]);
@@ -243,7 +243,6 @@ impl Opened {
 fn forge_of(repository: &Repository, author: &Author) -> Arc<dyn Forge> {
     let root = repository.root().to_owned();
     if let Some(github) = repository.remote().and_then(|remote| GitHub::detect(&remote.url, root.clone())) {
-        tracing::info!(repository = github.name(), "pull requests are opened on GitHub");
         return Arc::new(github);
     }
     let upstream = repository.remote().map(|_| Arc::new(GitRemote(repository.clone())) as Arc<dyn Upstream>);

@@ -28,7 +28,7 @@ pub(super) fn obey(args: Args) -> Result<(), Ended> {
     };
     let setup = LocalSetup {
         home: codebutler_home()?,
-        repository: repo.clone(),
+        repository: repo,
         listen: args.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0))),
         notice: None,
     };

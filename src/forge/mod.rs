@@ -10,6 +10,7 @@ use crate::ids::CommitId;
 use crate::thread::event::{Failure, PullRequest};
 
 pub use github::GitHub;
+pub use local::Local;
 
 /// What a pull request is opened with.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -90,6 +90,7 @@ impl Transcript {
             | Event::ReplyReceived { .. }
             | Event::ToolFinished { .. }
             | Event::ThreadOpened { .. }
+            | Event::PersonNamed { .. }
             | Event::MessageReceived { .. }
             | Event::MessageEdited { .. }
             | Event::MessageDeleted { .. }

@@ -83,6 +83,7 @@ pub fn posts(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Vec<
         }
         Event::StopRequested { ts, .. } | Event::RetryRequested { ts, .. } => out.done(ts.iter()),
         Event::ThreadOpened { .. }
+        | Event::PersonNamed { .. }
         | Event::MessageReceived { .. }
         | Event::MessageEdited { .. }
         | Event::MessageDeleted { .. }

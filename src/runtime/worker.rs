@@ -267,7 +267,7 @@ fn command_of(incoming: crate::chat::Incoming) -> Option<Command> {
         IncomingKind::Edited { ts, text } => Some(Command::Edit { ts, by: from, text }),
         IncomingKind::Deleted { ts } => Some(Command::Delete { ts, by: from }),
         IncomingKind::Pressed { action, value } => {
-            Action::parse(&action).map(|action| Command::Press { action, value, by: from })
+            Action::parse(&action).map(|action| Command::Press { action, value, by: from, name })
         }
     }
 }

@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
-use super::event::{Event, Message, Reply, RunOutcome};
+use super::event::{Event, Message, Publication, Reply, RunOutcome, Workspace};
+use super::plan::Plan;
 use super::state::{
     CallState, Closing, ConversationState, Merging, PlanFate, PlanState, Published, Publishing, Run, Stalled, Thread,
     WorkspaceState,
 };
 use crate::agent::{Role, ToolName};
-use crate::ids::{CallId, MessageTs, Millis, RunId};
+use crate::ids::{CallId, CommitId, MessageTs, Millis, PlanId, RunId, UserId};
 
 impl Thread {
     /// Applies one event that happened at `at`.
@@ -17,6 +18,9 @@ impl Thread {
         self.seq += 1;
         match event {
             Event::ThreadOpened { by } => self.opened_by = Some(by.clone()),
+            Event::PersonNamed { user, name } => {
+                self.people.insert(user.clone(), name.clone());
+            }
             Event::MessageReceived { message } => self.receive(message),
             Event::MessageEdited { ts, text } => self.edit(ts, text),
             Event::MessageDeleted { ts } => self.forget(ts),
@@ -38,86 +42,30 @@ impl Thread {
                 }
             }
             Event::RunEnded { run, outcome } => self.end_run(*run, outcome),
-            Event::PlanProposed { id, plan, base } => {
-                self.plan = Some(PlanState {
-                    id: id.clone(),
-                    plan: Arc::new(plan.clone()),
-                    base: base.clone(),
-                    fate: PlanFate::Waiting,
-                    proposed: at,
-                });
-            }
+            Event::PlanProposed { id, plan, base } => self.propose(id, plan, base, at),
             Event::PlanChangeAsked { .. } => {}
-            Event::PlanApproved { id, by } => {
-                self.judge_plan(id, PlanFate::Approved { by: by.clone() });
-                if self.workspace == WorkspaceState::None {
-                    self.workspace = WorkspaceState::Wanted;
-                }
-                self.stalled = None;
-            }
+            Event::PlanApproved { id, by } => self.approve(id, by),
             Event::PlanCancelled { id, .. } => self.judge_plan(id, PlanFate::Cancelled),
-            Event::WorkspaceReady { workspace } => {
-                self.workspace = WorkspaceState::Ready { workspace: Arc::new(workspace.clone()), initialised: false };
-            }
+            Event::WorkspaceReady { workspace } => self.settle_in(workspace),
             Event::WorkspaceFailed { failure } => self.stalled = Some(Stalled::Workspace(failure.clone())),
-            Event::WorkspaceInitialised { .. } => {
-                if let WorkspaceState::Ready { initialised, .. } = &mut self.workspace {
-                    *initialised = true;
-                }
-            }
+            Event::WorkspaceInitialised { .. } => self.mark_initialised(),
             Event::Committed { .. } => {}
             Event::Pushed { head } => self.head = Some(head.clone()),
             Event::PullRequestOpened { pull } => self.pull = Some(pull.clone()),
-            Event::WorkPublished { run, summary } => {
-                if let Some(Publishing { report, draft, .. }) = self.publishing.take() {
-                    self.published = Some(Published { run: *run, report, draft, summary: summary.clone() });
-                }
-            }
-            Event::PublishFailed { .. } => {
-                if let Some(publishing) = self.publishing.take() {
-                    self.stalled = Some(Stalled::Publish(publishing));
-                }
-            }
-            Event::MergeRequested { by, ts, head } => {
-                self.merges += 1;
-                let merging = Merging { by: by.clone(), ts: ts.clone(), head: head.clone(), attempt: self.merges };
-                self.merging = Some(merging);
-                self.stalled = None;
-            }
+            Event::WorkPublished { run, summary } => self.publish(*run, summary),
+            Event::PublishFailed { .. } => self.stall_publishing(),
+            Event::MergeRequested { by, ts, head } => self.begin_merge(by, ts.as_ref(), head),
             Event::MergeRefused { failure } => {
                 self.merging = None;
                 self.stalled = Some(Stalled::Merge(failure.clone()));
             }
-            Event::Merged { commit } => {
-                self.merged = Some(commit.clone());
-                let ts = self.merging.take().and_then(|merging| merging.ts);
-                self.closing = Some(Closing { ts, merged: true, cleaned: false, closed: false });
-            }
-            Event::CloseRequested { ts, .. } => {
-                self.runs.clear();
-                self.publishing = None;
-                self.stalled = None;
-                self.closing = Some(Closing { ts: ts.clone(), merged: false, cleaned: false, closed: false });
-            }
-            Event::CleanedUp { .. } => {
-                self.workspace = WorkspaceState::Removed;
-                if let Some(closing) = &mut self.closing {
-                    closing.cleaned = true;
-                }
-            }
-            Event::ThreadClosed { merged } => {
-                let closing =
-                    self.closing.get_or_insert(Closing { ts: None, merged: *merged, cleaned: true, closed: true });
-                closing.closed = true;
-                self.stalled = None;
-            }
+            Event::Merged { commit } => self.end_merge(commit),
+            Event::CloseRequested { ts, .. } => self.begin_close(ts.as_ref()),
+            Event::CleanedUp { .. } => self.clean_up(),
+            Event::ThreadClosed { merged } => self.close(*merged),
             Event::PmModelChosen { name, model, .. } => self.choose_model(name, model),
             Event::StopRequested { .. } => {}
-            Event::RetryRequested { .. } => {
-                if let Some(Stalled::Publish(publishing)) = self.stalled.take() {
-                    self.publishing = Some(publishing);
-                }
-            }
+            Event::RetryRequested { .. } => self.take_up(),
         }
     }
 
@@ -138,7 +86,6 @@ impl Thread {
 
     fn receive(&mut self, message: &Message) {
         self.first.get_or_insert_with(|| message.ts.clone());
-        self.people.insert(message.from.clone(), message.name.clone());
         self.conversation(Role::Pm).unheard.push(message.clone());
         if self.runs.contains_key(&Role::Coder) {
             self.conversation(Role::Coder).unheard.push(message.clone());
@@ -268,7 +215,85 @@ impl Thread {
         }
     }
 
-    fn judge_plan(&mut self, id: &crate::ids::PlanId, fate: PlanFate) {
+    fn propose(&mut self, id: &PlanId, plan: &Plan, base: &CommitId, at: Millis) {
+        self.plan = Some(PlanState {
+            id: id.clone(),
+            plan: Arc::new(plan.clone()),
+            base: base.clone(),
+            fate: PlanFate::Waiting,
+            proposed: at,
+        });
+    }
+
+    fn approve(&mut self, id: &PlanId, by: &UserId) {
+        self.judge_plan(id, PlanFate::Approved { by: by.clone() });
+        if self.workspace == WorkspaceState::None {
+            self.workspace = WorkspaceState::Wanted;
+        }
+        self.stalled = None;
+    }
+
+    fn settle_in(&mut self, workspace: &Workspace) {
+        self.workspace = WorkspaceState::Ready { workspace: Arc::new(workspace.clone()), initialised: false };
+    }
+
+    fn mark_initialised(&mut self) {
+        if let WorkspaceState::Ready { initialised, .. } = &mut self.workspace {
+            *initialised = true;
+        }
+    }
+
+    fn publish(&mut self, run: RunId, summary: &Publication) {
+        if let Some(Publishing { report, draft, .. }) = self.publishing.take() {
+            self.published = Some(Published { run, report, draft, summary: summary.clone() });
+        }
+    }
+
+    fn stall_publishing(&mut self) {
+        if let Some(publishing) = self.publishing.take() {
+            self.stalled = Some(Stalled::Publish(publishing));
+        }
+    }
+
+    fn begin_merge(&mut self, by: &UserId, ts: Option<&MessageTs>, head: &CommitId) {
+        self.merges += 1;
+        self.merging = Some(Merging { by: by.clone(), ts: ts.cloned(), head: head.clone(), attempt: self.merges });
+        self.stalled = None;
+    }
+
+    fn end_merge(&mut self, commit: &CommitId) {
+        self.merged = Some(commit.clone());
+        let ts = self.merging.take().and_then(|merging| merging.ts);
+        self.closing = Some(Closing { ts, merged: true, cleaned: false, closed: false });
+    }
+
+    fn begin_close(&mut self, ts: Option<&MessageTs>) {
+        self.runs.clear();
+        self.publishing = None;
+        self.stalled = None;
+        self.closing = Some(Closing { ts: ts.cloned(), merged: false, cleaned: false, closed: false });
+    }
+
+    fn clean_up(&mut self) {
+        self.workspace = WorkspaceState::Removed;
+        if let Some(closing) = &mut self.closing {
+            closing.cleaned = true;
+        }
+    }
+
+    fn close(&mut self, merged: bool) {
+        let ended = Closing { ts: None, merged, cleaned: true, closed: true };
+        self.closing.get_or_insert(ended).closed = true;
+        self.stalled = None;
+    }
+
+    fn take_up(&mut self) {
+        if let Some(Stalled::Publish(publishing)) = self.stalled.take() {
+            self.publishing = Some(publishing);
+        }
+    }
+
+    fn judge_plan(&mut self, id: &PlanId, fate: PlanFate) {
         if let Some(plan) = self.plan.as_mut().filter(|plan| plan.id == *id) {
             plan.fate = fate;
         }

@@ -39,6 +39,8 @@ pub enum Command {
         value: String,
         /// Who.
         by: UserId,
+        /// The name that person is known by.
+        name: String,
     },
     /// Preparing the base ended.
     BasePrepared(Result<Base, Failure>),

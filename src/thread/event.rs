@@ -18,6 +18,13 @@ pub enum Event {
         /// Who wrote it.
         by: UserId,
     },
+    /// A person became known by a name.
+    PersonNamed {
+        /// Who.
+        user: UserId,
+        /// The name.
+        name: String,
+    },
     /// A person wrote something meant for a role.
     MessageReceived {
         /// The message.

@@ -53,7 +53,7 @@ impl Story {
     }
 
     fn press(&mut self, from: &str, action: Action, value: &str) -> Vec<Event> {
-        self.act(Command::Press { action, value: value.into(), by: UserId::new(from) })
+        self.act(Command::Press { action, value: value.into(), by: UserId::new(from), name: from.into() })
     }
 
     fn base(&mut self) -> Vec<Event> {
@@ -143,6 +143,7 @@ impl Story {
 
 fn refusal(events: &[Event]) -> &str {
     match events {
+        [Event::PersonNamed { .. }, rest @ ..] => refusal(rest),
         [Event::Refused { reason, .. }] => reason,
         other => panic!("not a refusal: {other:?}"),
     }

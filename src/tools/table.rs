@@ -101,12 +101,12 @@ mod tests {
 
     #[test]
     fn each_role_is_offered_its_tools_in_order() {
-        let look = "Read: file_path limit? offset?\n\
-                    Grep: -A? -B? -C? -i? -n? glob? head_limit? multiline? output_mode? path? pattern type?\n\
-                    Glob: path? pattern";
-        let git = "GitLog: limit? path?\nGitDiff: base? path?";
+        let look = "Read: file_path offset? limit?\n\
+                    Grep: pattern path? glob? type? output_mode? -i? -n? -A? -B? -C? multiline? head_limit?\n\
+                    Glob: pattern path?";
+        let git = "GitLog: path? limit?\nGitDiff: base? path?";
         let note = "SlackNotify: text";
-        let plan = "ProposePlan: acceptance files risks? steps summary title workflow";
+        let plan = "ProposePlan: title workflow summary steps files acceptance risks?";
         assert_eq!(outline(Role::Pm), format!("{look}\n{git}\nGHStatus:\n{plan}\n{note}"));
         assert_eq!(outline(Role::Lead), format!("{look}\n{git}\nGHStatus:\n{note}"));
         assert_eq!(outline(Role::Artist), format!("{look}\n{note}"));
@@ -114,9 +114,9 @@ mod tests {
         assert_eq!(
             outline(Role::Coder),
             format!(
-                "{look}\nWrite: content file_path\nEdit: file_path new_string old_string replace_all?\n\
-                 Bash: command description? timeout?\nTodoWrite: todos\n{git}\nGitCommit: message\nGitPush:\n\
-                 GHCreatePR: body title\nGHStatus:\n{note}"
+                "{look}\nWrite: file_path content\nEdit: file_path old_string new_string replace_all?\n\
+                 Bash: command timeout? description?\nTodoWrite: todos\n{git}\nGitCommit: message\nGitPush:\n\
+                 GHCreatePR: title body\nGHStatus:\n{note}"
             )
         );
     }

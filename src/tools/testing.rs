@@ -15,7 +15,8 @@ use crate::tools::ThreadWork;
 
 /// A workspace in a temporary folder, and one conversation in it.
 pub struct Ground {
-    folder: tempfile::TempDir,
+    /// Removes the folder at the end.
+    _folder: tempfile::TempDir,
     pub context: ToolContext,
 }
 
@@ -33,7 +34,7 @@ impl Ground {
             home: folder.path().join("home"),
             work: Arc::new(no_work(&folder.path().join("owner"))),
         };
-        let ground = Self { folder, context };
+        let ground = Self { _folder: folder, context };
         for (path, content) in files {
             ground.file(path, content.as_bytes());
         }

@@ -1,5 +1,7 @@
 //! Nothing is silent: each failure gives one clear message with the next step, and the thread can go on.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use codebutler::scripted::ScriptedFault;
 use serde_json::json;
 
@@ -76,15 +78,12 @@ async fn a_refused_push_is_told_and_retried() {
     let world = World::new().await;
     let hook = world.remote().join("hooks/pre-receive");
     std::fs::write(&hook, "#!/bin/sh\necho 'not on a friday' >&2\nexit 1\n").expect("written");
-    #[expect(clippy::permissions_set_readonly_false, reason = "only the executable bit matters here")]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).expect("executable");
-    }
+    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).expect("executable");
     let _daemon = world.start();
     let ts = world.slack.say(BEN, SHOP, "let `greeting.txt` say \"hi\"", None);
     world.press(&ts, "plan_approve").await;
-    let failed = world.says(&ts, "not on a friday").await;
+    let failed = world.says(&ts, "I stopped").await;
+    assert!(super::world::blocks_text(&failed).contains("not on a friday"), "{failed:?}");
     assert!(button(&failed, "run_retry").is_some(), "{failed:?}");
     std::fs::remove_file(&hook).expect("removed");
     world.press(&ts, "run_retry").await;
@@ -177,11 +176,7 @@ async fn killed_in_the_middle_it_goes_on_where_it_was() {
     world.says(&ts, "Merged as").await;
     assert_eq!(world.at_remote("main", "greeting.txt"), "hi\nworld\n");
     let texts = world.thread_texts(&ts);
-    let plans = world
-        .thread_messages(&ts)
-        .iter()
-        .filter(|message| super::world::blocks_text(message).contains("*Plan:"))
-        .count();
+    let plans = texts.iter().filter(|text| text.contains("*Plan:")).count();
     assert_eq!(plans, 1, "{texts:#?}");
     world.no_violations();
 }

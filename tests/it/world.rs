@@ -343,7 +343,10 @@ impl Drop for Daemon {
         let _ = self.child.wait();
         if std::thread::panicking() {
             let output = self.output.0.lock().unwrap_or_else(PoisonError::into_inner);
-            println!("the daemon's log:\n{}", output.lines.join("\n"));
+            #[expect(clippy::print_stdout, reason = "a failed test shows what the program said")]
+            {
+                println!("the daemon's log:\n{}", output.lines.join("\n"));
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Commits: what goes in, what stays out, in whose name.
 
 use super::*;
+use crate::git::commit::Commit;
 
 fn all(left_out: &[&str], files: &[&str], commit: Option<CommitId>) -> Commit {
     let own = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();

@@ -1,6 +1,7 @@
 //! Opening, fetching, pushing.
 
 use super::*;
+use crate::git::push::Pushed;
 
 #[tokio::test]
 async fn any_folder_of_a_checkout_opens_it_and_a_bare_repository_is_refused() {

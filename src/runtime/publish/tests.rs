@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::forge::{Forge, Local, MergeRequest};
+use crate::forge::{Local, MergeRequest};
 use crate::git::tests::{Fixture, author, folder_of, write};
 use crate::ids::RunId;
 use crate::runtime::upstream::GitRemote;
@@ -44,7 +44,8 @@ async fn what_is_left_is_committed_pushed_and_opened_and_a_repeat_changes_nothin
     let order = publishing(Some("the checks fail"), &["b.txt"]);
     let (result, deeds) = publish(&work, &order, "Add b").await;
     let head = work.git.head().await.expect("a head");
-    let expected = Publication { head: Some(head.clone()), files: 2, added: 3, removed: 1, left_out: vec![] };
+    let expected =
+        Publication { head: Some(head.clone()), files: 2, added: 3, removed: 1, left_out: vec![], diff: None };
     assert_eq!(result, Ok(expected.clone()));
     let pull = PullRequest { number: 1, url: String::new(), title: "Add b".to_owned(), draft: true };
     assert_eq!(deeds, [Deed::Committed(head.clone()), Deed::Pushed(head.clone()), Deed::Opened(pull.clone())]);

@@ -40,7 +40,7 @@ impl Deciding<'_> {
             Command::Say { message, to_bot } => self.say(message, to_bot),
             Command::Edit { ts, by, text } => self.edit(ts, &by, text),
             Command::Delete { ts, by } => self.delete(ts, &by),
-            Command::Press { action, value, by } => self.press(action, &value, by),
+            Command::Press { action, value, by, name } => self.press(action, &value, by, &name),
             Command::BasePrepared(result) => self.base_prepared(result),
             Command::ModelAnswered { run, turn, result } => self.model_answered(run, turn, result),
             Command::ToolDone { run, call, result, deeds } => self.tool_done(run, call, result, deeds),

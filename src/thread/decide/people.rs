@@ -22,6 +22,7 @@ impl Deciding<'_> {
         if self.thread.opened_by.is_none() {
             self.emit(Event::ThreadOpened { by: by.clone() });
         }
+        self.know(&by, &message.name);
         match words::read(&message.text, to_bot, self.rules.slash) {
             Typed::Order(order) => self.order(order, ts, by),
             Typed::Word { approves, merges, talk } => {
@@ -80,11 +81,19 @@ impl Deciding<'_> {
             .any(|message| message.ts == *ts && message.from == *by)
     }
 
-    pub(super) fn press(&mut self, action: Action, value: &str, by: UserId) {
+    /// Notes the name that a person is known by, when it is new.
+    fn know(&mut self, user: &UserId, name: &str) {
+        if self.thread.people.get(user).is_none_or(|known| known != name) {
+            self.emit(Event::PersonNamed { user: user.clone(), name: name.to_owned() });
+        }
+    }
+
+    pub(super) fn press(&mut self, action: Action, value: &str, by: UserId, name: &str) {
         if !self.rules.may_use(&by) {
             self.refuse(None, by, "Only people who may use this bot can press its buttons.");
             return;
         }
+        self.know(&by, name);
         match action {
             Action::PlanApprove => self.approve(&PlanId::new(value), by, None),
             Action::PlanChange => self.ask_change(PlanId::new(value), by),

@@ -146,7 +146,7 @@ async fn what_cannot_run_is_answered_clearly() {
         (json!({"command": "true", "run_in_background": true}), "cannot run in the background yet; nothing was run"),
         (json!({"command": " "}), "`command` is empty"),
         (json!({"command": "echo \0"}), "NUL"),
-        (json!({"cmd": "true"}), "It takes `command` (required), `description`, `timeout`."),
+        (json!({"cmd": "true"}), "It takes `command` (required), `timeout`, `description`."),
     ] {
         let text = ground.text(&Bash, &arguments.to_string()).await;
         assert!(text.starts_with("error: ") && text.contains(wanted), "{text}");

@@ -6,7 +6,6 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::agent::Role;
 use crate::forge::{ForgeError, Local, MergeRequest, PullRequestStatus};
 use crate::git::tests::{Fixture, author, folder_of, write};
 use crate::ids::CommitId;
@@ -43,7 +42,6 @@ fn context(git: ThreadGit, place: &std::path::Path, forge: Arc<dyn Forge>) -> To
     let footer = "Asked by Ana.".to_owned();
     ToolContext {
         place: Arc::new(Place::open(place, Access::Write).expect("opens")),
-        role: Role::Coder,
         known_files: KnownFiles::default(),
         cancel: CancellationToken::new(),
         bash_timeout: Duration::from_secs(120),
