@@ -23,7 +23,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("forge", &["process"]),
     ("git", &["process"]),
     ("sandbox", &["process"]),
-    ("tools", &["process"]),
+    // What tools act on: places where commands run, the thread's branch, its pull request.
+    ("tools", &["process", "sandbox", "git", "forge"]),
     // The inbox stores what the chat port takes in.
     ("store", &["process", "chat"]),
     // A server, not an adapter: it is spoken to over HTTP.
