@@ -14,7 +14,7 @@ use crate::agent::Role;
 use crate::chat::local::{LocalChat, LocalOptions, Restored};
 use crate::chat::slack::{SlackChat, SlackOptions};
 use crate::chat::{Chat, Incoming, IncomingKind};
-use crate::config::settings::{Author, Timing};
+use crate::config::settings::{Author, SandboxLevel, Timing};
 use crate::config::{self, Global, Need, RepoSettings, Settings};
 use crate::forge::local::Upstream;
 use crate::forge::{Forge, GitHub, Local};
@@ -29,7 +29,7 @@ use crate::runtime::tasks::TaskKind;
 use crate::runtime::upstream::GitRemote;
 use crate::runtime::{Clock, Supervisor, Tasks};
 use crate::store::{self, Store, StoreError};
-use crate::tools;
+use crate::{sandbox, tools};
 
 /// Why a command does not do what it was asked to, for the one who gave it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +97,7 @@ pub async fn serve_slack(
     let (Some(slack), true) = (slack, problems.is_empty()) else { return Err(problems) };
     let tasks = Tasks::default();
     let model = model(&global)?;
+    sandbox_notice(&global).iter().for_each(&on_notice);
     let chat: Arc<dyn Chat> = Arc::new(slack.clone());
     let mut routes = Vec::new();
     let mut served = Vec::new();
@@ -150,6 +151,7 @@ pub async fn serve_local(
     };
     let one = Opened::open(&repo, &global.author).await.map_err(|problem| vec![problem])?;
     one.notices.iter().for_each(&on_notice);
+    sandbox_notice(&global).iter().for_each(&on_notice);
     let channel = ChannelId::new("local");
     let name = one.repository.root().file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let options = LocalOptions { listen, token: None, title: name.clone(), notice, channel: channel.clone() };
@@ -183,6 +185,19 @@ pub async fn serve_local(
 fn load(home: &Path, repos: &[PathBuf], need: Need) -> Result<Settings, Vec<Failure>> {
     config::load(home, repos, need, &config::process_env)
         .map_err(|problems| problems.into_iter().map(Failure::from).collect())
+}
+
+/// Said as long as the kernel does not hold what the settings ask for. Nothing is refused for it before that level is
+/// built.
+fn sandbox_notice(global: &Global) -> Option<Notice> {
+    let wanted = global.sandbox.minimum;
+    let level = sandbox::Level::available();
+    let held = match wanted {
+        SandboxLevel::None => true,
+        SandboxLevel::Reduced => level >= sandbox::Level::Reduced,
+        SandboxLevel::Full => level >= sandbox::Level::Full,
+    };
+    (!held).then(|| format!("warning: sandbox level {level}; sandbox.minimum asks for more and does not hold yet"))
 }
 
 fn channel_name(repo: &RepoSettings) -> String {

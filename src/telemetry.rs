@@ -7,6 +7,9 @@ use tracing_subscriber::EnvFilter;
 /// What is logged when `RUST_LOG` says nothing.
 const DEFAULT: &str = "codebutler=info,warn";
 
+/// Always added: these libraries log contents at error level, one a model's words, the other a socket's one-time ticket.
+const SILENT: [&str; 2] = ["async_openai=off", "slack_morphism=off"];
+
 /// Starts logging; a second call does nothing. `rust_log` is the variable's value; one that cannot be read is said
 /// and the default holds.
 pub fn init(rust_log: Option<&str>) {
@@ -16,6 +19,7 @@ pub fn init(rust_log: Option<&str>) {
         Some(Err(error)) => (EnvFilter::new(DEFAULT), Some(error)),
         None => (EnvFilter::new(DEFAULT), None),
     };
+    let filter = SILENT.iter().filter_map(|rule| rule.parse().ok()).fold(filter, EnvFilter::add_directive);
     let started =
         tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_env_filter(filter).try_init();
     if let (Ok(()), Some(error)) = (started, error) {

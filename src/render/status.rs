@@ -29,7 +29,7 @@ pub fn status(thread: &Thread, now: Millis) -> String {
     if let Some(pull) = &thread.pull {
         let _ = write!(text, "\nPull request #{} {}", pull.number, pull.url);
     }
-    if let Some(stalled) = &thread.stalled {
+    for stalled in &thread.stalled {
         let what = match stalled {
             Stalled::Base(failure) | Stalled::Workspace(failure) | Stalled::Merge(failure) => failure.what.clone(),
             Stalled::Run(role) => format!("the {} stopped before it was done", role.title()),

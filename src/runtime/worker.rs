@@ -28,8 +28,6 @@ use crate::thread::{Command, Effect, Phase, Restart, Rules, Thread, decide, pend
 
 /// Works on a thread until nothing is left to do for a while, or until `stop`.
 pub async fn run(project: Arc<Project>, key: ThreadKey, nudge: Arc<Notify>, stop: CancellationToken) {
-    let span = tracing::info_span!("thread", thread.ts = %key);
-    let _entered = span.clone();
     loop {
         let life = AssertUnwindSafe(live(&project, &key, &nudge, &stop)).catch_unwind();
         match life.await {
@@ -38,7 +36,10 @@ pub async fn run(project: Arc<Project>, key: ThreadKey, nudge: Arc<Notify>, stop
                 tracing::error!(thread.ts = %key, error = &error as &dyn std::error::Error, "the thread stopped");
             }
             Err(panic) => {
-                tracing::error!(thread.ts = %key, panic = panic_text(&*panic), "the thread's worker panicked")
+                let id = format!("{:x}", project.clock.now().0);
+                let panic = panic_text(&*panic);
+                tracing::error!(thread.ts = %key, error.id = id, panic, "the thread's worker panicked");
+                confess(&project, &key, &id).await;
             }
         }
         // The state in memory is not to be trusted now; the log is. Not at once, in case it happens again.
@@ -46,6 +47,19 @@ pub async fn run(project: Arc<Project>, key: ThreadKey, nudge: Arc<Notify>, stop
             () = tokio::time::sleep(Duration::from_secs(5)) => {}
             () = stop.cancelled() => return,
         }
+    }
+}
+
+/// Tells the thread that it stopped because of us, once for the same place in its log.
+async fn confess(project: &Project, key: &ThreadKey, id: &str) {
+    let text = format!(
+        "An error in CodeButler itself keeps this thread from going on. It is tried again every few seconds. The log \
+         has the details under `{id}`."
+    );
+    let post = crate::render::cards::message(None, text);
+    match project.store.post_once(key, "crashed", &post).await {
+        Ok(()) => project.outbox_changed.notify_one(),
+        Err(error) => tracing::error!(thread.ts = %key, error = &error as &dyn std::error::Error, "nobody was told"),
     }
 }
 

@@ -40,6 +40,17 @@ pub(super) fn put(connection: &Connection, thread: &str, key: &str, post: &Post)
 }
 
 impl Store {
+    /// Puts a post outside a decision, unless there is one under this key.
+    pub async fn post_once(&self, thread: &ThreadKey, key: &str, post: &Post) -> Result<(), StoreError> {
+        let (thread, key, post) = (thread.to_text(), key.to_owned(), serde_json::to_string(post)?);
+        self.run(move |database| {
+            let sql = "INSERT OR IGNORE INTO outbox (thread, key, post) VALUES (?1, ?2, ?3)";
+            database.connection.execute(sql, params![thread, key, post])?;
+            Ok(())
+        })
+        .await
+    }
+
     /// Rows to send, in order.
     pub async fn due_posts(&self) -> Result<Vec<DuePost>, StoreError> {
         self.posts("WHERE revision > sent ORDER BY id LIMIT 100").await

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::event::{Event, Message, Publication, Reply, RunOutcome, Workspace};
+use super::event::{Event, Message, Publication, Reply, RunOutcome, ToolResult, Workspace};
 use super::plan::Plan;
 use super::state::{
     CallState, Closing, ConversationState, Merging, PlanFate, PlanState, Published, Publishing, Run, Stalled, Thread,
@@ -26,7 +26,7 @@ impl Thread {
             Event::MessageDeleted { ts } => self.forget(ts),
             Event::CommandTaken { .. } | Event::Refused { .. } | Event::NotePosted { .. } => {}
             Event::BaseReady { base } => self.base = Some(Arc::new(base.clone())),
-            Event::BaseFailed { failure } => self.stalled = Some(Stalled::Base(failure.clone())),
+            Event::BaseFailed { failure } => self.stall(Stalled::Base(failure.clone())),
             Event::ConversationOpened { role, .. } => self.conversation(*role).open = true,
             Event::RunStarted { run, role, model } => self.start_run(*run, *role, model, at),
             Event::Heard { role, messages, .. } => self.hear(*role, messages),
@@ -35,7 +35,7 @@ impl Thread {
             Event::ToolsStarted { run, calls } => self.with_calls(*run, |state| {
                 state.started |= calls.contains(&state.call.id);
             }),
-            Event::ToolFinished { run, call, result } => self.finish_call(*run, call, &result.wrote),
+            Event::ToolFinished { run, call, result } => self.finish_call(*run, call, result),
             Event::TodosWritten { run, todos } => {
                 if let Some(run) = self.run_mut(*run) {
                     run.todos.clone_from(todos);
@@ -47,7 +47,7 @@ impl Thread {
             Event::PlanApproved { id, by } => self.approve(id, by),
             Event::PlanCancelled { id, .. } => self.judge_plan(id, PlanFate::Cancelled),
             Event::WorkspaceReady { workspace } => self.settle_in(workspace),
-            Event::WorkspaceFailed { failure } => self.stalled = Some(Stalled::Workspace(failure.clone())),
+            Event::WorkspaceFailed { failure } => self.stall(Stalled::Workspace(failure.clone())),
             Event::WorkspaceInitialised { .. } => self.mark_initialised(),
             Event::Committed { .. } => {}
             Event::Pushed { head } => self.head = Some(head.clone()),
@@ -57,7 +57,7 @@ impl Thread {
             Event::MergeRequested { by, ts, head } => self.begin_merge(by, ts.as_ref(), head),
             Event::MergeRefused { failure } => {
                 self.merging = None;
-                self.stalled = Some(Stalled::Merge(failure.clone()));
+                self.stall(Stalled::Merge(failure.clone()));
             }
             Event::Merged { commit } => self.end_merge(commit),
             Event::CloseRequested { ts, .. } => self.begin_close(ts.as_ref()),
@@ -108,7 +108,7 @@ impl Thread {
 
     fn start_run(&mut self, id: RunId, role: Role, model: &str, at: Millis) {
         self.last_run = self.last_run.max(id.0);
-        self.stalled = None;
+        self.stalled.retain(|stalled| *stalled != Stalled::Run(role));
         self.runs.insert(
             role,
             Run {
@@ -169,23 +169,23 @@ impl Thread {
         }
     }
 
-    fn finish_call(&mut self, id: RunId, call: &CallId, wrote: &[String]) {
+    fn finish_call(&mut self, id: RunId, call: &CallId, result: &ToolResult) {
         let Some((role, _)) = self.run(id) else { return };
         let Some(run) = self.run_mut(id) else { return };
         let mut read = None;
         for state in run.calls.iter_mut().filter(|state| state.call.id == *call && !state.done) {
             state.done = true;
             run.calls_done += 1;
-            if state.tool == Some(ToolName::Read) {
+            if state.tool == Some(ToolName::Read) && !result.error {
                 read = crate::render::progress::argument(&state.call.arguments, "file_path");
             }
         }
-        run.wrote.extend(wrote.iter().cloned());
+        run.wrote.extend(result.wrote.iter().cloned());
         run.read.extend(read.clone());
         let finished = run.calls.iter().all(|state| state.done);
         let conversation = self.conversation(role);
         conversation.known_files.extend(read);
-        conversation.known_files.extend(wrote.iter().cloned());
+        conversation.known_files.extend(result.wrote.iter().cloned());
         if finished {
             conversation.model_spoke_last = false;
         }
@@ -197,16 +197,16 @@ impl Thread {
         let (report, draft) = match outcome {
             RunOutcome::Answered { text } => (text.clone(), None),
             RunOutcome::Stopped { by } => {
-                self.stalled = Some(Stalled::Run(role));
+                self.stall(Stalled::Run(role));
                 let why = format!("{} stopped the Coder before it was done", self.name_of(by));
                 (String::new(), Some(why))
             }
             RunOutcome::LimitReached { turns, text } => {
-                self.stalled = Some(Stalled::Run(role));
+                self.stall(Stalled::Run(role));
                 (text.clone(), Some(format!("the Coder used up its {turns} turns")))
             }
             RunOutcome::Failed { .. } => {
-                self.stalled = Some(Stalled::Run(role));
+                self.stall(Stalled::Run(role));
                 return;
             }
         };
@@ -230,7 +230,7 @@ impl Thread {
         if self.workspace == WorkspaceState::None {
             self.workspace = WorkspaceState::Wanted;
         }
-        self.stalled = None;
+        self.stalled.clear();
     }
 
     fn settle_in(&mut self, workspace: &Workspace) {
@@ -251,14 +251,14 @@ impl Thread {
 
     fn stall_publishing(&mut self) {
         if let Some(publishing) = self.publishing.take() {
-            self.stalled = Some(Stalled::Publish(publishing));
+            self.stall(Stalled::Publish(publishing));
         }
     }
 
     fn begin_merge(&mut self, by: &UserId, ts: Option<&MessageTs>, head: &CommitId) {
         self.merges += 1;
         self.merging = Some(Merging { by: by.clone(), ts: ts.cloned(), head: head.clone(), attempt: self.merges });
-        self.stalled = None;
+        self.stalled.clear();
     }
 
     fn end_merge(&mut self, commit: &CommitId) {
@@ -270,7 +270,7 @@ impl Thread {
     fn begin_close(&mut self, ts: Option<&MessageTs>) {
         self.runs.clear();
         self.publishing = None;
-        self.stalled = None;
+        self.stalled.clear();
         self.closing = Some(Closing { ts: ts.cloned(), merged: false, cleaned: false, closed: false });
     }
 
@@ -284,11 +284,18 @@ impl Thread {
     fn close(&mut self, merged: bool) {
         let ended = Closing { ts: None, merged, cleaned: true, closed: true };
         self.closing.get_or_insert(ended).closed = true;
-        self.stalled = None;
+        self.stalled.clear();
+    }
+
+    /// Notes why the thread does not go on; the same reason again replaces the older one.
+    fn stall(&mut self, stalled: Stalled) {
+        let (kind, role) = (std::mem::discriminant(&stalled), stalled.role());
+        self.stalled.retain(|old| std::mem::discriminant(old) != kind || old.role() != role);
+        self.stalled.push(stalled);
     }
 
     fn take_up(&mut self) {
-        if let Some(Stalled::Publish(publishing)) = self.stalled.take() {
+        if let Some(Stalled::Publish(publishing)) = self.stalled.pop() {
             self.publishing = Some(publishing);
         }
     }

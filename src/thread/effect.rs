@@ -105,8 +105,7 @@ impl Effect {
 /// Everything that the thread needs done now. `limit` gives the turns that a role's run may take.
 pub fn pending(thread: &Thread, limit: impl Fn(Role) -> u32) -> Vec<Effect> {
     let mut effects = Vec::new();
-    let stalled_early =
-        matches!(thread.stalled, Some(super::state::Stalled::Base(_) | super::state::Stalled::Workspace(_)));
+    let stalled_early = thread.is_stalled_early();
     if thread.opened_by.is_some() && thread.base.is_none() && !stalled_early && !thread.is_closed() {
         effects.push(Effect::PrepareBase);
     }

@@ -54,8 +54,8 @@ pub struct Thread {
     pub closing: Option<Closing>,
     /// The PM's model, when a person chose one: name and slug.
     pub pm_choice: Option<(String, String)>,
-    /// Why the thread does not go on by itself, and what `!retry` would take up.
-    pub stalled: Option<Stalled>,
+    /// Why the thread does not go on by itself; `!retry` takes up the newest.
+    pub stalled: Vec<Stalled>,
     /// What each role used.
     pub usage: BTreeMap<Role, Usage>,
 }
@@ -234,6 +234,16 @@ pub enum Stalled {
     Merge(Failure),
 }
 
+impl Stalled {
+    /// Whose run stopped.
+    pub fn role(&self) -> Option<Role> {
+        match self {
+            Self::Run(role) => Some(*role),
+            Self::Base(_) | Self::Workspace(_) | Self::Publish(_) | Self::Merge(_) => None,
+        }
+    }
+}
+
 impl Thread {
     /// A thread before its first event.
     pub fn new(key: ThreadKey) -> Self {
@@ -259,7 +269,7 @@ impl Thread {
             merged: None,
             closing: None,
             pm_choice: None,
-            stalled: None,
+            stalled: Vec::new(),
             usage: BTreeMap::new(),
         }
     }
@@ -280,6 +290,11 @@ impl Thread {
             WorkspaceState::Ready { workspace, .. } => Some(workspace),
             WorkspaceState::None | WorkspaceState::Wanted | WorkspaceState::Removed => None,
         }
+    }
+
+    /// Whether base or worktree failed, so that they are not made again before a person says so.
+    pub fn is_stalled_early(&self) -> bool {
+        self.stalled.iter().any(|stalled| matches!(stalled, Stalled::Base(_) | Stalled::Workspace(_)))
     }
 
     /// The plan that waits for a person.

@@ -500,7 +500,9 @@ fn slow_pending(story: &Story) -> Vec<Effect> {
     let cleaned = last(&|e| matches!(e, Event::CleanedUp { .. }));
     let ended = closing.is_some() || closed.is_some();
     let mut effects: Vec<Effect> = Vec::new();
-    let stalled = matches!(thread.stalled, Some(super::state::Stalled::Base(_) | super::state::Stalled::Workspace(_)));
+    let failed = last(&|e| matches!(e, Event::BaseFailed { .. } | Event::WorkspaceFailed { .. }));
+    let taken_up = last(&|e| matches!(e, Event::RetryRequested { .. } | Event::PlanApproved { .. }));
+    let stalled = after(failed, taken_up) && !after(last(&|e| matches!(e, Event::MergeRequested { .. })), failed);
     let has_base = last(&|e| matches!(e, Event::BaseReady { .. })).is_some();
     if !log.is_empty() && !has_base && !stalled && !ended {
         effects.push(Effect::PrepareBase);
@@ -617,4 +619,42 @@ fn a_plan_keeps_its_fate_when_another_is_judged() {
     story.propose("Another way");
     story.press("ANA", Action::PlanCancel, &first);
     assert_eq!(story.thread.plan.as_ref().map(|plan| &plan.fate), Some(&PlanFate::Waiting));
+}
+
+#[test]
+fn a_stopped_coder_is_not_forgotten_when_the_pm_speaks_in_between() {
+    let mut story = Story::new();
+    let id = story.plan();
+    story.press("ANA", Action::PlanApprove, &id);
+    story.workspace();
+    let failure = Failure { what: "No credit.".into(), hint: "Add credit.".into() };
+    let run = story.thread.runs[&Role::Coder].id;
+    story.act(Command::ModelAnswered { run, turn: 1, result: Err(failure.clone()) });
+    story.say("BEN", "what happened?");
+    let run = story.thread.runs[&Role::Pm].id;
+    story.act(Command::ModelAnswered { run, turn: 1, result: Err(failure) });
+    story.say("BEN", "!retry");
+    assert!(story.thread.runs.contains_key(&Role::Pm), "the newest first");
+    story.reply(Role::Pm, "No credit.", &[]);
+    story.say("BEN", "!retry");
+    assert!(story.thread.runs.contains_key(&Role::Coder));
+}
+
+#[test]
+fn work_that_could_not_be_pushed_is_not_merged_over() {
+    let mut story = Story::opened();
+    story.say("BEN", "also trim spaces");
+    story.propose("Trim spaces");
+    let id = story.plan_id();
+    story.press("ANA", Action::PlanApprove, &id);
+    story.reply(Role::Coder, "Done.", &[]);
+    let run = story.thread.publishing.as_ref().expect("work to publish").run;
+    let failure = Failure { what: "No network.".into(), hint: "Wait.".into() };
+    story.act(Command::PublishDone { run, result: Err(failure), deeds: vec![] });
+    assert!(matches!(&story.say("ANA", "merge")[..], [Event::CommandTaken { .. }]));
+    story.say("ANA", "!retry");
+    assert_eq!(story.pending(), [format!("publish/{run}")]);
+    story.published();
+    story.say("ANA", "merge");
+    assert_eq!(story.pending(), ["merge/1"]);
 }

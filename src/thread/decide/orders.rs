@@ -106,7 +106,7 @@ impl Deciding<'_> {
     }
 
     pub(super) fn retry(&mut self, by: UserId, ts: Option<MessageTs>) {
-        let Some(stalled) = self.thread.stalled.clone() else {
+        let Some(stalled) = self.thread.stalled.last().cloned() else {
             let text = if self.thread.runs.is_empty() { "There is nothing to try again." } else { "It is running." };
             self.tell(ts, by, text);
             return;
@@ -132,6 +132,8 @@ impl Deciding<'_> {
             Some("The merge is under way.")
         } else if self.thread.runs.contains_key(&Role::Coder) || self.thread.publishing.is_some() {
             Some("The Coder is still at work. Wait for its report, or stop it with `!stop`.")
+        } else if self.thread.stalled.iter().any(|stalled| matches!(stalled, Stalled::Publish(_))) {
+            Some("The Coder's last work could not be pushed, so it is not in the pull request. Say `!retry` first.")
         } else if self.thread.pull.is_none() {
             Some("There is no pull request to merge in this thread.")
         } else if !self.rules.may_approve(&by) {
