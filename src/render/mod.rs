@@ -5,4 +5,6 @@ pub mod post;
 pub mod posts;
 pub mod progress;
 pub mod status;
+#[cfg(test)]
+mod tests;
 pub mod text;

@@ -221,15 +221,14 @@ fn cleaned_up(after: &Thread, leftovers: &[String], out: &mut Out) {
         Some(commit) => format!("Merged as `{}`", commit.short()),
         None => "Closed without merging".to_owned(),
     };
-    if leftovers.is_empty() {
-        text.push_str(", branch and worktree removed.");
-    } else {
-        text.push_str(". Could not be removed:");
-        leftovers.iter().for_each(|left| text.push_str(&format!("\n- {left}")));
-    }
+    text.push_str(if leftovers.is_empty() { ", branch and worktree removed." } else { "." });
     let total = after.total_usage();
     if total.calls > 0 {
         text.push_str(&format!(" {} in total.", total.cost_text()));
+    }
+    if !leftovers.is_empty() {
+        text.push_str(" Could not be removed:");
+        leftovers.iter().for_each(|left| text.push_str(&format!("\n- {left}")));
     }
     out.say(Some(Role::Lead), &text);
 }

@@ -14,7 +14,7 @@ pub mod plan;
 pub mod rules;
 pub mod state;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod words;
 
 pub use command::Command;

@@ -14,15 +14,15 @@ use crate::ids::{CallId, ChannelId, CommitId, MessageTs, Millis, RunId, ThreadKe
 
 /// A thread with its log, driven by commands.
 #[derive(Clone)]
-struct Story {
-    thread: Thread,
-    log: Vec<Event>,
+pub(crate) struct Story {
+    pub(crate) thread: Thread,
+    pub(crate) log: Vec<Event>,
     rules: Rules,
     messages: u32,
 }
 
 impl Story {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let key = ThreadKey { workspace: "T1".into(), channel: ChannelId::new("C1"), ts: MessageTs::new("1.0") };
         let rules = Rules {
             approvers: vec![UserId::new("ANA")],
@@ -36,7 +36,7 @@ impl Story {
         Self { thread: Thread::new(key), log: Vec::new(), rules, messages: 0 }
     }
 
-    fn act(&mut self, command: Command) -> Vec<Event> {
+    pub(crate) fn act(&mut self, command: Command) -> Vec<Event> {
         let events = decide(&self.thread, command, &self.rules);
         for event in &events {
             self.thread.apply(event, Millis(0));
@@ -45,18 +45,18 @@ impl Story {
         events
     }
 
-    fn say(&mut self, from: &str, text: &str) -> Vec<Event> {
+    pub(crate) fn say(&mut self, from: &str, text: &str) -> Vec<Event> {
         self.messages += 1;
         let ts = MessageTs::new(format!("{}.0", self.messages));
         let message = Message { ts, from: UserId::new(from), name: from.to_owned(), text: text.into(), files: vec![] };
         self.act(Command::Say { message, to_bot: false })
     }
 
-    fn press(&mut self, from: &str, action: Action, value: &str) -> Vec<Event> {
+    pub(crate) fn press(&mut self, from: &str, action: Action, value: &str) -> Vec<Event> {
         self.act(Command::Press { action, value: value.into(), by: UserId::new(from), name: from.into() })
     }
 
-    fn base(&mut self) -> Vec<Event> {
+    pub(crate) fn base(&mut self) -> Vec<Event> {
         let base = Base {
             commit: CommitId::new("4f2c1aa9"),
             branch: "main".into(),
@@ -68,7 +68,7 @@ impl Story {
     }
 
     /// The model's answer to the call that is pending for this role.
-    fn reply(&mut self, role: Role, text: &str, calls: &[(&str, &str)]) -> Vec<Event> {
+    pub(crate) fn reply(&mut self, role: Role, text: &str, calls: &[(&str, &str)]) -> Vec<Event> {
         let run = self.thread.runs.get(&role).expect("the role is at work").clone();
         let calls = (1..).zip(calls).map(|(number, (name, arguments))| ToolCall {
             id: CallId::new(format!("c{}_{number}", run.turns)),
@@ -80,7 +80,7 @@ impl Story {
         self.act(Command::ModelAnswered { run: run.id, turn: run.turns + 1, result: Ok(reply) })
     }
 
-    fn tool(&mut self, role: Role, call: &str, text: &str, deeds: Vec<Deed>) -> Vec<Event> {
+    pub(crate) fn tool(&mut self, role: Role, call: &str, text: &str, deeds: Vec<Deed>) -> Vec<Event> {
         let run = self.thread.runs.get(&role).expect("the role is at work").id;
         let result = ToolResult { text: text.into(), error: false, wrote: vec![], exit: None };
         self.act(Command::ToolDone { run, call: CallId::new(call), result, deeds })
@@ -91,14 +91,14 @@ impl Story {
         pending(&self.thread, limits).iter().map(|effect| effect.id().to_string()).collect()
     }
 
-    fn plan(&mut self) -> String {
+    pub(crate) fn plan(&mut self) -> String {
         self.say("BEN", "the export drops the last row");
         self.base();
         self.propose("Keep the last row");
         self.plan_id()
     }
 
-    fn propose(&mut self, title: &str) {
+    pub(crate) fn propose(&mut self, title: &str) {
         let plan = format!(
             r#"{{"title":"{title}","workflow":"bugfix","summary":"s","steps":[{{"text":"t","files":["a:1"]}}],"files":["a"],"acceptance":["x"]}}"#
         );
@@ -106,11 +106,11 @@ impl Story {
         self.reply(Role::Pm, "", &[]);
     }
 
-    fn plan_id(&self) -> String {
+    pub(crate) fn plan_id(&self) -> String {
         self.thread.plan.as_ref().expect("a plan").id.to_string()
     }
 
-    fn workspace(&mut self) {
+    pub(crate) fn workspace(&mut self) {
         let workspace = Workspace {
             slug: "row".into(),
             branch: "codebutler/row".into(),
@@ -122,7 +122,7 @@ impl Story {
     }
 
     /// Up to the open pull request.
-    fn opened() -> Self {
+    pub(crate) fn opened() -> Self {
         let mut story = Self::new();
         let id = story.plan();
         story.press("ANA", Action::PlanApprove, &id);
@@ -132,7 +132,7 @@ impl Story {
         story
     }
 
-    fn published(&mut self) {
+    pub(crate) fn published(&mut self) {
         let run = self.thread.publishing.as_ref().expect("work to publish").run;
         let summary = Publication { head: Some(CommitId::new("beef")), files: 1, added: 2, ..Publication::default() };
         let pull = PullRequest { number: 7, url: "https://x/7".into(), title: "Keep".into(), draft: false };
