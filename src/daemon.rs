@@ -19,7 +19,7 @@ use crate::config::{self, Global, Need, RepoSettings, Settings};
 use crate::forge::local::Upstream;
 use crate::forge::{Forge, GitHub, Local};
 use crate::git::Repository;
-use crate::ids::ChannelId;
+use crate::ids::{ChannelId, Millis};
 use crate::llm::ChatModel;
 use crate::llm::openrouter::{OpenRouter, OpenRouterOptions};
 use crate::runtime::intake::Routes;
@@ -29,6 +29,7 @@ use crate::runtime::tasks::TaskKind;
 use crate::runtime::upstream::GitRemote;
 use crate::runtime::{Clock, Supervisor, Tasks};
 use crate::store::{self, Store, StoreError};
+use crate::thread::Rules;
 use crate::{sandbox, tools};
 
 /// Why a command does not do what it was asked to, for the one who gave it.
@@ -73,6 +74,10 @@ pub async fn serve_slack(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), Vec<Failure>> {
     let Settings { global, repos } = load(home, repos, Need::Slack)?;
+    if repos.is_empty() {
+        let hint = "list it in `repos` of the global config.json, name it with --repo PATH, or go into it";
+        return Err(vec![Failure::new("there is no repository to serve", hint)]);
+    }
     let mut problems = Vec::new();
     let mut opened = Vec::new();
     for repo in repos {
@@ -302,16 +307,19 @@ fn project_settings(home: &Path, global: &Global, repo: &RepoSettings, slash: bo
         accumulation: global.timing.accumulation,
         worker_idle: global.timing.worker_idle,
         bash_timeout: global.timing.bash_timeout,
-        allowed: global.access.allowed.clone(),
-        approvers: global.access.approvers.clone(),
-        pm_pool: repo.models.pm_pool.clone(),
-        pm_model: repo.models.pm.clone(),
-        coder_model: repo.models.coder.clone(),
-        pm_turns: global.turns.pm,
-        coder_turns: global.turns.coder,
-        checks: repo.checks.clone(),
-        tool_lists: lists.into(),
-        slash,
+        rules: Rules {
+            allowed: global.access.allowed.clone(),
+            approvers: global.access.approvers.clone(),
+            pm_pool: repo.models.pm_pool.clone(),
+            pm_model: repo.models.pm.clone(),
+            coder_model: repo.models.coder.clone(),
+            pm_turns: global.turns.pm,
+            coder_turns: global.turns.coder,
+            checks: repo.checks.clone(),
+            tool_lists: lists.into(),
+            slash,
+            now: Millis::default(),
+        },
         base: repo.git.base.clone(),
         branch_prefix: repo.git.branch_prefix.clone(),
         author: global.author.to_string(),

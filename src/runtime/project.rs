@@ -9,11 +9,10 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::clock::Clock;
-use crate::agent::Role;
 use crate::chat::Chat;
 use crate::forge::Forge;
 use crate::git::Repository;
-use crate::ids::{ChannelId, UserId};
+use crate::ids::ChannelId;
 use crate::llm::ChatModel;
 use crate::store::{Store, StoreError};
 use crate::thread::Rules;
@@ -51,26 +50,8 @@ pub struct ProjectSettings {
     pub worker_idle: Duration,
     /// How long a command may run when the model says nothing.
     pub bash_timeout: Duration,
-    /// People who may use the bot.
-    pub allowed: Vec<UserId>,
-    /// People who may approve.
-    pub approvers: Vec<UserId>,
-    /// The PM's models by name.
-    pub pm_pool: Vec<(String, String)>,
-    /// The PM's default model.
-    pub pm_model: String,
-    /// The Coder's model.
-    pub coder_model: String,
-    /// Turns of a PM's run.
-    pub pm_turns: u32,
-    /// Turns of a Coder's run.
-    pub coder_turns: u32,
-    /// The repository's checks.
-    pub checks: Vec<String>,
-    /// The tool list of each role.
-    pub tool_lists: Arc<[(Role, String)]>,
-    /// Whether `/pm` can be typed in a thread.
-    pub slash: bool,
+    /// The rules of decisions, but for the moment and a channel's own model.
+    pub rules: Rules,
     /// The branch to work from; `None` = the remote's default.
     pub base: Option<String>,
     /// What the names of our branches begin with.
@@ -81,42 +62,30 @@ pub struct ProjectSettings {
     pub init: Option<Vec<String>>,
 }
 
-impl ProjectSettings {
-    /// Turns that a run of this role may take.
-    pub fn turns(&self, role: Role) -> u32 {
-        if role == Role::Coder { self.coder_turns } else { self.pm_turns }
-    }
-}
-
 impl Project {
     /// The rules of a decision made now.
     pub fn rules(&self, channel: &ChannelId) -> Rules {
-        let settings = &self.settings;
-        let chosen = self.channel_models.get(channel).and_then(|name| self.slug(&name));
-        Rules {
-            allowed: settings.allowed.clone(),
-            approvers: settings.approvers.clone(),
-            pm_pool: settings.pm_pool.clone(),
-            pm_model: chosen.unwrap_or_else(|| settings.pm_model.clone()),
-            coder_model: settings.coder_model.clone(),
-            pm_turns: settings.pm_turns,
-            coder_turns: settings.coder_turns,
-            checks: settings.checks.clone(),
-            tool_lists: Arc::clone(&settings.tool_lists),
-            slash: settings.slash,
-            now: self.clock.now(),
+        let mut rules = Rules { now: self.clock.now(), ..self.settings.rules.clone() };
+        if let Some(model) = self.channel_models.get(channel).and_then(|name| self.slug(&name)) {
+            rules.pm_model = model;
         }
+        rules
     }
 
     /// The slug of a name in the PM's pool.
     fn slug(&self, name: &str) -> Option<String> {
         let wanted = name.to_lowercase();
-        self.settings.pm_pool.iter().find(|(known, _)| known.to_lowercase() == wanted).map(|(_, slug)| slug.clone())
+        self.settings
+            .rules
+            .pm_pool
+            .iter()
+            .find(|(known, _)| known.to_lowercase() == wanted)
+            .map(|(_, slug)| slug.clone())
     }
 
     /// Sets the PM's model for new threads of a channel; answers in words.
     pub async fn choose_channel_model(&self, channel: &ChannelId, name: &str) -> Result<String, StoreError> {
-        let names: Vec<&str> = self.settings.pm_pool.iter().map(|(name, _)| name.as_str()).collect();
+        let names: Vec<&str> = self.settings.rules.pm_pool.iter().map(|(name, _)| name.as_str()).collect();
         let Some(model) = self.slug(name) else {
             return Ok(format!("There is no `{name}` in the PM's pool. It has: {}.", names.join(", ")));
         };

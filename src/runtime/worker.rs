@@ -231,7 +231,7 @@ impl<'a> Worker<'a> {
     /// Starts what is pending and not running; ends what runs and is not pending any more.
     fn start_effects(&mut self) {
         let settings = &self.project.settings;
-        let wanted = pending(&self.thread, |role| settings.turns(role));
+        let wanted = pending(&self.thread, |role| settings.rules.turns(role));
         let ids: Vec<EffectId> = wanted.iter().map(Effect::id).collect();
         self.running.retain(|id, _| ids.contains(id));
         for (id, effect) in ids.into_iter().zip(wanted) {
