@@ -90,18 +90,25 @@ pub async fn play(
 async fn story(page: &Page, tell: &(impl Fn(&Said) + Send + Sync)) -> anyhow::Result<()> {
     let thread = page.write(None, BUG_REPORT).await?;
     let mut events = page.events(tell).await?;
-    let plan = events.until("the plan card", |said| has_button(said, "plan_approve")).await?;
+    // When the report is ticked off without a plan, the PM has ended otherwise.
+    let ticked = |said: &Said| said.ts == thread && is_ticked(said);
+    let plan = events.until("the plan card", |said| has_button(said, "plan_approve") || ticked(said)).await?;
+    ensure!(has_button(&plan, "plan_approve"), "the PM ended without a plan; its last words: {}", events.last_of("PM"));
     page.press(&thread, &plan, "plan_approve").await?;
-    let pull = events.until("the pull request's card", |said| has_button(said, "pr_merge")).await?;
+    let pull = events.until("the pull request's card", |said| said.key.starts_with("pull/")).await?;
+    ensure!(has_button(&pull, "pr_merge"), "the Coder ended without a pull request: {}", pull.markdown);
     ensure!(pull.markdown.contains("#1 "), "the card does not name the pull request: {}", pull.markdown);
     let diff = events.until("the pull request's diff", |said| said.file.is_some()).await?;
     let diff = diff.file.map(|file| file.content).unwrap_or_default();
     ensure!(diff.contains("+") && diff.contains("src/report.sh"), "the diff does not show the change:\n{diff}");
     let word = page.write(Some(&thread), "merge").await?;
     events.until("the merge", |said| said.markdown.starts_with("Merged as")).await?;
-    let is_done = |said: &Said| said.ts == word && said.reactions.iter().any(|name| name == "white_check_mark");
-    events.until("the end of the thread (✅)", is_done).await?;
+    events.until("the end of the thread (✅)", |said| said.ts == word && is_ticked(said)).await?;
     Ok(())
+}
+
+fn is_ticked(said: &Said) -> bool {
+    said.reactions.iter().any(|name| name == "white_check_mark")
 }
 
 fn has_button(said: &Said, action: &str) -> bool {
@@ -197,6 +204,12 @@ impl<T: Fn(&Said)> Events<'_, T> {
                 bail!("{} said, while waiting for {what}: {}", said.author, said.markdown);
             }
         }
+    }
+
+    /// What somebody said last.
+    fn last_of(&self, author: &str) -> String {
+        let said = self.said.values().filter(|said| said.author == author && !said.key.starts_with("progress/"));
+        said.max_by(|one, other| one.ts.cmp(&other.ts)).map_or_else(|| "none".to_owned(), |said| said.markdown.clone())
     }
 
     async fn next(&mut self) -> anyhow::Result<Said> {

@@ -9,5 +9,6 @@ mod world;
 
 mod approval;
 mod commands;
+mod demo;
 mod failures;
 mod happy_path;
