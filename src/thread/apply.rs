@@ -108,7 +108,10 @@ impl Thread {
 
     fn start_run(&mut self, id: RunId, role: Role, model: &str, at: Millis) {
         self.last_run = self.last_run.max(id.0);
-        self.stalled = None;
+        // A talk with the PM takes nothing away from what the Coder or a person left to be taken up.
+        if role == Role::Coder || self.stalled == Some(Stalled::Run(role)) {
+            self.stalled = None;
+        }
         self.runs.insert(
             role,
             Run {
@@ -245,6 +248,10 @@ impl Thread {
 
     fn publish(&mut self, run: RunId, summary: &Publication) {
         if let Some(Publishing { report, draft, .. }) = self.publishing.take() {
+            // Publishing may have failed in between and stood in its place.
+            if draft.is_some() && !self.runs.contains_key(&Role::Coder) {
+                self.stalled = Some(Stalled::Run(Role::Coder));
+            }
             self.published = Some(Published { run, report, draft, summary: summary.clone() });
         }
     }

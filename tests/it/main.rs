@@ -10,4 +10,5 @@ mod world;
 mod approval;
 mod commands;
 mod failures;
+mod github;
 mod happy_path;
