@@ -12,6 +12,10 @@ use crate::thread::event::{Failure, PullRequest};
 pub use github::GitHub;
 pub use local::Local;
 
+/// How the body of a pull request begins whose work is not finished. Such a body is replaced by what comes after it;
+/// any other is left alone, people may have written it.
+pub const UNFINISHED: &str = "> **Draft:**";
+
 /// What a pull request is opened with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewPullRequest {
@@ -62,7 +66,8 @@ pub struct MergeRequest {
 /// Pull requests of one repository.
 #[async_trait]
 pub trait Forge: Send + Sync {
-    /// Opens a pull request, or returns the open one of that branch: its answer may have been lost.
+    /// Opens a pull request, or returns the open one of that branch: its answer may have been lost. An open one that
+    /// was not finished is brought up to date.
     async fn open(&self, new: &NewPullRequest) -> Result<PullRequest, ForgeError>;
 
     /// How the pull request stands.

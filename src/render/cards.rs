@@ -98,10 +98,13 @@ pub fn publication(thread: &Thread, published: &Published, open: bool) -> Post {
         (Some(pull), Some(_)) => {
             let _ = write!(text, "\n\n{}", pull_line(pull, summary));
             if let Some(draft) = draft {
-                let _ = write!(text, "\n**Draft:** {draft}. `!retry` goes on.");
+                let _ = write!(text, "\n**Not finished:** {draft}. `!retry` goes on.");
             }
             if open {
-                buttons.push(button(Action::PrMerge, pull.number.to_string(), "Merge", ButtonStyle::Primary));
+                buttons.push(match draft {
+                    Some(_) => button(Action::RunRetry, published.run.to_string(), "Go on", ButtonStyle::Primary),
+                    None => button(Action::PrMerge, pull.number.to_string(), "Merge", ButtonStyle::Primary),
+                });
                 buttons.extend(open_button(pull));
             }
         }

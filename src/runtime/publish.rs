@@ -4,6 +4,7 @@
 #[cfg(test)]
 mod tests;
 
+use crate::forge::UNFINISHED;
 use crate::git::Selection;
 use crate::thread::command::Deed;
 use crate::thread::event::{Failure, Publication};
@@ -43,7 +44,7 @@ async fn bring(
 
 fn body(publishing: &Publishing) -> String {
     match &publishing.draft {
-        Some(missing) => format!("> **Draft:** {}\n\n{}", missing.trim(), publishing.report.trim()),
+        Some(missing) => format!("{UNFINISHED} {}\n\n{}", missing.trim(), publishing.report.trim()),
         None => publishing.report.trim().to_owned(),
     }
 }

@@ -245,6 +245,10 @@ impl Thread {
 
     fn publish(&mut self, run: RunId, summary: &Publication) {
         if let Some(Publishing { report, draft, .. }) = self.publishing.take() {
+            // Publishing may have failed in between and stood in its place.
+            if draft.is_some() && !self.runs.contains_key(&Role::Coder) {
+                self.stalled = Some(Stalled::Run(Role::Coder));
+            }
             self.published = Some(Published { run, report, draft, summary: summary.clone() });
         }
     }

@@ -11,4 +11,5 @@ mod approval;
 mod commands;
 mod demo;
 mod failures;
+mod github;
 mod happy_path;

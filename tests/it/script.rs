@@ -48,12 +48,20 @@ pub fn standard(trouble: Trouble) -> impl FnMut(&ScriptedRequest) -> ScriptedRep
     }
 }
 
-fn spoken_to(request: &ScriptedRequest) -> bool {
+/// The same PM with another Coder.
+pub fn with_coder(
+    coder: impl Fn(&ScriptedRequest) -> ScriptedReply + Send,
+) -> impl FnMut(&ScriptedRequest) -> ScriptedReply + Send {
+    move |request| if request.model == CODER { coder(request) } else { pm(request) }
+}
+
+/// Whether the last word is a person's or the daemon's, so that a run begins here.
+pub fn spoken_to(request: &ScriptedRequest) -> bool {
     request.messages.last().is_some_and(|message| message.role == "user")
 }
 
 /// The names of the calls in the model's last reply.
-fn last_calls(request: &ScriptedRequest) -> Vec<&str> {
+pub fn last_calls(request: &ScriptedRequest) -> Vec<&str> {
     let last = request.messages.iter().rfind(|message| message.role == "assistant");
     last.into_iter().flat_map(|message| &message.calls).map(|call| call.name.as_str()).collect()
 }

@@ -11,6 +11,7 @@ use codebutler::scripted::{ScriptedLog, ScriptedReply, ScriptedRequest, Scripted
 use serde_json::{Value, json};
 
 use super::script::{CLAUDE, CODER, PM, Trouble, standard};
+use super::support::fake_github::{FakeGitHub, REMOTE};
 use super::support::fake_slack::{ANA, APP_TOKEN, BOT_TOKEN, FakeSlack, Message, SHOP};
 
 /// How long the daemon may take for anything before a story is given up.
@@ -93,6 +94,22 @@ impl World {
         };
         world.make_repository();
         world
+    }
+
+    /// The same with the repository on a GitHub, for `gh` to talk to.
+    pub async fn with_github(mut self) -> (Self, FakeGitHub) {
+        let github = FakeGitHub::start(&self.remote()).await;
+        for (name, value) in github.env() {
+            if name == "HOME" {
+                // Git's way to the fake is in a home; the daemon has its own.
+                let settings = Path::new(&value).join(".gitconfig");
+                std::fs::copy(settings, self.home().join(".gitconfig")).expect("copied");
+            } else {
+                self.env.push((name, value));
+            }
+        }
+        self.git(&["remote", "set-url", "origin", REMOTE]);
+        (self, github)
     }
 
     fn make_repository(&self) {
@@ -232,6 +249,15 @@ impl World {
                 message.reactions.iter().any(|name| name == "white_check_mark").then_some(())
             })
             .await;
+    }
+
+    /// Waits until something that nobody announces is so.
+    pub async fn until(&self, what: &str, is_so: impl Fn() -> bool) {
+        let started = Instant::now();
+        while !is_so() {
+            assert!(started.elapsed() < PATIENCE, "waited in vain for {what}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Waits until a person was told alone that something was refused.

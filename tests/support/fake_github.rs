@@ -133,6 +133,15 @@ impl FakeGitHub {
         lock(&self.world).requests.clone()
     }
 
+    /// Someone changes a pull request on the site.
+    pub fn edit(&self, number: u64, changes: &Value) {
+        let changes = changes.as_object().into_iter().flatten();
+        let mut world = lock(&self.world);
+        for pull in world.pulls.iter_mut().filter(|pull| pull["number"] == number) {
+            changes.clone().for_each(|(name, value)| pull[name] = value.clone());
+        }
+    }
+
     /// A pull request as the API shows it.
     pub fn pull(&self, number: u64) -> Value {
         lock(&self.world).show(number).unwrap_or_default()

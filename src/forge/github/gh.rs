@@ -43,7 +43,7 @@ pub(super) struct Answer {
 }
 
 impl Gh {
-    /// One call. Reads are tried once more when the server failed.
+    /// One call. What is the same done twice is tried once more when the server failed.
     pub(super) async fn call(
         &self,
         method: Method,
@@ -57,7 +57,7 @@ impl Gh {
             Err(Fault::Unreachable(_)) => true,
             Err(Fault::Final(_)) => false,
         };
-        let answer = if again && method == Method::Get {
+        let answer = if again && method.is_safe_twice() {
             tokio::time::sleep(pause).await;
             self.once(method, path, body).await
         } else {
@@ -147,6 +147,15 @@ enum Fault {
 }
 
 impl Method {
+    /// Whether a second call does no more than the first.
+    fn is_safe_twice(self) -> bool {
+        match self {
+            Self::Get | Self::Patch | Self::Delete => true,
+            // A merge pinned to a head is refused the second time, and a created thing would be there twice.
+            Self::Put | Self::Post => false,
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Get => "GET",

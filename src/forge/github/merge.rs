@@ -114,7 +114,10 @@ fn moved(request: &MergeRequest) -> ForgeError {
             request.branch,
             request.head.short()
         ),
-        hint: format!("Look at the new commits of pull request #{} and merge it on GitHub.", request.number),
+        hint: format!(
+            "Look at the new commits of pull request #{} and merge it on GitHub, then say `merge` here to clean up.",
+            request.number
+        ),
     }
 }
 
@@ -128,13 +131,25 @@ fn conflict(request: &MergeRequest) -> ForgeError {
 /// Parts of GitHub's refusals (HTTP 405), what they mean, what to do.
 const RULES: &[(&str, &str, &str)] = &[
     ("draft", "it is a draft", "Press “Ready for review” on GitHub, then say `merge`."),
-    ("merge queue", "this branch is merged by a merge queue", "Press “Merge when ready” on GitHub."),
-    ("squash merg", "the repository does not allow squash merges", "Allow them in its settings, or merge on GitHub."),
+    (
+        "merge queue",
+        "this branch is merged by a merge queue",
+        "Press “Merge when ready” on GitHub; when it is merged, say `merge` here to clean up.",
+    ),
+    (
+        "squash merg",
+        "the repository does not allow squash merges",
+        "Allow them in its settings and say `merge` again, or merge it on GitHub and say `merge` here to clean up.",
+    ),
     ("review", "a review is missing", "Ask a reviewer for it, then say `merge` again."),
     ("status check", "a required check has not passed", "Wait until the checks are green, then say `merge` again."),
     ("check", "a required check has not passed", "Wait until the checks are green, then say `merge` again."),
     ("workflow", "the login may not change workflow files", "Run `gh auth refresh -s workflow`, then say `merge`."),
-    ("not authorized", "the login may not merge here", "Merge it on GitHub, or give the account the right to."),
+    (
+        "not authorized",
+        "the login may not merge here",
+        "Give the account the right to, or let someone merge it on GitHub and say `merge` here to clean up.",
+    ),
 ];
 
 fn refusal(answer: &Answer, request: &MergeRequest) -> Refused {

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Forge, ForgeError, MergeRequest, NewPullRequest, PullRequestStatus};
+use super::{Forge, ForgeError, MergeRequest, NewPullRequest, PullRequestStatus, UNFINISHED};
 use crate::ids::CommitId;
 use crate::thread::event::PullRequest;
 use gh::{Answer, Gh, Method};
@@ -38,6 +38,8 @@ struct Pull {
     node_id: String,
     html_url: String,
     title: String,
+    #[serde(default)]
+    body: Option<String>,
     #[serde(default)]
     draft: bool,
     state: String,
@@ -108,6 +110,17 @@ impl GitHub {
             });
         }
         answer.read("open the pull request")
+    }
+
+    /// Replaces title and body of a pull request that was not finished.
+    async fn bring_up_to_date(&self, pull: Pull, new: &NewPullRequest) -> Result<Pull, ForgeError> {
+        if !pull.body.as_ref().is_some_and(|body| body.starts_with(UNFINISHED)) {
+            return Ok(pull);
+        }
+        let body = json!({"title": new.title, "body": new.body});
+        let path = self.path(&format!("pulls/{}", pull.number));
+        let answer = self.gh.call(Method::Patch, &path, Some(&body), self.pause).await?;
+        answer.read("update the pull request")
     }
 
     /// Takes the draft mark off; only GraphQL can.
@@ -206,7 +219,7 @@ impl GitHub {
 impl Forge for GitHub {
     async fn open(&self, new: &NewPullRequest) -> Result<PullRequest, ForgeError> {
         let mut pull = match self.find(&new.branch).await? {
-            Some(pull) => pull,
+            Some(pull) => self.bring_up_to_date(pull, new).await?,
             None => match self.create(new, new.draft).await {
                 Ok(pull) => pull,
                 Err(error) => self.find(&new.branch).await.ok().flatten().ok_or(error)?,

@@ -115,8 +115,7 @@ impl Forge for Local {
         self.blocking(move |inner| {
             let open = inner.records()?.into_iter().find(|pull| pull.branch == new.branch && pull.state == State::Open);
             let record = match open {
-                Some(record) if record.draft && !new.draft => inner.save(Record { draft: false, ..record })?,
-                Some(record) => record,
+                Some(record) => inner.save(record.brought_up_to_date(&new))?,
                 None => inner.add(&new)?,
             };
             Ok(record.into())

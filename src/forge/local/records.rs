@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{Inner, refused};
-use crate::forge::{ForgeError, NewPullRequest};
+use crate::forge::{ForgeError, NewPullRequest, UNFINISHED};
 use crate::ids::CommitId;
 use crate::thread::event::PullRequest;
 
@@ -42,6 +42,17 @@ impl State {
             Self::Closed => "closed",
             Self::Merged => "merged",
         }
+    }
+}
+
+impl Record {
+    /// The open pull request after a further piece of work.
+    pub(super) fn brought_up_to_date(self, new: &NewPullRequest) -> Self {
+        let draft = self.draft && new.draft;
+        if self.body.starts_with(UNFINISHED) {
+            return Self { draft, title: new.title.clone(), body: new.body.clone(), ..self };
+        }
+        Self { draft, ..self }
     }
 }
 
