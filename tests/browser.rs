@@ -2,15 +2,21 @@
 //!
 //! With `CODEBUTLER_SCREENSHOTS=FOLDER` these stories also leave pictures there.
 
+#[path = "it/script.rs"]
+#[expect(dead_code, reason = "these stories need no trouble with the model")]
+mod script;
 #[path = "support/web_driver.rs"]
 mod web_driver;
 
+use std::cell::OnceCell;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use codebutler::scripted::ScriptedServer;
+use serde_json::json;
 use web_driver::{Browser, DESKTOP, NIGHT, PHONE};
 
 const TAB: &str = "\u{E004}";
@@ -24,7 +30,7 @@ fn the_demo_goes_from_the_bug_report_to_the_merge() {
     let Some(browser) = Browser::start() else { return };
     let folder = tempfile::tempdir().expect("a temporary folder");
     let demo = Program::start(folder.path(), &["demo"]);
-    browser.open(&demo.page());
+    browser.open(demo.page());
     browser.sees("#notice", "scripted model, real tools");
     browser.sees(".message[data-author=you]", "last row");
     browser.sees(".progress[data-author=pm]", "file");
@@ -76,7 +82,7 @@ fn the_plan_is_approved_by_keyboard_alone() {
     let Some(browser) = Browser::start() else { return };
     let folder = tempfile::tempdir().expect("a temporary folder");
     let demo = Program::start(folder.path(), &["demo"]);
-    browser.open(&demo.page());
+    browser.open(demo.page());
     browser.sees(".card[data-author=pm]", "Approve");
     browser.run("document.activeElement.blur()", &[]);
     let mut passed = Vec::new();
@@ -92,10 +98,81 @@ fn the_plan_is_approved_by_keyboard_alone() {
     demo.stop();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_conversation_is_there_again_after_a_kill_and_in_every_tab() {
+    let Some(browser) = Browser::start() else { return };
+    let server = ScriptedServer::start(script::standard(script::Trouble::default())).expect("a free port");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let shop = shop(folder.path(), &server.url());
+    #[expect(clippy::disallowed_methods, reason = "a test's server; it ends with the test's runtime")]
+    tokio::spawn(server.serve(std::future::pending()));
+    let chat = Program::start(folder.path(), &["chat", "--repo", &shop]);
+    browser.open(chat.page());
+    browser.sees("#empty", "What should be done?");
+    browser.keys("please let `greeting.txt` say \"good morning\"");
+    browser.keys(ENTER);
+    browser.sees(".card[data-author=pm]", "Approve");
+    let first = browser.second_tab(chat.page());
+    browser.sees(".card[data-author=pm]", "Approve");
+    let before = browser.sees("#messages", "good morning");
+    drop(chat);
+    browser.sees("#lost", "The connection is lost");
+
+    let chat = Program::start(folder.path(), &["chat", "--repo", &shop]);
+    browser.open(chat.page());
+    assert_eq!(browser.sees("#messages", "Approve"), before);
+    browser.press("Approve");
+    browser.sees(".card[data-author=pm]", "Approved by you");
+    browser.reload();
+    browser.sees(".card[data-author=coder]", "Merge");
+    assert_eq!(browser.count("#threads li"), 1);
+    assert_eq!(browser.count(".card[data-author=pm]"), 1);
+
+    browser.go_to_tab(&first);
+    browser.open(chat.page());
+    browser.press("Merge");
+    browser.sees(".message[data-author=lead]", "Merged as");
+    chat.stop();
+}
+
+/// A repository with a remote and both configuration files; gives its path.
+fn shop(folder: &Path, model: &str) -> String {
+    let home = folder.join("home/.codebutler");
+    let shop = folder.join("shop");
+    for made in [&home, &shop.join(".codebutler")] {
+        std::fs::create_dir_all(made).expect("a folder");
+    }
+    let global = json!({
+        "openrouter": { "apiKey": "sk-test", "baseUrl": model },
+        "timing": { "accumulationMs": 20 },
+    });
+    let models = json!({ "pm": { "default": script::PM, "fallback": [] }, "coder": { "model": script::CODER } });
+    std::fs::write(home.join("config.json"), global.to_string()).expect("written");
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(home.join("config.json"), private).expect("private");
+    std::fs::write(shop.join(".codebutler/config.json"), json!({ "models": models }).to_string()).expect("written");
+    std::fs::write(shop.join("greeting.txt"), "hello\nworld\n").expect("written");
+    let steps: [&[&str]; 6] = [
+        &["init", "-q", "--bare", "-b", "main", "../remote.git"],
+        &["init", "-q", "-b", "main"],
+        &["add", "greeting.txt"],
+        &["-c", "user.name=Ada", "-c", "user.email=ada@example.com", "commit", "-qm", "Begin"],
+        &["remote", "add", "origin", "../remote.git"],
+        &["push", "-q", "origin", "main"],
+    ];
+    for arguments in steps {
+        #[expect(clippy::disallowed_methods, reason = "a test makes the repository from outside the product")]
+        let status = Command::new("git").args(arguments).current_dir(&shop).status().expect("git runs");
+        assert!(status.success(), "git {arguments:?}");
+    }
+    shop.display().to_string()
+}
+
 /// The program, with a home and a temporary folder of its own.
 struct Program {
     child: Child,
     lines: Receiver<String>,
+    page: OnceCell<String>,
 }
 
 impl Program {
@@ -122,17 +199,19 @@ impl Program {
                 let _ = told.send(line);
             }
         });
-        Self { child, lines }
+        Self { child, lines, page: OnceCell::new() }
     }
 
     /// The address that it prints.
-    fn page(&self) -> String {
-        loop {
-            let line = self.lines.recv_timeout(PATIENCE).expect("the address of the page");
-            if line.trim().starts_with("http://") {
-                return line.trim().to_owned();
+    fn page(&self) -> &str {
+        self.page.get_or_init(|| {
+            loop {
+                let line = self.lines.recv_timeout(PATIENCE).expect("the address of the page");
+                if line.trim().starts_with("http://") {
+                    return line.trim().to_owned();
+                }
             }
-        }
+        })
     }
 
     /// SIGTERM; it must end well.

@@ -105,7 +105,7 @@ impl Browser {
 
     /// Opens a second tab and goes there; gives the name of the tab before it.
     pub fn second_tab(&self, url: &str) -> String {
-        let before = self.get("window");
+        let before = self.session("window", "GET", None);
         let tab = self.command("window/new", &json!({ "type": "tab" }));
         self.go_to_tab(&text(&tab["handle"]));
         self.open(url);
@@ -203,10 +203,6 @@ impl Browser {
         self.command("goog/cdp/execute", &json!({ "cmd": method, "params": parameters }))
     }
 
-    fn get(&self, path: &str) -> Value {
-        self.session(path, "GET", None)
-    }
-
     fn command(&self, path: &str, body: &Value) -> Value {
         self.session(path, "POST", Some(body))
     }
@@ -271,9 +267,9 @@ fn without(reason: &str) -> Option<Browser> {
 fn port(driver: &mut Child) -> u16 {
     let output = driver.stdout.take().expect("piped");
     let lines = BufReader::new(output).lines().map_while(Result::ok);
-    let port = lines.filter(|line| line.contains("started successfully")).find_map(|line| {
-        line.trim_end_matches('.').rsplit_once(' ').and_then(|(_, port)| port.parse().ok())
-    });
+    let port = lines
+        .filter(|line| line.contains("started successfully"))
+        .find_map(|line| line.trim_end_matches('.').rsplit_once(' ').and_then(|(_, port)| port.parse().ok()));
     port.expect("chromedriver says where it listens")
 }
 
