@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use codebutler::scripted::ScriptedServer;
 use serde_json::json;
-use web_driver::{Browser, DESKTOP, NIGHT, PHONE};
+use web_driver::{Browser, DESKTOP, NIGHT, PHONE, STORY};
 
 const TAB: &str = "\u{E004}";
 const ENTER: &str = "\u{E007}";
@@ -68,6 +68,7 @@ fn the_demo_goes_from_the_bug_report_to_the_merge() {
     );
     browser.until("a quiet thread", "return document.querySelector('#turn').hidden", &[]);
     browser.picture("merged", DESKTOP);
+    browser.picture("story", STORY);
     browser.picture("merged-dark", NIGHT);
     browser.picture("merged-phone", PHONE);
     assert_eq!(browser.console(), Vec::<String>::new());
@@ -78,12 +79,18 @@ fn the_demo_goes_from_the_bug_report_to_the_merge() {
 }
 
 #[test]
-fn the_plan_is_approved_by_keyboard_alone() {
+fn the_plan_is_approved_by_keyboard_alone_in_the_last_of_many_tabs() {
     let Some(browser) = Browser::start() else { return };
     let folder = tempfile::tempdir().expect("a temporary folder");
     let demo = Program::start(folder.path(), &["demo"]);
     browser.open(demo.page());
     browser.sees(".card[data-author=pm]", "Approve");
+    // More than a browser has connections for one server.
+    let mut tabs = Vec::new();
+    for _ in 0..7 {
+        tabs.push(browser.next_tab(demo.page()));
+        browser.sees(".card[data-author=pm]", "Approve");
+    }
     browser.run("document.activeElement.blur()", &[]);
     let mut passed = Vec::new();
     while passed.last().is_none_or(|name| name != "Approve") {
@@ -94,6 +101,10 @@ fn the_plan_is_approved_by_keyboard_alone() {
     browser.keys(ENTER);
     browser.sees(".card[data-author=pm]", "Approved by you");
     browser.sees(".card[data-author=coder]", "Merge");
+    for tab in tabs {
+        browser.go_to_tab(&tab);
+        browser.sees(".card[data-author=coder]", "Merge");
+    }
     assert_eq!(browser.console(), Vec::<String>::new());
     demo.stop();
 }
@@ -112,8 +123,9 @@ async fn the_conversation_is_there_again_after_a_kill_and_in_every_tab() {
     browser.keys("please let `greeting.txt` say \"good morning\"");
     browser.keys(ENTER);
     browser.sees(".card[data-author=pm]", "Approve");
-    let first = browser.second_tab(chat.page());
+    let first = browser.next_tab(chat.page());
     browser.sees(".card[data-author=pm]", "Approve");
+    browser.sees(".reaction.done", "done");
     let before = browser.sees("#messages", "good morning");
     drop(chat);
     browser.sees("#lost", "The connection is lost");

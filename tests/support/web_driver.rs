@@ -35,16 +35,21 @@ pub struct Look {
     pub width: u32,
     pub height: u32,
     pub dark: bool,
+    /// Pixels of the picture for each of the page's.
+    pub scale: f32,
 }
 
 /// A desktop window.
-pub const DESKTOP: Look = Look { width: 1400, height: 900, dark: false };
+pub const DESKTOP: Look = Look { width: 1400, height: 900, dark: false, scale: 1.0 };
 
 /// A desktop window at night.
 pub const NIGHT: Look = Look { dark: true, ..DESKTOP };
 
 /// A phone held upright.
-pub const PHONE: Look = Look { width: 390, height: 844, dark: false };
+pub const PHONE: Look = Look { width: 390, height: 844, ..DESKTOP };
+
+/// As high as a whole story, for the README: `docs/images/demo.png`.
+pub const STORY: Look = Look { width: 1120, height: 1570, scale: 1.25, ..DESKTOP };
 
 impl Browser {
     /// Starts one. `None`, with a word on the test's output, where there is no Chromium and nobody insists on it.
@@ -103,8 +108,8 @@ impl Browser {
         self.command("refresh", &json!({}));
     }
 
-    /// Opens a second tab and goes there; gives the name of the tab before it.
-    pub fn second_tab(&self, url: &str) -> String {
+    /// Opens an address in a further tab and stays there; gives the name of the tab before it.
+    pub fn next_tab(&self, url: &str) -> String {
         let before = self.session("window", "GET", None);
         let tab = self.command("window/new", &json!({ "type": "tab" }));
         self.go_to_tab(&text(&tab["handle"]));
@@ -181,7 +186,8 @@ impl Browser {
     /// Changes the window's size and colours.
     pub fn look(&self, look: Look) {
         let scheme = if look.dark { "dark" } else { "light" };
-        let size = json!({ "width": look.width, "height": look.height, "deviceScaleFactor": 1, "mobile": false });
+        let size =
+            json!({ "width": look.width, "height": look.height, "deviceScaleFactor": look.scale, "mobile": false });
         self.tools("Emulation.setDeviceMetricsOverride", &size);
         let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
         self.tools("Emulation.setEmulatedMedia", &features);
