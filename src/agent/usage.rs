@@ -31,6 +31,11 @@ impl Usage {
         self.calls_without_cost += other.calls_without_cost;
     }
 
+    /// Whether nothing of it cost anything, as far as servers said.
+    pub fn is_free(&self) -> bool {
+        self.cost_usd == 0.0 && self.calls_without_cost == 0
+    }
+
     /// The cost as people read it: `$0.002`, `$0.41 + 2 calls of unknown cost`, `cost unknown`.
     pub fn cost_text(&self) -> String {
         let known = if self.cost_usd > 0.0 && self.cost_usd < 0.01 {

@@ -176,7 +176,8 @@ fn coder(scene: &Scene<'_>) -> Line {
         return Ok(ScriptedReply::text("")
             .call("GitCommit", &json!({"message": message}))
             .call("GitPush", &json!({}))
-            .call("GHCreatePR", &json!({"title": "Keep the last row without a trailing newline", "body": PULL_BODY})));
+            .call("GHCreatePR", &json!({"title": "Keep the last row without a trailing newline", "body": PULL_BODY}))
+            .call("TodoWrite", &checklist(["completed"; 3])));
     }
     if let Some(opened) = scene.result("GHCreatePR", "") {
         if !opened.contains('#') {
@@ -203,10 +204,14 @@ fn begin(scene: &Scene<'_>) -> Line {
 }
 
 fn todos(status: [&str; 3]) -> ScriptedReply {
+    ScriptedReply::text("").call("TodoWrite", &checklist(status))
+}
+
+fn checklist(status: [&str; 3]) -> Value {
     let contents = ["see the test fail", "go on with the loop on a last line", "run the tests, open the pull request"];
     let list: Vec<Value> =
         contents.iter().zip(status).map(|(content, status)| json!({"content": content, "status": status})).collect();
-    ScriptedReply::text("").call("TodoWrite", &json!({ "todos": list }))
+    json!({ "todos": list })
 }
 
 fn after_tests(scene: &Scene<'_>, tests: &str) -> Line {

@@ -44,7 +44,10 @@ pub fn posts(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Vec<
             out.done(unanswered(after));
         }
         Event::ReplyReceived { run, reply, .. } => reply_posts(before, after, *run, &reply.text, at, &mut out),
-        Event::ToolsStarted { run, .. } | Event::ToolFinished { run, .. } | Event::TodosWritten { run, .. } => {
+        Event::RunStarted { run, .. }
+        | Event::ToolsStarted { run, .. }
+        | Event::ToolFinished { run, .. }
+        | Event::TodosWritten { run, .. } => {
             out.progress(after, *run, at, false);
         }
         Event::NotePosted { role, text } => out.say(Some(*role), text),
@@ -88,7 +91,6 @@ pub fn posts(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Vec<
         | Event::MessageEdited { .. }
         | Event::MessageDeleted { .. }
         | Event::ConversationOpened { .. }
-        | Event::RunStarted { .. }
         | Event::Heard { .. }
         | Event::Noted { .. }
         | Event::WorkspaceReady { .. }
@@ -223,7 +225,7 @@ fn cleaned_up(after: &Thread, leftovers: &[String], out: &mut Out) {
     };
     text.push_str(if leftovers.is_empty() { ", branch and worktree removed." } else { "." });
     let total = after.total_usage();
-    if total.calls > 0 {
+    if !total.is_free() {
         text.push_str(&format!(" {} in total.", total.cost_text()));
     }
     if !leftovers.is_empty() {

@@ -46,9 +46,11 @@ fn short(text: &str) -> String {
     }
 }
 
-/// The progress message of a run: what it is doing, and its figures. `None` until it does something worth showing.
+/// The progress message of a run: what it is doing, and its figures. `None` until it does something worth showing; the
+/// Coder shows at once that it is at work and can be stopped.
 pub fn progress(role: Role, run: &Run, at: Millis, ended: bool) -> Option<Post> {
-    if run.calls_done == 0 && run.calls.is_empty() {
+    let silent = run.calls_done == 0 && run.calls.is_empty();
+    if silent && role != Role::Coder {
         return None;
     }
     let mut parts = Vec::new();
@@ -60,33 +62,36 @@ pub fn progress(role: Role, run: &Run, at: Millis, ended: bool) -> Option<Post> 
         };
         parts.push(format!("{mark} {}", todo.content));
     }
-    let mut text = parts.join("\n");
-    if !ended && !run.doing.is_empty() {
-        if !text.is_empty() {
-            text.push('\n');
-        }
-        text.push_str(&run.doing.iter().take(4).cloned().collect::<Vec<_>>().join(", "));
-        text.push_str(" …");
+    if !ended && silent {
+        parts.push("reading the plan …".to_owned());
+    } else if !ended && !run.doing.is_empty() {
+        parts.push(format!("{} …", run.doing.iter().take(4).cloned().collect::<Vec<_>>().join(", ")));
     }
-    if !text.is_empty() {
-        text.push('\n');
+    let figures = figures(run, at);
+    if !figures.is_empty() {
+        parts.push(format!("_{}_", figures.join(" · ")));
+    } else if parts.is_empty() {
+        parts.push("_no calls_".to_owned());
     }
-    let mut figures = Vec::new();
-    let mut count = |number: usize, what: &str| {
-        if number > 0 {
-            figures.push(format!("{number} {what}{}", if number == 1 { "" } else { "s" }));
-        }
-    };
-    count(run.read.len(), "file");
-    count(run.wrote.len(), "edited file");
-    count(run.calls_done as usize, "call");
-    figures.push(format!("{} s", at.since(run.started) / 1000));
-    figures.push(run.usage.cost_text());
-    text.push_str(&format!("_{}_", figures.join(" · ")));
     let buttons = if ended || role != Role::Coder {
         Vec::new()
     } else {
         vec![cards::button(Action::RunStop, run.id.to_string(), "Stop", ButtonStyle::Plain)]
     };
-    Some(cards::card(role, text, buttons))
+    Some(cards::card(role, parts.join("\n"), buttons))
+}
+
+/// What a run has done so far, in numbers; those that are nothing are left out.
+fn figures(run: &Run, at: Millis) -> Vec<String> {
+    let plural = |number: usize| if number == 1 { "" } else { "s" };
+    let (read, wrote, calls) = (run.read.len(), run.wrote.len(), run.calls_done as usize);
+    let seconds = at.since(run.started) / 1000;
+    let all = [
+        (read > 0, format!("{read} file{} read", plural(read))),
+        (wrote > 0, format!("{wrote} edited")),
+        (calls > 0, format!("{calls} call{}", plural(calls))),
+        (seconds > 0, format!("{seconds} s")),
+        (!run.usage.is_free(), run.usage.cost_text()),
+    ];
+    all.into_iter().filter_map(|(shown, text)| shown.then_some(text)).collect()
 }

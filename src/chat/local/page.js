@@ -18,6 +18,7 @@ let version = 0;
 let title = "CodeButler";
 let open = null; // the thread that is shown; null: a new one
 let source = null;
+let release = () => {};
 
 // --- What the server says ---
 
@@ -53,9 +54,11 @@ async function load() {
   if (!location.hash && newest) history.replaceState(null, "", `#${newest}`);
   route();
   follow();
+  share();
 }
 
 function follow() {
+  source?.close();
   source = new EventSource(`/api/events?after=${version}`);
   source.onopen = () => lost("");
   source.onmessage = (event) => change(JSON.parse(event.data));
@@ -63,6 +66,19 @@ function follow() {
     lost("The connection is lost. Trying again…");
     if (source.readyState === EventSource.CLOSED) setTimeout(load, RETRY_MS);
   };
+}
+
+/** A browser opens six connections to one server, for all tabs together: of the hidden ones, one keeps its stream. */
+function share() {
+  if (document.hidden) {
+    navigator.locks.request("hidden", { ifAvailable: true }, (lock) => {
+      if (lock) return new Promise((free) => (release = free));
+      if (document.hidden) source?.close();
+    });
+  } else {
+    release();
+    if (source?.readyState === EventSource.CLOSED) follow();
+  }
 }
 
 function change(event) {
@@ -108,6 +124,7 @@ function route() {
   problem("");
   if (thread) {
     thread.unread = false;
+    thread.item.scrollIntoView({ block: "nearest" });
     for (const ts of [...thread.messages.keys()].sort()) place(thread.messages.get(ts), false);
   }
   for (const each of threads.values()) list(each);
@@ -284,7 +301,17 @@ byId("composer").addEventListener("submit", (event) => {
   say();
 });
 byId("newer").addEventListener("click", toEnd);
-scroll.addEventListener("scroll", () => atEnd() && (byId("newer").hidden = true), { passive: true });
+let following = true;
+scroll.addEventListener(
+  "scroll",
+  () => {
+    following = atEnd();
+    if (following) byId("newer").hidden = true;
+  },
+  { passive: true },
+);
+// A phone's keyboard, a turned screen, a growing text: who read the end goes on reading it.
+new ResizeObserver(() => following && toEnd()).observe(scroll);
 byId("menu").addEventListener("click", () => draw(true));
 byId("shade").addEventListener("click", () => draw(false));
 // A link to the thread that is open already changes no address.
@@ -295,4 +322,5 @@ phone.addEventListener("change", () => {
   grow();
 });
 addEventListener("hashchange", route);
+document.addEventListener("visibilitychange", share);
 load();

@@ -99,7 +99,8 @@ function reaction(name) {
 }
 
 function file(file) {
-  const lines = file.content.replace(/\n$/, "").split("\n");
+  const all = file.content.replace(/\n$/, "").split("\n");
+  const lines = file.syntax === "diff" ? withoutNoise(all) : all;
   const details = make("details", "file");
   details.open = lines.length <= OPEN_LINES;
   const summary = make("summary");
@@ -125,6 +126,19 @@ function about(file, lines) {
   return element;
 }
 
+/** A diff without what each file's first line says already. The list of files stays when a file has no patch here. */
+function withoutNoise(lines) {
+  const first = lines.findIndex((text) => text.startsWith("diff --git "));
+  const patches = lines.filter((text) => text.startsWith("diff --git ")).length;
+  const listed = Number(/^(\d+) files? changed from /.exec(lines[0])?.[1] ?? -1);
+  let inHead = false;
+  return lines.slice(patches === listed ? first : 0).filter((text) => {
+    if (text.startsWith("diff --git ")) inHead = true;
+    else if (text.startsWith("@@ ")) inHead = false;
+    return !inHead || !/^(index |--- |\+\+\+ )/.test(text);
+  });
+}
+
 /** Numbers the lines of a diff as they are in the files: the old one for what goes, the new one for the rest. */
 function diffLines(lines) {
   let from = 0;
@@ -137,6 +151,8 @@ function diffLines(lines) {
       left = Number(hunk[2] ?? 1) + Number(hunk[4] ?? 1);
       return line(text, "hunk");
     }
+    const patch = /^diff --git a\/.* b\/(.*)$/.exec(text);
+    if (patch && left <= 0) return line(patch[1], "patch");
     if (left <= 0) return line(text, "head");
     if (text[0] === "\\") return line(text, "head");
     left -= text[0] === "+" || text[0] === "-" ? 1 : 2;
