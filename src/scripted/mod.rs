@@ -11,6 +11,7 @@ use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use axum::Json;
 use axum::Router;
@@ -51,6 +52,16 @@ pub struct ScriptedServer {
 #[derive(Clone)]
 pub struct ScriptedLog(Arc<Shared>);
 
+/// When a request that kept the rules came and went.
+#[derive(Clone, Copy, Debug)]
+pub struct ScriptedTimes {
+    /// Its last byte was read.
+    pub received: Instant,
+    /// The stream of its reply ended, its last bytes about to be written; `None` while it flows, and for replies that
+    /// are no stream.
+    pub replied: Option<Instant>,
+}
+
 struct Shared {
     play: Mutex<Play>,
     release: watch::Sender<bool>,
@@ -60,6 +71,7 @@ struct Play {
     script: Box<dyn Script>,
     rules: Rules,
     requests: Vec<ScriptedRequest>,
+    times: Vec<ScriptedTimes>,
     violations: Vec<String>,
 }
 
@@ -69,8 +81,13 @@ impl ScriptedServer {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let play =
-            Play { script: Box::new(script), rules: Rules::default(), requests: Vec::new(), violations: Vec::new() };
+        let play = Play {
+            script: Box::new(script),
+            rules: Rules::default(),
+            requests: Vec::new(),
+            times: Vec::new(),
+            violations: Vec::new(),
+        };
         let shared = Arc::new(Shared { play: Mutex::new(play), release: watch::Sender::new(false) });
         Ok(Self { listener, address, shared })
     }
@@ -130,6 +147,11 @@ impl ScriptedLog {
         self.0.play().requests.clone()
     }
 
+    /// When each of those came and was answered.
+    pub fn times(&self) -> Vec<ScriptedTimes> {
+        self.0.play().times.clone()
+    }
+
     /// Lets all stalled replies go on, now and later.
     pub fn release(&self) {
         self.0.release.send_replace(true);
@@ -144,9 +166,10 @@ impl Shared {
 }
 
 async fn complete(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
-    let answer = shared.play().answer(&headers, &body);
+    let received = Instant::now();
+    let answer = shared.play().answer(&headers, &body, received);
     match answer {
-        Ok((reply, request)) => respond(&reply, &request, &shared),
+        Ok((reply, request)) => respond(&reply, &request, shared),
         Err((status, reason)) => error(status, &reason),
     }
 }
@@ -170,6 +193,7 @@ impl Play {
         &mut self,
         headers: &HeaderMap,
         body: &[u8],
+        received: Instant,
     ) -> Result<(ScriptedReply, ScriptedRequest), (StatusCode, String)> {
         if let Err(reason) = self.rules.check_key(headers) {
             self.violations.push(reason.clone());
@@ -178,6 +202,7 @@ impl Play {
         match self.rules.check(headers, body) {
             Ok(request) => {
                 self.requests.push(request.clone());
+                self.times.push(ScriptedTimes { received, replied: None });
                 Ok((self.script.reply(&request), request))
             }
             Err(broken) => {
@@ -193,7 +218,7 @@ fn error(status: StatusCode, message: &str) -> Response {
     (status, Json(json!({"error": {"code": status.as_u16(), "message": message}}))).into_response()
 }
 
-fn respond(reply: &ScriptedReply, request: &ScriptedRequest, shared: &Shared) -> Response {
+fn respond(reply: &ScriptedReply, request: &ScriptedRequest, shared: Arc<Shared>) -> Response {
     let json = |body: String| ([(header::CONTENT_TYPE, "application/json")], body).into_response();
     match &reply.fault {
         Some(ScriptedFault::Status { code, body, retry_after }) => {
@@ -217,22 +242,29 @@ fn respond(reply: &ScriptedReply, request: &ScriptedRequest, shared: &Shared) ->
             | ScriptedFault::SlowChunks(_),
         )
         | None => {
-            let body = stream(reply.pieces(request), shared.release.subscribe());
+            let body = stream(reply.pieces(request), request.number, shared);
             ([(header::CONTENT_TYPE, "text/event-stream")], body).into_response()
         }
     }
 }
 
-/// The pieces as a body; each is flushed by itself.
-fn stream(pieces: Vec<Piece>, release: watch::Receiver<bool>) -> Body {
-    let state = (pieces.into_iter(), release);
-    Body::from_stream(unfold(state, |(mut pieces, mut release)| async move {
+/// The pieces as a body; each is flushed by itself. At their end the reply to the request of this number is complete.
+fn stream(pieces: Vec<Piece>, number: usize, shared: Arc<Shared>) -> Body {
+    let release = shared.release.subscribe();
+    let state = (pieces.into_iter(), release, shared);
+    Body::from_stream(unfold(state, move |(mut pieces, mut release, shared)| async move {
         loop {
-            match pieces.next()? {
-                Piece::Text(text) => return Some((Ok(Bytes::from(text)), (pieces, release))),
+            let Some(piece) = pieces.next() else {
+                if let Some(times) = shared.play().times.get_mut(number) {
+                    times.replied = Some(Instant::now());
+                }
+                return None;
+            };
+            match piece {
+                Piece::Text(text) => return Some((Ok(Bytes::from(text)), (pieces, release, shared))),
                 Piece::Pause(time) => tokio::time::sleep(time).await,
                 Piece::Stall => drop(release.wait_for(|released| *released).await),
-                Piece::Reset => return Some((Err(io::Error::other("cut by the script")), (pieces, release))),
+                Piece::Reset => return Some((Err(io::Error::other("cut by the script")), (pieces, release, shared))),
             }
         }
     }))
