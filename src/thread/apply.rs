@@ -247,7 +247,7 @@ impl Thread {
         if let Some(Publishing { report, draft, .. }) = self.publishing.take() {
             // Publishing may have failed in between and stood in its place.
             if draft.is_some() && !self.runs.contains_key(&Role::Coder) {
-                self.stalled = Some(Stalled::Run(Role::Coder));
+                self.stall(Stalled::Run(Role::Coder));
             }
             self.published = Some(Published { run, report, draft, summary: summary.clone() });
         }
