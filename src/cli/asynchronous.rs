@@ -7,6 +7,7 @@ use crate::daemon::Failure;
 
 /// Runs a command to its end.
 pub(super) fn run<T>(work: impl Future<Output = Result<T, Vec<Failure>>>) -> Result<T, Ended> {
+    hide_from_commands();
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(|error| {
@@ -16,6 +17,16 @@ pub(super) fn run<T>(work: impl Future<Output = Result<T, Vec<Failure>>>) -> Res
     // What still blocks a thread, such as a large search, ends with the process.
     runtime.shutdown_background();
     Ok(ended?)
+}
+
+/// Keeps our memory and environment, where secrets are, from commands that run as the same user: the kernel then gives
+/// `/proc/PID/environ` and the like to root only.
+fn hide_from_commands() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    }
 }
 
 /// Done at the first SIGINT or SIGTERM. A second one ends the process at once: the log has everything.

@@ -84,9 +84,10 @@ pub async fn run(
     let started = std::time::Instant::now();
     let level = sandbox::Level::available();
     let wanted = options.sandbox.map_or(sandbox::Level::Full, wanted_level);
-    if !matches!(options.model, DemoModel::Scripted) && level < wanted {
+    let held = options.sandbox.is_none() && matches!(options.model, DemoModel::Scripted) || level >= wanted;
+    if !held {
         return Err(vec![Failure {
-            what: format!("a real model may run commands here, and the sandbox level of this machine is {level}"),
+            what: format!("commands are to run at sandbox level {}, and the level here is {level}", wanted.name()),
             hint: format!("add --sandbox {} if you accept that for the demo's own sample repository", level.name()),
         }]);
     }

@@ -68,7 +68,7 @@ struct Inner {
     /// One fetch at a time: two that move the same ref refuse each other.
     fetching: tokio::sync::Mutex<()>,
     /// One worktree is made or removed at a time: the choice of a name must hold until it is taken.
-    worktrees: tokio::sync::Mutex<()>,
+    worktrees: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// The remote that fetches and pushes go to, as it was when the repository was opened.

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -35,7 +36,7 @@ impl Repository {
         base: &BaseCommit,
         branch_prefix: &str,
     ) -> Result<Workspace, GitError> {
-        let _one_at_a_time = self.0.worktrees.lock().await;
+        let one_at_a_time = Arc::clone(&self.0.worktrees).lock_owned().await;
         let key = thread.to_text();
         let owner = key.clone();
         let found = self.blocking(move |repository| repository.take_up(&owner)).await?;
@@ -51,6 +52,8 @@ impl Repository {
             }
         };
         self.blocking(move |repository| {
+            // Held to the end even when nobody waits for it any more: a clean-up must not come in between.
+            let _one_at_a_time = one_at_a_time;
             repository.make(&record.workspace)?;
             let complete = Record { complete: true, ..record };
             repository.write_record(&complete)?;
@@ -72,6 +75,14 @@ impl Repository {
         let (workspace, secured) = (workspace.clone(), secured.cloned());
         let removed = self.blocking(move |repository| Ok(repository.remove(&workspace, secured.as_ref()))).await;
         removed.unwrap_or_else(|error| vec![error.what])
+    }
+
+    /// The worktree that a thread has by its record, complete or not.
+    pub async fn workspace_of(&self, thread: &ThreadKey) -> Option<Workspace> {
+        let _one_at_a_time = self.0.worktrees.lock().await;
+        let owner = thread.to_text();
+        let found = self.blocking(move |repository| repository.take_up(&owner)).await;
+        found.ok().flatten().map(|record| record.workspace)
     }
 
     /// Its registration with git.

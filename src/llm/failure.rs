@@ -12,7 +12,7 @@ impl ModelError {
         let (what, hint) = match self {
             Self::Unreachable { attempts, reason } => (
                 format!("The model service did not answer after {}: {}", times(*attempts), quote(reason)),
-                "Nothing is lost. Check the network and the service's status page, then say `!retry`.".to_owned(),
+                "Check the network and the service's status page, then say `!retry`.".to_owned(),
             ),
             Self::BadKey { message } => (
                 format!("The model service does not accept the key (401): {}", quote(message)),
@@ -21,7 +21,7 @@ impl ModelError {
             ),
             Self::NoCredit { message } => (
                 format!("The model service refuses calls for lack of credit (402): {}", quote(message)),
-                "Nothing is lost. Add credit, then say `!retry`.".to_owned(),
+                "Add credit, then say `!retry`.".to_owned(),
             ),
             Self::Forbidden { message } => (
                 format!("The model service refused the request (403): {}", quote(message)),
@@ -30,7 +30,7 @@ impl ModelError {
             ),
             Self::RateLimited { message } => (
                 format!("The model service allows no more requests for now (429): {}", quote(message)),
-                "Nothing is lost. Wait a while, then say `!retry`, or choose another model with `!pm NAME`.".to_owned(),
+                "Wait a while, then say `!retry`, or choose another model with `!pm NAME`.".to_owned(),
             ),
             Self::TooLong { message } => (
                 format!("This conversation is longer than `{model}` can read: {}", quote(message)),
@@ -101,7 +101,7 @@ mod tests {
         let error = ModelError::NoCredit { message: "Insufficient\n credits".to_owned() };
         let expected = Failure {
             what: "The model service refuses calls for lack of credit (402): Insufficient credits.".to_owned(),
-            hint: "Nothing is lost. Add credit, then say `!retry`.".to_owned(),
+            hint: "Add credit, then say `!retry`.".to_owned(),
         };
         assert_eq!(error.failure("a/b"), expected);
         let error = ModelError::Unreachable { attempts: 1, reason: String::new() };

@@ -95,7 +95,7 @@ pub fn publication(thread: &Thread, published: &Published, open: bool) -> Post {
     }
     let mut buttons = Vec::new();
     match (&thread.pull, &summary.head) {
-        (Some(pull), Some(_)) => {
+        (Some(pull), Some(head)) => {
             let _ = write!(text, "\n\n{}", pull_line(pull, summary));
             if let Some(draft) = draft {
                 let _ = write!(text, "\n**Not finished:** {draft}. `!retry` goes on.");
@@ -103,7 +103,7 @@ pub fn publication(thread: &Thread, published: &Published, open: bool) -> Post {
             if open {
                 buttons.push(match draft {
                     Some(_) => button(Action::RunRetry, published.run.to_string(), "Go on", ButtonStyle::Primary),
-                    None => button(Action::PrMerge, pull.number.to_string(), "Merge", ButtonStyle::Primary),
+                    None => button(Action::PrMerge, head.as_str(), "Merge", ButtonStyle::Primary),
                 });
                 buttons.extend(open_button(pull));
             }

@@ -236,6 +236,10 @@ fn cleaned_up(after: &Thread, leftovers: &[String], out: &mut Out) {
 }
 
 fn thread_closed(before: &Thread, after: &Thread, out: &mut Out) {
+    if let Some(plan) = before.waiting_plan() {
+        let verdict = "**Void:** the thread is closed.".to_owned();
+        out.set(format!("plan/{}", plan.id), cards::plan(before, plan, Some(verdict)));
+    }
     if let Some(published) = &before.published {
         out.set(format!("pull/{}", published.run), cards::publication(before, published, false));
     }

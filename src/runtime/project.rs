@@ -12,7 +12,7 @@ use super::clock::Clock;
 use crate::chat::Chat;
 use crate::forge::Forge;
 use crate::git::Repository;
-use crate::ids::ChannelId;
+use crate::ids::{ChannelId, ThreadKey};
 use crate::llm::ChatModel;
 use crate::store::{Store, StoreError};
 use crate::thread::Rules;
@@ -63,6 +63,11 @@ pub struct ProjectSettings {
 }
 
 impl Project {
+    /// The private folder that commands of a thread see as their home.
+    pub fn home_of(&self, thread: &ThreadKey) -> PathBuf {
+        self.settings.home.join("homes").join(thread.to_text().replace(['/', '.'], "-"))
+    }
+
     /// The rules of a decision made now.
     pub fn rules(&self, channel: &ChannelId) -> Rules {
         let mut rules = Rules { now: self.clock.now(), ..self.settings.rules.clone() };

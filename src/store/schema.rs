@@ -10,8 +10,18 @@ use super::StoreError;
 /// The migrations in order; a file is never changed once it was released.
 const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql")];
 
+/// Makes the file for its owner only: it holds what people and models said. SQLite gives its other files the same mode.
+fn make_private(path: &Path) -> Result<(), StoreError> {
+    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+    let io = |source| StoreError::Io { path: path.to_owned(), source };
+    let file =
+        std::fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).map_err(io)?;
+    file.set_permissions(std::fs::Permissions::from_mode(0o600)).map_err(io)
+}
+
 /// Opens and migrates.
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
+    make_private(path)?;
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(10))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;

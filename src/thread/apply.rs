@@ -24,7 +24,8 @@ impl Thread {
             Event::MessageReceived { message } => self.receive(message),
             Event::MessageEdited { ts, text } => self.edit(ts, text),
             Event::MessageDeleted { ts } => self.forget(ts),
-            Event::CommandTaken { .. } | Event::Refused { .. } | Event::NotePosted { .. } => {}
+            Event::CommandTaken { .. } | Event::Refused { .. } => {}
+            Event::NotePosted { role, .. } => self.mark_spoken(*role),
             Event::BaseReady { base } => self.base = Some(Arc::new(base.clone())),
             Event::BaseFailed { failure } => self.stall(Stalled::Base(failure.clone())),
             Event::ConversationOpened { role, .. } => self.conversation(*role).open = true,
@@ -120,6 +121,7 @@ impl Thread {
                 messages: Vec::new(),
                 todos: Vec::new(),
                 doing: Vec::new(),
+                spoke: false,
                 calls_done: 0,
                 read: Default::default(),
                 wrote: Default::default(),
@@ -183,6 +185,9 @@ impl Thread {
         run.wrote.extend(result.wrote.iter().cloned());
         run.read.extend(read.clone());
         let finished = run.calls.iter().all(|state| state.done);
+        if role == Role::Coder {
+            self.wrote.extend(result.wrote.iter().cloned());
+        }
         let conversation = self.conversation(role);
         conversation.known_files.extend(read);
         conversation.known_files.extend(result.wrote.iter().cloned());
@@ -193,7 +198,7 @@ impl Thread {
 
     fn end_run(&mut self, id: RunId, outcome: &RunOutcome) {
         let Some((role, _)) = self.run(id) else { return };
-        let Some(run) = self.runs.remove(&role) else { return };
+        self.runs.remove(&role);
         let (report, draft) = match outcome {
             RunOutcome::Answered { text } => (text.clone(), None),
             RunOutcome::Stopped { by } => {
@@ -211,11 +216,18 @@ impl Thread {
             }
         };
         if role == Role::Coder {
-            self.publishing = Some(Publishing { run: id, report, draft, wrote: run.wrote });
+            self.publishing = Some(Publishing { run: id, report, draft, wrote: self.wrote.clone() });
+        }
+    }
+
+    fn mark_spoken(&mut self, role: Role) {
+        if let Some(run) = self.runs.get_mut(&role) {
+            run.spoke = true;
         }
     }
 
     fn propose(&mut self, id: &PlanId, plan: &Plan, base: &CommitId, at: Millis) {
+        self.mark_spoken(Role::Pm);
         self.plan = Some(PlanState {
             id: id.clone(),
             plan: Arc::new(plan.clone()),
@@ -245,6 +257,7 @@ impl Thread {
 
     fn publish(&mut self, run: RunId, summary: &Publication) {
         if let Some(Publishing { report, draft, .. }) = self.publishing.take() {
+            self.wrote.clear();
             // Publishing may have failed in between and stood in its place.
             if draft.is_some() && !self.runs.contains_key(&Role::Coder) {
                 self.stall(Stalled::Run(Role::Coder));
@@ -262,7 +275,7 @@ impl Thread {
     fn begin_merge(&mut self, by: &UserId, ts: Option<&MessageTs>, head: &CommitId) {
         self.merges += 1;
         self.merging = Some(Merging { by: by.clone(), ts: ts.cloned(), head: head.clone(), attempt: self.merges });
-        self.stalled.clear();
+        self.stalled.retain(|stalled| !matches!(stalled, Stalled::Merge(_)));
     }
 
     fn end_merge(&mut self, commit: &CommitId) {

@@ -106,7 +106,9 @@ impl Effect {
 pub fn pending(thread: &Thread, limit: impl Fn(Role) -> u32) -> Vec<Effect> {
     let mut effects = Vec::new();
     let stalled_early = thread.is_stalled_early();
-    if thread.opened_by.is_some() && thread.base.is_none() && !stalled_early && !thread.is_closed() {
+    let asked = thread.conversations.get(&Role::Pm).is_some_and(|pm| !pm.unheard.is_empty());
+    let wanted = asked || !thread.is_closed();
+    if thread.opened_by.is_some() && thread.base.is_none() && !stalled_early && wanted {
         effects.push(Effect::PrepareBase);
     }
     if let Some(closing) = &thread.closing {

@@ -24,8 +24,13 @@ pub struct Plan {
     /// How one can tell that it is done: observable facts, commands that must pass.
     pub acceptance: Vec<String>,
     /// What could go wrong, when there is something worth saying.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "list_or_null", skip_serializing_if = "Vec::is_empty")]
     pub risks: Vec<String>,
+}
+
+/// Models write `null` for a list that they leave out.
+fn list_or_null<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Vec<String>, D::Error> {
+    Ok(Option::deserialize(value)?.unwrap_or_default())
 }
 
 /// One step of a plan.
@@ -59,6 +64,9 @@ pub enum TodoStatus {
     Completed,
 }
 
+/// The longest plan, in characters as Markdown: a Slack message holds 12,000 of blocks.
+const LONGEST: usize = 9_000;
+
 impl Plan {
     /// Says what keeps this from being a plan, for the model; `None` when it is one.
     pub fn fault(&self) -> Option<&'static str> {
@@ -68,6 +76,8 @@ impl Plan {
             Some("`steps` is empty: list what the Coder will do, each with its files")
         } else if self.acceptance.is_empty() {
             Some("`acceptance` is empty: say how one can tell that the work is done")
+        } else if self.to_markdown().chars().count() > LONGEST {
+            Some("it is longer than a card can show, and people approve only what they see: make it shorter")
         } else {
             None
         }

@@ -40,6 +40,8 @@ pub struct Thread {
     pub pull: Option<PullRequest>,
     /// The head that we pushed last.
     pub head: Option<CommitId>,
+    /// Files that the Coder wrote since its work was last published.
+    pub wrote: BTreeSet<String>,
     /// A Coder run whose work is still to be published.
     pub publishing: Option<Publishing>,
     /// What was published last.
@@ -96,6 +98,8 @@ pub struct Run {
     pub todos: Vec<Todo>,
     /// What it did last, for the progress message.
     pub doing: Vec<String>,
+    /// Whether it showed something by a tool: a plan or a note. Then it may end without a text.
+    pub spoke: bool,
     /// Calls that ran.
     pub calls_done: u32,
     /// Files it read.
@@ -262,6 +266,7 @@ impl Thread {
             workspace: WorkspaceState::None,
             pull: None,
             head: None,
+            wrote: BTreeSet::new(),
             publishing: None,
             published: None,
             merges: 0,

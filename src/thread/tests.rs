@@ -343,7 +343,7 @@ fn a_merge_is_pinned_to_the_head_and_closes_the_thread() {
     let failure = Failure { what: "Conflicts.".into(), hint: "Rebase.".into() };
     story.act(Command::MergeDone(Err(failure)));
     assert_eq!(Phase::of(&story.thread), Phase::Review);
-    story.press("ANA", Action::PrMerge, "7");
+    story.press("ANA", Action::PrMerge, "beef");
     story.act(Command::MergeDone(Ok(CommitId::new("9be01d3"))));
     assert_eq!(story.pending(), ["cleanup"]);
     story.act(Command::CleanUpDone(vec![]));
@@ -657,4 +657,97 @@ fn work_that_could_not_be_pushed_is_not_merged_over() {
     story.published();
     story.say("ANA", "merge");
     assert_eq!(story.pending(), ["merge/1"]);
+}
+
+#[test]
+fn call_ids_are_unique_whatever_the_model_calls_them() {
+    let mut story = Story::new();
+    story.say("BEN", "hello");
+    story.base();
+    let mut seen = BTreeSet::new();
+    for ids in [["call_2", "call_2"], ["call_2", ""], ["call_4", "call_3"], ["", "call_1"]] {
+        let run = story.thread.runs[&Role::Pm].clone();
+        let calls = ids.map(|id| ToolCall {
+            id: CallId::new(id),
+            name: "Read".into(),
+            arguments: r#"{"file_path":"a"}"#.into(),
+            fault: None,
+        });
+        let reply = Reply { calls: calls.into(), model: run.model, ..Reply::default() };
+        story.act(Command::ModelAnswered { run: run.id, turn: run.turns + 1, result: Ok(reply) });
+        let made: Vec<_> = story.thread.runs[&Role::Pm].calls.iter().map(|state| state.call.id.clone()).collect();
+        for id in made {
+            assert!(seen.insert(id.clone()), "{id} comes twice");
+            story.tool(Role::Pm, id.as_str(), "text", vec![]);
+        }
+    }
+    assert_eq!(seen.len(), 8);
+}
+
+#[test]
+fn a_plan_cannot_be_approved_over_work_that_is_under_way() {
+    let mut story = Story::opened();
+    story.say("BEN", "also trim spaces");
+    story.propose("Trim spaces");
+    let first = story.plan_id();
+    story.say("ANA", "merge");
+    assert!(refusal(&story.press("ANA", Action::PlanApprove, &first)).contains("being merged"));
+    story.act(Command::MergeDone(Err(Failure { what: "No.".into(), hint: "Wait.".into() })));
+    story.press("ANA", Action::PlanApprove, &first);
+    assert_eq!(Phase::of(&story.thread), Phase::Coder);
+    // The PM, asked by nobody, proposes once more while the Coder works.
+    let base = CommitId::new("4f2c1aa9");
+    let plan = story.thread.plan.clone().expect("approved").plan;
+    let event = Event::PlanProposed { id: crate::ids::PlanId::new("other"), plan: (*plan).clone(), base };
+    story.thread.apply(&event, Millis(0));
+    assert!(refusal(&story.press("ANA", Action::PlanApprove, "other")).contains("still at work"));
+}
+
+#[test]
+fn what_the_coder_wrote_is_published_also_after_a_failure_and_a_retry() {
+    let mut story = Story::new();
+    let id = story.plan();
+    story.press("ANA", Action::PlanApprove, &id);
+    story.workspace();
+    story.reply(Role::Coder, "", &[("Write", r#"{"file_path":"b.txt","content":"x"}"#)]);
+    let run = story.thread.runs[&Role::Coder].id;
+    let result = ToolResult { text: "written".into(), error: false, wrote: vec!["b.txt".into()], exit: None };
+    story.act(Command::ToolDone { run, call: CallId::new("c0_1"), result, deeds: vec![] });
+    let failure = Failure { what: "No credit.".into(), hint: "Add credit.".into() };
+    story.act(Command::ModelAnswered { run, turn: 2, result: Err(failure) });
+    story.say("BEN", "!retry");
+    story.reply(Role::Coder, "Done.", &[]);
+    let wrote = &story.thread.publishing.as_ref().expect("work to publish").wrote;
+    assert_eq!(wrote.iter().map(String::as_str).collect::<Vec<_>>(), ["b.txt"]);
+}
+
+#[test]
+fn every_message_is_answered_also_when_the_base_failed_or_the_model_says_nothing() {
+    let mut story = Story::new();
+    story.say("BEN", "hello");
+    let failure = Failure { what: "No network.".into(), hint: "Wait.".into() };
+    story.act(Command::BasePrepared(Err(failure)));
+    assert_eq!(story.pending(), Vec::<String>::new());
+    story.say("BEN", "are you there?");
+    assert_eq!(story.pending(), ["base"], "a message tries again");
+    story.base();
+    story.reply(Role::Pm, "", &[("Read", r#"{"file_path":"a"}"#)]);
+    story.tool(Role::Pm, "c0_1", "text", vec![]);
+    let events = story.reply(Role::Pm, " ", &[]);
+    let failed = |event: &Event| matches!(event, Event::RunEnded { outcome: RunOutcome::Failed { .. }, .. });
+    assert!(events.iter().any(failed), "{events:?}");
+    let mut story = Story::new();
+    story.say("BEN", "!close");
+    story.say("BEN", "what is this?");
+    assert_eq!(story.pending(), ["base"], "a closed thread still answers questions");
+}
+
+#[test]
+fn stale_buttons_do_nothing_to_newer_things() {
+    let mut story = Story::opened();
+    assert!(refusal(&story.press("ANA", Action::PrMerge, "0ld")).contains("newest card"));
+    story.say("BEN", "hello");
+    assert!(refusal(&story.press("BEN", Action::RunStop, "1")).contains("has ended"));
+    story.press("ANA", Action::PrMerge, "beef");
+    assert_eq!(story.pending()[0], "merge/1");
 }

@@ -32,6 +32,8 @@ pub enum Order {
     Merge,
     Close,
     Help,
+    /// Meant as a command, but none that there is, or with words it does not take.
+    Unknown(String),
 }
 
 /// The commands with one line each, for `!help`.
@@ -53,7 +55,7 @@ pub fn read(text: &str, to_bot: bool, slash: bool) -> Typed {
     if let Some(order) = order(text, to_bot, slash) {
         return Typed::Order(order);
     }
-    let word = text.trim_end_matches(['.', '!', '?', ',', ';', ':', '…']).trim_end().to_lowercase();
+    let word = text.trim_end_matches(END).trim_end().to_lowercase();
     let (approves, merges, talk) = match word.as_str() {
         "approve" | "approved" | "lgtm" => (true, false, false),
         "yes" | "y" | "ok" | "go" => (true, false, true),
@@ -66,30 +68,39 @@ pub fn read(text: &str, to_bot: bool, slash: bool) -> Typed {
 }
 
 fn order(text: &str, to_bot: bool, slash: bool) -> Option<Order> {
-    let rest = match text.strip_prefix('!') {
-        Some(rest) => rest,
-        None if slash && text.starts_with('/') => &text[1..],
-        None if to_bot => text,
+    let (rest, meant) = match text.strip_prefix('!') {
+        Some(rest) => (rest, true),
+        None if slash && text.starts_with('/') => (&text[1..], true),
+        None if to_bot => (text, false),
         None => return None,
     };
     let mut words = rest.split_whitespace();
-    let name = words.next()?.to_lowercase();
-    let argument = words.next().map(str::to_owned);
-    if words.next().is_some() {
-        return None;
-    }
-    match (name.as_str(), argument) {
-        ("pm", argument) => Some(Order::Pm(argument)),
-        ("status", None) => Some(Order::Status),
-        ("cost", None) => Some(Order::Cost),
-        ("stop", None) => Some(Order::Stop),
-        ("retry", None) => Some(Order::Retry),
-        ("merge", None) => Some(Order::Merge),
-        ("close", None) => Some(Order::Close),
-        ("help", None) => Some(Order::Help),
+    let first = words.next()?;
+    let name = first.trim_end_matches(END).to_lowercase();
+    let argument = words.next().map(|word| word.trim_end_matches(END).to_owned());
+    let known = match (name.as_str(), argument, words.next()) {
+        ("pm", argument, None) => Some(Order::Pm(argument)),
+        ("status", None, None) => Some(Order::Status),
+        ("cost", None, None) => Some(Order::Cost),
+        ("stop", None, None) => Some(Order::Stop),
+        ("retry", None, None) => Some(Order::Retry),
+        ("merge", None, None) => Some(Order::Merge),
+        ("close", None, None) => Some(Order::Close),
+        ("help", None, None) => Some(Order::Help),
         _ => None,
-    }
+    };
+    // After a mention people also simply talk; after a sign they mean a command, unless it is a word with a colon or a
+    // path, as in “!important: …” or “/usr/bin is full”.
+    let command =
+        meant && first.trim_end_matches(END_OF_WORD).chars().all(|sign| sign.is_ascii_alphabetic() || sign == '_');
+    known.or_else(|| (command && !name.is_empty()).then_some(Order::Unknown(name)))
 }
+
+/// Signs at the end of a word that do not count.
+const END: [char; 7] = ['.', '!', '?', ',', ';', ':', '…'];
+
+/// The same without the colon, which makes a heading of a word.
+const END_OF_WORD: [char; 6] = ['.', '!', '?', ',', ';', '…'];
 
 #[cfg(test)]
 mod tests {
@@ -113,7 +124,11 @@ mod tests {
             ("!pm claude", Typed::Order(Order::Pm(Some("claude".into())))),
             ("!pm", Typed::Order(Order::Pm(None))),
             ("!STOP", Typed::Order(Order::Stop)),
-            ("!stop it now please", Typed::Text),
+            ("!stop.", Typed::Order(Order::Stop)),
+            ("!pm Claude!", Typed::Order(Order::Pm(Some("Claude".into())))),
+            ("!stop it now please", Typed::Order(Order::Unknown("stop".into()))),
+            ("!rebase", Typed::Order(Order::Unknown("rebase".into()))),
+            ("!", Typed::Text),
             ("!important: fix this", Typed::Text),
             ("/pm claude", Typed::Text),
             ("pm claude", Typed::Text),
@@ -128,6 +143,8 @@ mod tests {
         assert_eq!(read("pm claude", true, false), Typed::Order(Order::Pm(Some("claude".into()))));
         assert_eq!(read("status", true, false), Typed::Order(Order::Status));
         assert_eq!(read("/pm kimi", false, true), Typed::Order(Order::Pm(Some("kimi".into()))));
+        assert_eq!(read("/reload", false, true), Typed::Order(Order::Unknown("reload".into())));
+        assert_eq!(read("/usr/bin is full", false, true), Typed::Text);
         assert_eq!(read("pm the csv export is broken", true, false), Typed::Text);
     }
 }

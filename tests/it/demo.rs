@@ -89,7 +89,7 @@ async fn any_compatible_server_can_play_it_when_the_sandbox_level_is_accepted() 
     let (output, text) = demo(arguments(&["--auto", "--model-url", &url, "--model", "some/model"])).await;
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(
-        text.contains("error: a real model may run commands") && text.contains("hint: add --sandbox none"),
+        text.contains("error: commands are to run at sandbox level full") && text.contains("hint: add --sandbox none"),
         "{text}"
     );
     assert!(log.requests().is_empty(), "nothing was asked");

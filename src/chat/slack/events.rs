@@ -21,6 +21,14 @@ pub struct Own {
     pub bot: Option<String>,
 }
 
+impl Own {
+    /// Whether somebody of this workspace comes from another company: in a channel that is shared with others. Within an
+    /// organisation of Enterprise Grid presses carry the workspaces of its members, which are not foreign.
+    fn is_foreign(&self, team: Option<&String>) -> bool {
+        self.enterprise.is_none() && team.is_some_and(|team| *team != self.team)
+    }
+}
+
 /// One frame of a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Frame {
@@ -171,11 +179,17 @@ struct RawFile {
 }
 
 #[derive(Deserialize)]
+struct RawPresser {
+    id: String,
+    team_id: Option<String>,
+}
+
+#[derive(Deserialize)]
 struct RawInteraction {
     #[serde(rename = "type", default)]
     kind: String,
     trigger_id: Option<String>,
-    user: Option<RawId>,
+    user: Option<RawPresser>,
     channel: Option<RawId>,
     message: Option<RawEvent>,
     container: Option<RawContainer>,
@@ -210,6 +224,7 @@ struct RawOption {
 #[derive(Deserialize)]
 struct RawSlash {
     user_id: String,
+    team_id: Option<String>,
     command: String,
     #[serde(default)]
     text: String,
@@ -226,8 +241,8 @@ pub fn read(body: &str, own: &Own) -> Frame {
             let payload = frame.payload.map_or("null", RawValue::get);
             let what = match kind {
                 "events_api" => events_api(payload, own),
-                "interactive" => interactive(payload, &id),
-                "slash_commands" => slash(payload),
+                "interactive" => interactive(payload, &id, own),
+                "slash_commands" => slash(payload, own),
                 _ => Envelope::Ignored("unknown kind of envelope"),
             };
             Frame::Envelope { id, what }
@@ -379,17 +394,17 @@ impl RawFile {
     }
 }
 
-fn interactive(payload: &str, envelope: &str) -> Envelope {
+fn interactive(payload: &str, envelope: &str, own: &Own) -> Envelope {
     let Ok(raw) = serde_json::from_str::<RawInteraction>(payload) else {
         return Envelope::Ignored("interaction of an unknown shape");
     };
     if raw.kind != "block_actions" {
         return Envelope::Ignored("an interaction we do not use");
     }
-    pressed(&raw, envelope).map_or_else(Envelope::Ignored, Envelope::Heard)
+    pressed(&raw, envelope, own).map_or_else(Envelope::Ignored, Envelope::Heard)
 }
 
-fn pressed(raw: &RawInteraction, envelope: &str) -> Result<Heard, &'static str> {
+fn pressed(raw: &RawInteraction, envelope: &str, own: &Own) -> Result<Heard, &'static str> {
     let action = raw.actions.first().ok_or("no action")?;
     if action.action_id.starts_with(LINK_ACTION) {
         return Err("only opened a page");
@@ -406,11 +421,15 @@ fn pressed(raw: &RawInteraction, envelope: &str) -> Result<Heard, &'static str> 
         .ok_or("not on a message")?;
     let chosen = action.selected_option.as_ref().map(|option| option.value.clone());
     let trigger = raw.trigger_id.as_deref().unwrap_or(envelope);
+    let presser = raw.user.as_ref().ok_or("no user")?;
+    if own.is_foreign(presser.team_id.as_ref()) {
+        return Err("from another workspace");
+    }
     Ok(Heard {
         direct: channel.starts_with('D'),
         channel: ChannelId::new(channel),
         thread: MessageTs::new(thread),
-        from: UserId::new(raw.user.as_ref().ok_or("no user")?.id.clone()),
+        from: UserId::new(presser.id.clone()),
         dedupe: vec![format!("press:{trigger}")],
         what: HeardKind::Pressed {
             action: action.action_id.clone(),
@@ -419,8 +438,9 @@ fn pressed(raw: &RawInteraction, envelope: &str) -> Result<Heard, &'static str> 
     })
 }
 
-fn slash(payload: &str) -> Envelope {
+fn slash(payload: &str, own: &Own) -> Envelope {
     match serde_json::from_str::<RawSlash>(payload) {
+        Ok(raw) if own.is_foreign(raw.team_id.as_ref()) => Envelope::Ignored("from another workspace"),
         Ok(raw) => Envelope::Slash {
             channel: ChannelId::new(raw.channel_id),
             by: UserId::new(raw.user_id),

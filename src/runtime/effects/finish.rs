@@ -86,6 +86,7 @@ fn message(thread: &Thread) -> String {
 
 /// Removes remote branch, worktree and local branch; closes an unmerged pull request. Names what is left.
 pub(super) fn clean_up(project: Arc<Project>, thread: &Thread, merged: bool) -> impl Future<Output = Command> + use<> {
+    let (key, home) = (thread.key.clone(), project.home_of(&thread.key));
     let workspace = thread.workspace().cloned();
     let (pull, head) = (thread.pull.clone(), thread.head.clone());
     async move {
@@ -98,6 +99,21 @@ pub(super) fn clean_up(project: Arc<Project>, thread: &Thread, merged: bool) -> 
         if let Some(pull) = pull.filter(|_| !merged) {
             note(project.forge.close(pull.number).await, &format!("pull request #{}", pull.number));
         }
+        // One that was being made when the thread was closed is known by its record.
+        let workspace = match workspace {
+            Some(workspace) => Some(workspace),
+            None => project.repository.workspace_of(&key).await.map(Arc::new),
+        };
+        if let Err(error) = tokio::fs::remove_dir_all(&home).await
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            leftovers.push(format!("`{}`: {error}", home.display()));
+        }
+        let mut note = |result: Result<(), ForgeError>, what: &str| {
+            if let Err(error) = result {
+                leftovers.push(format!("{what}: {} {}", error.what, error.hint));
+            }
+        };
         if let Some(workspace) = &workspace {
             // The branch of unmerged work stays on the remote: it is the only copy.
             if merged {

@@ -40,7 +40,7 @@ pub(super) fn run(
         work: thread_work(&project, thread, role),
         workspace: thread.workspace().cloned(),
         commit: thread.base.as_ref().map(|base| base.commit.clone()),
-        home: project.settings.home.join("homes").join(thread.key.ts.as_str()),
+        home: project.home_of(&thread.key),
     };
     async move {
         let ended = bench.run(&project, tool, &call.arguments, cancel).await;

@@ -30,7 +30,7 @@ pub(super) fn initialise(
     cancel: CancellationToken,
 ) -> impl Future<Output = Command> + use<> {
     let workspace = thread.workspace().cloned();
-    let home = project.settings.home.join("homes").join(thread.key.ts.as_str());
+    let home = project.home_of(&thread.key);
     async move {
         let Some(workspace) = workspace else { return Command::WorkspaceInitialised(Vec::new()) };
         let folder = project.repository.worktree_path(&workspace);

@@ -22,6 +22,15 @@ impl Deciding<'_> {
                 let lines: Vec<String> = HELP.iter().map(|(name, what)| format!("- `{name}`: {what}")).collect();
                 self.answer(ts, by, format!("In a thread you can say:\n{}", lines.join("\n")));
             }
+            Order::Unknown(name) => {
+                let text =
+                    match HELP.iter().find(|(known, _)| known.trim_start_matches('!').split(' ').next() == Some(&name))
+                    {
+                        Some((usage, what)) => format!("`{usage}`: {what}. Nothing was done: it takes no other words."),
+                        None => format!("I do not know `!{name}`. `!help` lists the commands."),
+                    };
+                self.answer(ts, by, text);
+            }
             Order::Stop => self.stop(by, Some(ts)),
             Order::Retry => self.retry(by, Some(ts)),
             Order::Merge => self.merge(by, Some(ts)),
@@ -68,7 +77,12 @@ impl Deciding<'_> {
 
     pub(super) fn stop(&mut self, by: UserId, ts: Option<MessageTs>) {
         if self.thread.runs.is_empty() {
-            self.tell(ts, by, "Nothing is running in this thread.");
+            let text = if self.thread.publishing.is_some() {
+                "The run has ended; its work is just being brought to the pull request."
+            } else {
+                "Nothing is running in this thread."
+            };
+            self.tell(ts, by, text);
             return;
         }
         self.emit(Event::StopRequested { by: by.clone(), ts });
@@ -138,6 +152,8 @@ impl Deciding<'_> {
             Some("There is no pull request to merge in this thread.")
         } else if !self.rules.may_approve(&by) {
             Some("Only an approver can merge.")
+        } else if self.thread.published.as_ref().is_some_and(|published| published.draft.is_some()) {
+            Some("The pull request is a draft: the work is not done. `!retry` lets the Coder go on.")
         } else {
             None
         };

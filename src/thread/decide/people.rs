@@ -6,7 +6,7 @@ use crate::agent::Role;
 use crate::ids::{MessageTs, PlanId, UserId};
 use crate::thread::command::Action;
 use crate::thread::event::{Answer, Event, Message};
-use crate::thread::state::WorkspaceState;
+use crate::thread::state::{Stalled, WorkspaceState};
 use crate::thread::words::{self, Typed};
 
 impl Deciding<'_> {
@@ -48,7 +48,11 @@ impl Deciding<'_> {
 
     /// A message for a role: the Coder when it works, else the PM.
     fn hear_person(&mut self, message: Message) {
+        let by = message.from.clone();
         self.emit(Event::MessageReceived { message });
+        if matches!(self.thread.stalled.last(), Some(Stalled::Base(_))) {
+            self.emit(Event::RetryRequested { by, ts: None });
+        }
         self.wake_pm();
     }
 
@@ -98,8 +102,14 @@ impl Deciding<'_> {
             Action::PlanApprove => self.approve(&PlanId::new(value), by, None),
             Action::PlanChange => self.ask_change(PlanId::new(value), by),
             Action::PlanCancel => self.cancel_plan(PlanId::new(value), by),
+            Action::PrMerge if self.thread.head.as_ref().is_some_and(|head| head.as_str() != value) => {
+                self.refuse(None, by, "The pull request has changed since this card was shown. Use its newest card.");
+            }
             Action::PrMerge => self.merge(by, None),
             Action::RunRetry => self.retry(by, None),
+            Action::RunStop if !self.thread.runs.values().any(|run| run.id.to_string() == value) => {
+                self.refuse(None, by, "That run has ended.");
+            }
             Action::RunStop => self.stop(by, None),
             Action::PmModel => self.choose_pm(value, by, None),
         }
@@ -112,8 +122,9 @@ impl Deciding<'_> {
     /// Whether the plan of that id is the one that waits; tells the person when it is not.
     fn is_waiting(&mut self, id: &PlanId, ts: Option<&MessageTs>, by: &UserId) -> bool {
         let reason = match &self.thread.plan {
+            Some(_) if self.thread.is_closed() => "This thread is closed.",
             Some(plan) if plan.id != *id => "This plan is void: there is a newer one below.",
-            Some(_) if self.thread.waiting_plan().is_some() && !self.thread.is_closed() => return true,
+            Some(_) if self.thread.waiting_plan().is_some() => return true,
             Some(plan) if plan.fate == crate::thread::state::PlanFate::Cancelled => "This plan was cancelled.",
             Some(_) => "This plan was approved already.",
             None => "This plan is not part of this thread.",
@@ -129,6 +140,20 @@ impl Deciding<'_> {
         if !self.rules.may_approve(&by) {
             let reason = format!("Only an approver can approve a plan{}.", self.approver_names());
             self.refuse(ts, by, &reason);
+            return;
+        }
+        // What is under way would lose its work to a second run in the same worktree.
+        let busy = if self.thread.runs.contains_key(&Role::Coder) {
+            Some("The Coder is still at work on the plan before this one.")
+        } else if self.thread.publishing.is_some() {
+            Some("The Coder's work is just being brought to the pull request.")
+        } else if self.thread.merging.is_some() {
+            Some("The pull request is being merged.")
+        } else {
+            None
+        };
+        if let Some(busy) = busy {
+            self.refuse(ts, by, &format!("{busy} Approve this plan when that has ended; it waits."));
             return;
         }
         if ts.is_some() {

@@ -20,11 +20,14 @@ impl Deciding<'_> {
         }
         let limit = self.rules.turns(role);
         let last = run.turns >= limit;
-        let first = run.turns == 0;
+        let spoke = run.spoke || role == Role::Coder && run.turns > 0;
         let mut reply = match result {
             Ok(reply) => reply,
             Err(failure) => {
                 self.emit(Event::RunEnded { run: id, outcome: RunOutcome::Failed { failure } });
+                if role == Role::Coder {
+                    self.wake_pm();
+                }
                 return;
             }
         };
@@ -33,7 +36,7 @@ impl Deciding<'_> {
         }
         self.make_call_ids_unique(role, &mut reply);
         let (text, ends) = (reply.text.clone(), reply.calls.is_empty());
-        let silent = ends && first && text.trim().is_empty();
+        let silent = ends && !last && !spoke && text.trim().is_empty() && !self.has_unheard(role);
         self.emit(Event::ReplyReceived { run: id, turn, reply });
         if silent {
             let failure = Failure {
@@ -69,12 +72,18 @@ impl Deciding<'_> {
 
     fn make_call_ids_unique(&self, role: Role, reply: &mut Reply) {
         let mut taken = self.thread.conversations.get(&role).map(|state| state.call_ids.clone()).unwrap_or_default();
-        let base = taken.len();
-        for (index, call) in reply.calls.iter_mut().enumerate() {
-            if call.id.as_str().is_empty() || !taken.insert(call.id.as_str().to_owned()) {
-                call.id = CallId::new(format!("call_{}", base + index + 1));
-                taken.insert(call.id.as_str().to_owned());
+        let mut number = taken.len();
+        for call in &mut reply.calls {
+            if !call.id.as_str().is_empty() && taken.insert(call.id.as_str().to_owned()) {
+                continue;
             }
+            call.id = loop {
+                number += 1;
+                let made = format!("call_{number}");
+                if taken.insert(made.clone()) {
+                    break CallId::new(made);
+                }
+            };
         }
     }
 
@@ -170,9 +179,12 @@ impl Deciding<'_> {
                 self.emit(Event::TodosWritten { run, todos: list.todos });
                 "The list is saved and shown in the thread.".to_owned()
             }),
-            (None, Some(ToolName::SlackNotify)) => arguments(state).map(|note: Note| {
+            (None, Some(ToolName::SlackNotify)) => arguments(state).and_then(|note: Note| {
+                if note.text.trim().is_empty() {
+                    return Err("`text` is empty: nothing was posted.".to_owned());
+                }
                 self.emit(Event::NotePosted { role, text: note.text });
-                "Posted in the thread.".to_owned()
+                Ok("Posted in the thread.".to_owned())
             }),
             (None, Some(tool)) => Err(format!("`{tool}` cannot be answered here.")),
         };
