@@ -359,7 +359,6 @@ async fn lost_answers_do_nothing_twice() {
     let Some(story) = story().await else { return };
     story.github.trouble(trouble("POST", "/pulls", 502, true));
     story.github.trouble(trouble("PUT", "/merge", 502, true));
-    story.github.trouble(trouble("DELETE", BRANCH, 502, true));
     let _daemon = story.start();
     let ts = story.approved().await;
     story.card(&ts, "pr_merge").await;
@@ -369,8 +368,19 @@ async fn lost_answers_do_nothing_twice() {
     assert_eq!(story.git_in(&story.remote(), &["rev-list", "--count", "main"]), "2");
     story.is_clean();
     assert!(story.thread_texts(&ts).iter().all(|text| !text.contains("I stopped")), "nobody need know");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_branch_that_was_deleted_without_an_answer_is_no_leftover() {
+    let Some(story) = story_of(careless("true")).await else { return };
+    story.github.trouble(trouble("DELETE", BRANCH, 502, true));
+    let _daemon = story.start();
+    let ts = story.approved().await;
+    story.card(&ts, "pr_merge").await;
+    story.merges(&ts).await;
     let end = story.says(&ts, "Merged as").await;
     assert!(end.text.contains("branch and worktree removed"), "{}", end.text);
+    story.is_clean();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -383,7 +393,6 @@ async fn a_server_in_trouble_is_asked_again_and_told_when_it_stays() {
     let ts = story.approved().await;
     let what = "Could not open the pull request: GitHub has trouble of its own (HTTP 503).";
     let card = story.failed(&ts, what, "githubstatus").await;
-    story.github.trouble(trouble("GET", "/pulls", 502, false));
     story.retry(&card);
     story.card(&ts, "pr_merge").await;
     assert_eq!((story.asked("POST", "/pulls"), story.github.pull(2)), (3, json!(null)));
@@ -450,10 +459,12 @@ async fn no_changes_make_no_pull_request_and_the_report_says_so() {
 /// The number of the shell that the Coder's command runs in, once it runs.
 async fn shell_of(story: &Story) -> rustix::process::Pid {
     let file = story.worktree().join("shell.pid");
-    let read = || std::fs::read_to_string(&file).ok()?.trim_end_matches('.').trim().parse().ok();
-    let number = || std::fs::read_to_string(&file).is_ok_and(|text| text.ends_with('\n'));
-    story.until("the command", number).await;
-    rustix::process::Pid::from_raw(read().expect("a number")).expect("not zero")
+    let number = || {
+        let text = std::fs::read_to_string(&file).ok()?;
+        rustix::process::Pid::from_raw(text.strip_suffix('\n')?.parse().ok()?)
+    };
+    story.until("the command", || number().is_some()).await;
+    number().expect("just read")
 }
 
 #[tokio::test(flavor = "multi_thread")]
