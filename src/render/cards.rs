@@ -87,14 +87,14 @@ fn clock(at: Millis) -> String {
 }
 
 /// The card at the end of a Coder run: its report, and the pull request with its buttons while it can be merged.
-pub fn publication(thread: &Thread, published: &Published, open: bool) -> Post {
-    let Published { report, summary, draft, .. } = published;
+pub fn publication(published: &Published, open: bool) -> Post {
+    let Published { report, summary, draft, pull, .. } = published;
     let mut text = report.trim().to_owned();
     if text.is_empty() {
         text.push_str("The run ended without a report.");
     }
     let mut buttons = Vec::new();
-    match (&thread.pull, &summary.head) {
+    match (pull, &summary.head) {
         (Some(pull), Some(head)) => {
             let _ = write!(text, "\n\n{}", pull_line(pull, summary));
             if let Some(draft) = draft {

@@ -69,7 +69,7 @@ pub fn posts(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Vec<
         Event::PublishFailed { run, failure } => {
             let report = before.publishing.as_ref().map_or("", |publishing| publishing.report.trim());
             if !report.is_empty() {
-                out.say(Some(Role::Coder), report);
+                out.report(*run, report);
             }
             out.set(format!("failed/{}", after.seq), cards::failure(after, Role::Coder, failure, run.to_string()));
         }
@@ -121,16 +121,25 @@ impl Out {
 
     /// A text as messages and files.
     fn say(&mut self, role: Option<Role>, text: &str) {
-        for piece in pieces(text) {
+        self.say_as(&self.seq.to_string(), self.posts.len(), role, text);
+    }
+
+    /// The Coder's report: said once, however often its work is tried to be published.
+    fn report(&mut self, run: RunId, text: &str) {
+        self.say_as(&format!("report-{run}"), 0, Some(Role::Coder), text);
+    }
+
+    fn say_as(&mut self, name: &str, first: usize, role: Option<Role>, text: &str) {
+        for (number, piece) in (first..).zip(pieces(text)) {
             let post = match piece {
                 Piece::Text(text) => cards::message(role, text),
                 Piece::Code { language, code } => {
-                    let name = format!("code-{}-{}.{}", self.seq, self.posts.len(), extension(&language));
+                    let name = format!("code-{name}-{number}.{}", extension(&language));
                     let role = role.map(|role| role.title().to_owned());
                     Post::File { role, name, syntax: language, content: code }
                 }
             };
-            self.put("say", post);
+            self.set(format!("say/{name}/{number}"), post);
         }
     }
 
@@ -197,19 +206,19 @@ fn plan_proposed(before: &Thread, after: &Thread, out: &mut Out) {
 
 fn work_published(before: &Thread, after: &Thread, out: &mut Out) {
     if let Some(old) = &before.published {
-        out.set(format!("pull/{}", old.run), cards::publication(before, old, false));
+        out.set(format!("pull/{}", old.run), cards::publication(old, false));
     }
     let Some(published) = &after.published else { return };
     let long = published.report.chars().count() > super::text::MESSAGE_CHARS
         || pieces(&published.report).iter().any(|piece| matches!(piece, Piece::Code { .. }));
     let shown = if long {
         // Too much for one card: the report goes ahead of it.
-        out.say(Some(Role::Coder), &published.report);
+        out.report(published.run, &published.report);
         crate::thread::state::Published { report: "Done; the report is above.".to_owned(), ..published.clone() }
     } else {
         published.clone()
     };
-    out.set(format!("pull/{}", published.run), cards::publication(after, &shown, !after.is_closed()));
+    out.set(format!("pull/{}", published.run), cards::publication(&shown, !after.is_closed()));
     if let Some(diff) = published.summary.diff.as_ref().filter(|diff| !diff.is_empty()) {
         let number = after.pull.as_ref().map_or(0, |pull| pull.number);
         let name = format!("pull-request-{number}-run-{}.diff", published.run);
@@ -241,7 +250,7 @@ fn thread_closed(before: &Thread, after: &Thread, out: &mut Out) {
         out.set(format!("plan/{}", plan.id), cards::plan(before, plan, Some(verdict)));
     }
     if let Some(published) = &before.published {
-        out.set(format!("pull/{}", published.run), cards::publication(before, published, false));
+        out.set(format!("pull/{}", published.run), cards::publication(published, false));
     }
     if before.closing.is_none() && after.plan.as_ref().is_some_and(|plan| plan.fate == PlanFate::Cancelled) {
         out.say(Some(Role::Pm), "The plan is cancelled and the thread closed. Nothing was changed.");

@@ -8,6 +8,7 @@ pub mod init;
 pub mod terminal;
 
 use std::fmt;
+use std::io::Write as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -82,10 +83,18 @@ const FIXED: &[(&str, &str)] = &[
     ("TERM", "dumb"),
 ];
 
+/// Without a name git does not even begin a merge. Commits of the product's own never use it.
+const IDENTITY: &str = "[user]\n\tname = CodeButler\n\temail = codebutler@localhost\n";
+
 /// A shell command in the folder `root`, with the environment and home that commands get. The private `home` is made.
 pub fn command(root: &Path, home: &Path, script: &str) -> std::io::Result<Program> {
     let temporary = home.join("tmp");
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&temporary)?;
+    match std::fs::File::create_new(home.join(".gitconfig")) {
+        Ok(mut settings) => settings.write_all(IDENTITY.as_bytes())?,
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error),
+    }
     let mut program = Program::new(shell(), root).args(["-c", script]).env("HOME", home).env("TMPDIR", temporary);
     for (name, value) in FIXED {
         program = program.env(*name, *value);

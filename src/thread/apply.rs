@@ -262,7 +262,8 @@ impl Thread {
             if draft.is_some() && !self.runs.contains_key(&Role::Coder) {
                 self.stall(Stalled::Run(Role::Coder));
             }
-            self.published = Some(Published { run, report, draft, summary: summary.clone() });
+            let (pull, summary) = (self.pull.clone(), summary.clone());
+            self.published = Some(Published { run, report, draft, pull, summary });
         }
     }
 

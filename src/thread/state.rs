@@ -193,6 +193,8 @@ pub struct Published {
     pub report: String,
     /// Why the pull request is only a draft, when it is.
     pub draft: Option<String>,
+    /// The pull request as it was then.
+    pub pull: Option<PullRequest>,
     /// What was done.
     pub summary: Publication,
 }

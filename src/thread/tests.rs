@@ -316,6 +316,27 @@ fn stop_ends_the_run_and_leaves_no_call_without_a_result() {
 }
 
 #[test]
+fn a_talk_with_the_pm_leaves_the_stopped_coder_to_be_taken_up() {
+    let mut story = Story::new();
+    let id = story.plan();
+    story.press("ANA", Action::PlanApprove, &id);
+    story.workspace();
+    story.say("BEN", "!stop");
+    let failure = Failure { what: "No gh.".into(), hint: "Install it.".into() };
+    story.act(Command::PublishDone { run: RunId(2), result: Err(failure), deeds: vec![] });
+    for (run, taken_up) in [("run/3/turn/1", "publish/2"), ("run/4/turn/1", "run/5/turn/1")] {
+        story.say("BEN", "what is that?");
+        assert_eq!(story.pending(), [run]);
+        story.reply(Role::Pm, "An error.", &[]);
+        story.say("BEN", "!retry");
+        assert_eq!(story.pending(), [taken_up]);
+        if story.thread.publishing.is_some() {
+            story.published();
+        }
+    }
+}
+
+#[test]
 fn turns_are_limited_and_the_last_one_has_no_tools() {
     let mut story = Story::new();
     let id = story.plan();

@@ -157,7 +157,7 @@ async fn from_message_to_merge(story: &Story) {
         (&json!(false), &json!(BRANCH), &json!("main"))
     );
     // A button with a page still tells that it was pressed; nothing comes of it.
-    story.slack.press(BEN, "pr_open", "1", &card.ts);
+    story.slack.press(BEN, "link:pr_open", "1", &card.ts);
 
     let pushed = story.git_in(&story.remote(), &["rev-parse", BRANCH]);
     story.merges(&ts).await;
@@ -235,6 +235,8 @@ async fn a_missing_and_a_refused_login_are_told_until_one_is_good() {
     log_in("fake-token");
     story.retry(&refused);
     story.card(&ts, "pr_merge").await;
+    let reports = story.thread_texts(&ts).into_iter().filter(|text| text.contains("Done: greeting.txt")).count();
+    assert_eq!(reports, 2, "the report is said once, and stands on the card");
     assert_eq!(story.github.pull(1)["title"], "Say good morning");
 }
 
@@ -267,20 +269,47 @@ async fn each_rule_that_refuses_a_merge_is_told_and_the_thread_stays_open() {
     story.is_clean();
 }
 
+/// Edits as the plan says; sent out again, merges the base and resolves the conflict.
+fn peaceful() -> impl Fn(&ScriptedRequest) -> ScriptedReply + Send {
+    let first = careless("true");
+    move |request| {
+        if !request.user_text().contains("approved a further plan") {
+            return first(request);
+        }
+        if spoken_to(request) {
+            return ScriptedReply::text("").call("Bash", &json!({ "command": "git merge --no-commit origin/main" }));
+        }
+        let both = json!({ "file_path": "greeting.txt", "content": "hola and good morning\nworld\n" });
+        match last_calls(request).as_slice() {
+            ["Bash"] => ScriptedReply::text("").call("Read", &json!({ "file_path": "greeting.txt" })),
+            ["Read"] => ScriptedReply::text("").call("Write", &both),
+            ["Write"] => ScriptedReply::text("")
+                .call("Bash", &json!({ "command": "git add greeting.txt" }))
+                .call("GitCommit", &json!({ "message": "Merge main" })),
+            _ => ScriptedReply::text("Both greetings are in."),
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_conflict_is_told_and_merged_once_it_is_gone() {
-    let Some(story) = story().await else { return };
+async fn a_conflict_is_told_and_resolved_in_the_thread() {
+    let Some(story) = story_of(peaceful()).await else { return };
     let _daemon = story.start();
     let ts = story.approved().await;
     story.card(&ts, "pr_merge").await;
-    let before = story.git(&["rev-parse", "main"]);
     std::fs::write(story.checkout().join("greeting.txt"), "hola\nworld\n").expect("written");
     story.git(&["commit", "-qam", "Say hola"]);
     story.git(&["push", "-q", "origin", "main"]);
     story.refused_to_merge(&ts, "Pull request #1 conflicts with `main`.", "then say `merge` again.").await;
     assert_eq!(story.asked("PUT", "/merge"), 0, "a merge that cannot be is not tried");
-    story.git_in(&story.remote(), &["update-ref", "refs/heads/main", &before]);
+    story.slack.say(BEN, SHOP, "merge main, so that `greeting.txt` may say \"hola and good morning\"", Some(&ts));
+    story.press(&ts, "plan_approve").await;
+    story.says(&ts, "Both greetings are in.").await;
     story.merges(&ts).await;
+    assert_eq!(story.at_remote("main", "greeting.txt"), "hola and good morning\nworld\n");
+    assert_eq!(story.git_in(&story.remote(), &["rev-list", "--count", "main"]), "3", "one commit more");
+    story.is_clean();
+    story.no_violations();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -317,6 +346,8 @@ async fn a_pull_request_that_was_closed_on_github_is_told_and_can_come_back() {
         blocks_text(message).contains("/pull/2") && button(message, "pr_merge").is_some()
     });
     second.await;
+    let first = story.says(&ts, "greeting.txt says good morning. Pull request #1").await;
+    assert!(!first.text.contains("/pull/2"), "an old card stays about its own pull request: {}", first.text);
     story.merges(&ts).await;
     assert_eq!(story.asked("PUT", "/pulls/2/merge"), 1);
     story.is_clean();
@@ -328,7 +359,6 @@ async fn lost_answers_do_nothing_twice() {
     let Some(story) = story().await else { return };
     story.github.trouble(trouble("POST", "/pulls", 502, true));
     story.github.trouble(trouble("PUT", "/merge", 502, true));
-    story.github.trouble(trouble("DELETE", BRANCH, 502, true));
     let _daemon = story.start();
     let ts = story.approved().await;
     story.card(&ts, "pr_merge").await;
@@ -338,8 +368,19 @@ async fn lost_answers_do_nothing_twice() {
     assert_eq!(story.git_in(&story.remote(), &["rev-list", "--count", "main"]), "2");
     story.is_clean();
     assert!(story.thread_texts(&ts).iter().all(|text| !text.contains("I stopped")), "nobody need know");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_branch_that_was_deleted_without_an_answer_is_no_leftover() {
+    let Some(story) = story_of(careless("true")).await else { return };
+    story.github.trouble(trouble("DELETE", BRANCH, 502, true));
+    let _daemon = story.start();
+    let ts = story.approved().await;
+    story.card(&ts, "pr_merge").await;
+    story.merges(&ts).await;
     let end = story.says(&ts, "Merged as").await;
     assert!(end.text.contains("branch and worktree removed"), "{}", end.text);
+    story.is_clean();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -352,7 +393,6 @@ async fn a_server_in_trouble_is_asked_again_and_told_when_it_stays() {
     let ts = story.approved().await;
     let what = "Could not open the pull request: GitHub has trouble of its own (HTTP 503).";
     let card = story.failed(&ts, what, "githubstatus").await;
-    story.github.trouble(trouble("GET", "/pulls", 502, false));
     story.retry(&card);
     story.card(&ts, "pr_merge").await;
     assert_eq!((story.asked("POST", "/pulls"), story.github.pull(2)), (3, json!(null)));
@@ -406,8 +446,7 @@ async fn no_changes_make_no_pull_request_and_the_report_says_so() {
     let _daemon = story.start();
     let ts = story.approved().await;
     let card = story.says(&ts, "Nothing was changed, so there is no pull request.").await;
-    let text = blocks_text(&card);
-    assert!(text.contains("The file says it already.") && button(&card, "pr_merge").is_none(), "{text}");
+    assert!(card.text.contains("The file says it already.") && button(&card, "pr_merge").is_none(), "{card:?}");
     let merge = story.slack.say(ANA, SHOP, "merge", Some(&ts));
     story.says(&ts, "There is no pull request to merge in this thread.").await;
     story.is_done(&merge).await;
@@ -420,10 +459,12 @@ async fn no_changes_make_no_pull_request_and_the_report_says_so() {
 /// The number of the shell that the Coder's command runs in, once it runs.
 async fn shell_of(story: &Story) -> rustix::process::Pid {
     let file = story.worktree().join("shell.pid");
-    let read = || std::fs::read_to_string(&file).ok()?.trim_end_matches('.').trim().parse().ok();
-    let number = || std::fs::read_to_string(&file).is_ok_and(|text| text.ends_with('\n'));
-    story.until("the command", number).await;
-    rustix::process::Pid::from_raw(read().expect("a number")).expect("not zero")
+    let number = || {
+        let text = std::fs::read_to_string(&file).ok()?;
+        rustix::process::Pid::from_raw(text.strip_suffix('\n')?.parse().ok()?)
+    };
+    story.until("the command", || number().is_some()).await;
+    number().expect("just read")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -66,8 +66,9 @@ pub fn last_calls(request: &ScriptedRequest) -> Vec<&str> {
     last.into_iter().flat_map(|message| &message.calls).map(|call| call.name.as_str()).collect()
 }
 
-/// The file in backticks and the line in double quotes of a person's wish.
+/// The file in backticks and the line in double quotes of a person's wish, which is one line, the last.
 fn wish(text: &str) -> Option<(String, String)> {
+    let text = text.trim_end().lines().next_back()?;
     let file = text.split('`').nth(1)?;
     let line = text.split('"').nth(1)?;
     Some((file.to_owned(), line.to_owned()))

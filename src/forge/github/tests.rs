@@ -140,6 +140,24 @@ async fn a_pull_request_is_opened_once_also_when_the_answer_is_lost() {
 }
 
 #[tokio::test]
+async fn the_text_of_an_unfinished_one_is_replaced_and_that_of_people_is_left() {
+    let Some(fixture) = fixture().await else { return };
+    let unfinished = NewPullRequest { body: format!("{UNFINISHED} Ana stopped it."), ..new(true) };
+    fixture.forge.open(&unfinished).await.expect("opened");
+    // An update does the same a second time, so a lost answer costs nothing.
+    fixture.github.trouble(lost("PATCH", "/pulls/1"));
+    let finished = NewPullRequest { title: "Done".to_owned(), ..new(false) };
+    let expected = PullRequest { title: "Done".to_owned(), ..pull(false) };
+    assert_eq!(fixture.forge.open(&finished).await, Ok(expected.clone()));
+    let shown = fixture.github.pull(1);
+    let text = json!([shown["title"], shown["body"], shown["draft"]]);
+    assert_eq!(text, json!(["Done", finished.body, false]));
+    fixture.github.edit(1, &json!({"body": "In a person's words.", "draft": true}));
+    assert_eq!(fixture.forge.open(&new(false)).await, Ok(expected));
+    assert_eq!(fixture.github.pull(1)["body"], "In a person's words.");
+}
+
+#[tokio::test]
 async fn the_fake_serves_git_under_the_same_name() {
     let Some(fixture) = fixture().await else { return };
     let mut program = Program::new("git", fixture.folder.path()).args(["ls-remote", "--symref", REMOTE, "HEAD"]);

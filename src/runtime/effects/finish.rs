@@ -63,7 +63,16 @@ pub(super) fn merge(project: Arc<Project>, thread: &Thread, head: CommitId) -> i
     };
     async move {
         let merged = match request {
-            Ok(request) => project.forge.merge(&request).await.map_err(Failure::from),
+            Ok(request) => {
+                let merged = project.forge.merge(&request).await;
+                if merged.is_err()
+                    && let Err(error) = project.repository.remote_head(&request.base).await
+                {
+                    // The way out of a conflict is to merge the base in the worktree; so it is fetched.
+                    tracing::warn!(error = &error as &dyn std::error::Error, "the base could not be fetched");
+                }
+                merged.map_err(Failure::from)
+            }
             Err(failure) => Err(failure),
         };
         Command::MergeDone(merged)

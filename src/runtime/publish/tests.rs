@@ -57,6 +57,8 @@ async fn what_is_left_is_committed_pushed_and_opened_and_a_repeat_changes_nothin
     // A further run finishes it; then people merge it and the thread cleans up.
     let (_, deeds) = publish(&work, &publishing(None, &[]), "Add b").await;
     assert_eq!(deeds.last(), Some(&Deed::Opened(PullRequest { draft: false, ..pull })));
+    let record = std::fs::read_to_string(fixture.root().join(".git/codebutler/pulls/1.json")).expect("a record");
+    assert!(record.contains(r#""body": "It works.\n\n---"#), "{record}");
     let workspace = work.git.workspace().expect("a worktree").clone();
     let own = str::to_owned;
     let request = MergeRequest {
