@@ -53,6 +53,9 @@ fn the_demo_goes_from_the_bug_report_to_the_merge() {
     browser.sees(".card[data-author=pm]", "Approved by you");
     let diff = browser.sees(".file summary", "pull-request-1");
     assert!(diff.contains(".diff") && diff.contains('+') && diff.contains('−'), "{diff}");
+    browser.sees(".file .patch", "src/report.sh");
+    browser.sees(".file .del", "-while IFS=, read -r name quantity price; do");
+    browser.sees(".file .add", "+while IFS=, read -r name quantity price || [ -n \"$name\" ]; do");
     browser.sees("#turn", "waiting for you");
     browser.picture("pull", DESKTOP);
 
