@@ -39,6 +39,7 @@ fn the_demo_goes_from_the_bug_report_to_the_merge() {
         assert!(card.contains(part), "{part} is not on the card: {card}");
     }
     browser.sees("#turn", "waiting for you");
+    browser.sees(".reaction.done", "done");
     browser.picture("plan", DESKTOP);
     browser.picture("plan-dark", NIGHT);
     browser.picture("plan-phone", PHONE);
@@ -53,6 +54,9 @@ fn the_demo_goes_from_the_bug_report_to_the_merge() {
     browser.sees(".card[data-author=pm]", "Approved by you");
     let diff = browser.sees(".file summary", "pull-request-1");
     assert!(diff.contains(".diff") && diff.contains('+') && diff.contains('−'), "{diff}");
+    browser.sees(".file .patch", "src/report.sh");
+    browser.sees(".file .del", "-while IFS=, read -r name quantity price; do");
+    browser.sees(".file .add", "+while IFS=, read -r name quantity price || [ -n \"$name\" ]; do");
     browser.sees("#turn", "waiting for you");
     browser.picture("pull", DESKTOP);
 
@@ -120,17 +124,21 @@ async fn the_conversation_is_there_again_after_a_kill_and_in_every_tab() {
     let chat = Program::start(folder.path(), &["chat", "--repo", &shop]);
     browser.open(chat.page());
     browser.sees("#empty", "What should be done?");
+    let first = browser.next_tab(chat.page());
+    browser.sees("#empty", "What should be done?");
     browser.keys("please let `greeting.txt` say \"good morning\"");
     browser.keys(ENTER);
     browser.sees(".card[data-author=pm]", "Approve");
-    let first = browser.next_tab(chat.page());
+    browser.go_to_tab(&first);
     browser.sees(".card[data-author=pm]", "Approve");
     browser.sees(".reaction.done", "done");
     let before = browser.sees("#messages", "good morning");
+    let address = chat.page().split('/').nth(2).expect("an address").to_owned();
     drop(chat);
     browser.sees("#lost", "The connection is lost");
 
-    let chat = Program::start(folder.path(), &["chat", "--repo", &shop]);
+    let chat = Program::start(folder.path(), &["chat", "--repo", &shop, "--listen", &address]);
+    browser.sees("#lost", "Open the address that it printed");
     browser.open(chat.page());
     assert_eq!(browser.sees("#messages", "Approve"), before);
     browser.press("Approve");
@@ -140,8 +148,8 @@ async fn the_conversation_is_there_again_after_a_kill_and_in_every_tab() {
     assert_eq!(browser.count("#threads li"), 1);
     assert_eq!(browser.count(".card[data-author=pm]"), 1);
 
-    browser.go_to_tab(&first);
-    browser.open(chat.page());
+    browser.next_tab(chat.page());
+    browser.sees(".file summary", ".diff");
     browser.press("Merge");
     browser.sees(".message[data-author=lead]", "Merged as");
     chat.stop();

@@ -63,7 +63,7 @@ pub fn progress(role: Role, run: &Run, at: Millis, ended: bool) -> Option<Post> 
         parts.push(format!("{mark} {}", todo.content));
     }
     if !ended && silent {
-        parts.push("reading the plan …".to_owned());
+        parts.push("thinking …".to_owned());
     } else if !ended && !run.doing.is_empty() {
         parts.push(format!("{} …", run.doing.iter().take(4).cloned().collect::<Vec<_>>().join(", ")));
     }
@@ -94,4 +94,50 @@ fn figures(run: &Run, at: Millis) -> Vec<String> {
         (!run.usage.is_free(), run.usage.cost_text()),
     ];
     all.into_iter().filter_map(|(shown, text)| shown.then_some(text)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Role, Run, progress};
+    use crate::agent::Usage;
+    use crate::ids::{Millis, RunId};
+    use crate::render::post::Post;
+
+    fn run(calls_done: u32, read: &[&str], usage: Usage) -> Run {
+        Run {
+            id: RunId(1),
+            model: "m".to_owned(),
+            turns: 0,
+            calls: Vec::new(),
+            started: Millis(0),
+            messages: Vec::new(),
+            todos: Vec::new(),
+            doing: Vec::new(),
+            calls_done,
+            read: read.iter().map(|file| (*file).to_owned()).collect(),
+            wrote: Default::default(),
+            usage,
+        }
+    }
+
+    #[test]
+    fn progress_says_what_there_is_to_say() {
+        let free = Usage { calls: 1, ..Usage::default() };
+        let paid = Usage { calls: 1, cost_usd: 0.25, ..Usage::default() };
+        let cases = [
+            (Role::Pm, run(0, &[], free), 0, false, None),
+            (Role::Coder, run(0, &[], free), 0, false, Some("thinking …")),
+            (Role::Coder, run(0, &[], paid), 2_000, false, Some("thinking …\n_2 s · $0.25_")),
+            (Role::Coder, run(0, &[], free), 0, true, Some("_no calls_")),
+            (Role::Pm, run(1, &["a"], free), 999, true, Some("_1 file read · 1 call_")),
+            (Role::Pm, run(3, &["a", "b"], paid), 9_000, true, Some("_2 files read · 3 calls · 9 s · $0.25_")),
+        ];
+        for (role, run, at, ended, expected) in cases {
+            let text = progress(role, &run, Millis(at), ended).map(|post| match post {
+                Post::Message { text, .. } => text,
+                other => panic!("no message: {other:?}"),
+            });
+            assert_eq!(text.as_deref(), expected);
+        }
+    }
 }

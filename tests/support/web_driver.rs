@@ -155,13 +155,19 @@ impl Browser {
         self.run("return document.querySelectorAll(arguments[0]).length", &[selector]).as_u64().expect("a number")
     }
 
-    /// Clicks on the button with this label, as soon as it is there.
+    /// Clicks on the button with this label, as soon as it is there. Where it moves away under the pointer, again.
     pub fn press(&self, label: &str) {
         let script = "return [...document.querySelectorAll('button, a, summary')]\
                       .find((e) => e.checkVisibility() && !e.disabled && e.innerText.trim() === arguments[0])";
-        let element = self.until(&format!("the button {label:?}"), script, &[label]);
-        let element = text(&element[ELEMENT]);
-        self.command(&format!("element/{element}/click"), &json!({}));
+        let started = Instant::now();
+        loop {
+            let element = self.until(&format!("the button {label:?}"), script, &[label]);
+            let path = format!("/session/{}/element/{}/click", self.session, text(&element[ELEMENT]));
+            match self.ask("POST", &path, Some(&json!({}))) {
+                Ok(_) => return,
+                Err(error) => assert!(started.elapsed() < PATIENCE, "{label:?} cannot be clicked: {error}"),
+            }
+        }
     }
 
     /// Types on the keyboard, to whatever has the focus. `\u{E004}` is Tab, `\u{E007}` is Enter.

@@ -216,9 +216,13 @@ async fn press(State(site): State<Arc<Site>>, Json(press): Json<Press>) -> Respo
         return error(StatusCode::SERVICE_UNAVAILABLE, "This machine has no randomness now. Press again.");
     };
     let what = IncomingKind::Pressed { action: press.action, value: press.value };
-    match accept(&site, press.thread, what, format!("local-press:{id}")).await {
+    site.room.write(|state| state.expect_post(&press.thread));
+    match accept(&site, press.thread.clone(), what, format!("local-press:{id}")).await {
         Ok(()) => Json(json!({})).into_response(),
-        Err(response) => response,
+        Err(response) => {
+            site.room.write(|state| state.expect_nothing(&press.thread));
+            response
+        }
     }
 }
 

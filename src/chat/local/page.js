@@ -94,6 +94,8 @@ function change(event) {
     thread.unread = true;
   }
   list(thread);
+  // There was nothing when the page was opened, and now there is something.
+  if (open === null && !location.hash && text.value === "") history.replaceState(null, "", `#${thread.ts}`);
   if (open === null && wanted() === thread.ts) route();
 }
 

@@ -3,7 +3,7 @@
 //! Plain data without clock, lock or IO. Every change raises the version by one and files the message under it, so
 //! that a client which knows a version can be told everything that came after it, in order and without a gap.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Serialize;
 
@@ -25,6 +25,8 @@ pub struct State {
     changes: BTreeMap<u64, MessageTs>,
     version: u64,
     latest: u64,
+    /// Threads in which a person did something and nothing was posted since.
+    awaited: HashSet<MessageTs>,
 }
 
 struct Entry {
@@ -78,7 +80,7 @@ impl State {
     /// clients come back with it.
     pub fn new(version: u64) -> Self {
         let (messages, keys, changes) = (BTreeMap::new(), HashMap::new(), BTreeMap::new());
-        Self { messages, keys, changes, version, latest: 0 }
+        Self { messages, keys, changes, version, latest: 0, awaited: HashSet::new() }
     }
 
     /// The number of the last change.
@@ -96,6 +98,7 @@ impl State {
     pub fn hold(&mut self, thread: Option<MessageTs>, body: Body, now: u64) -> (MessageTs, MessageTs) {
         let ts = self.fresh_ts(now);
         let thread = thread.unwrap_or_else(|| ts.clone());
+        self.expect_post(&thread);
         self.insert(thread.clone(), ts.clone(), format!("you/{ts}"), body, false);
         (thread, ts)
     }
@@ -115,8 +118,20 @@ impl State {
         if let Some(entry) = self.messages.get(ts)
             && !entry.shown
         {
+            self.awaited.remove(&entry.message.thread);
             self.messages.remove(ts);
         }
+    }
+
+    /// Something was done in a thread that will lead to a post: until then the thread counts as being worked on. What
+    /// comes at once, such as an approved card, changes known messages only.
+    pub fn expect_post(&mut self, thread: &MessageTs) {
+        self.awaited.insert(thread.clone());
+    }
+
+    /// What was done in a thread was not taken.
+    pub fn expect_nothing(&mut self, thread: &MessageTs) {
+        self.awaited.remove(thread);
     }
 
     /// Shows a post under a fresh timestamp, or under its own when the key is known: a key names one post for ever.
@@ -126,6 +141,7 @@ impl State {
             return ts;
         }
         let ts = self.fresh_ts(now);
+        self.awaited.remove(thread);
         self.restore(thread, key, &ts, body);
         ts
     }
@@ -233,7 +249,8 @@ impl State {
         let stoppable = |message: &Message| message.body.buttons.iter().any(|button| button.action == "run_stop");
         let said = self.thread(thread).rfind(|message| message.body.author == YOU);
         let unanswered = said.is_some_and(|message| !message.reactions.iter().any(|name| name == DONE));
-        if unanswered || self.thread(thread).any(stoppable) { Turn::Working } else { Turn::Idle }
+        let works = unanswered || self.awaited.contains(thread) || self.thread(thread).any(stoppable);
+        if works { Turn::Working } else { Turn::Idle }
     }
 }
 

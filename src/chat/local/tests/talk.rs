@@ -142,3 +142,23 @@ async fn a_thread_is_called_by_its_first_line_and_says_whose_turn_it_is() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_thread_is_worked_on_from_a_press_until_something_is_posted() {
+    with_page(bind(vec![]), Mood::Takes, async |page| {
+        let thread = page.say("hello").await;
+        let done = Post::Reaction { ts: thread.ts.clone(), name: "white_check_mark".into() };
+        page.chat.post(&thread, "done", &done).await.expect("posted");
+        let card = page.chat.post(&thread, "plan/1", &message("PM", "?", vec![approve()])).await.expect("posted");
+        let turn = async || page.state().await["threads"][0]["state"].clone();
+        assert_eq!(turn().await, "waiting");
+        let body = json!({ "thread": thread.ts, "action": "plan_approve", "value": "p1" });
+        page.post("/api/press", &body).send().await.expect("an answer");
+        let approved = message("PM", "approved", vec![]);
+        page.chat.edit(&thread, &card.expect("a card"), "plan/1", &approved).await.expect("edited");
+        assert_eq!(turn().await, "working");
+        page.chat.post(&thread, "say/1", &message("Lead", "merged", vec![])).await.expect("posted");
+        assert_eq!(turn().await, "idle");
+    })
+    .await;
+}
