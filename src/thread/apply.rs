@@ -137,7 +137,9 @@ impl Thread {
         conversation.unheard.retain(|message| !messages.contains(&message.ts));
         conversation.notes.clear();
         conversation.model_spoke_last = false;
-        self.said.extend(read);
+        if !read.is_empty() {
+            Arc::make_mut(&mut self.said).extend(read);
+        }
         if let Some(run) = self.runs.get_mut(&role) {
             run.messages.extend(messages.iter().cloned());
         }
@@ -148,7 +150,10 @@ impl Thread {
         self.usage.entry(role).or_default().add(&reply.usage);
         let conversation = self.conversation(role);
         conversation.model_spoke_last = true;
-        conversation.call_ids.extend(reply.calls.iter().map(|call| call.id.as_str().to_owned()));
+        if !reply.calls.is_empty() {
+            let ids = reply.calls.iter().map(|call| call.id.as_str().to_owned());
+            Arc::make_mut(&mut conversation.call_ids).extend(ids);
+        }
         let Some(run) = self.run_mut(id) else { return };
         run.turns += 1;
         run.usage.add(&reply.usage);
@@ -184,8 +189,11 @@ impl Thread {
         run.read.extend(read.clone());
         let finished = run.calls.iter().all(|state| state.done);
         let conversation = self.conversation(role);
-        conversation.known_files.extend(read);
-        conversation.known_files.extend(wrote.iter().cloned());
+        for file in read.iter().chain(wrote) {
+            if !conversation.known_files.contains(file) {
+                Arc::make_mut(&mut conversation.known_files).insert(file.clone());
+            }
+        }
         if finished {
             conversation.model_spoke_last = false;
         }

@@ -1,5 +1,7 @@
 //! A run's turns: the model's reply, tool results, the tools that are events of the thread, the end of the run.
 
+use std::collections::BTreeSet;
+
 use serde::de::DeserializeOwned;
 
 use super::Deciding;
@@ -68,13 +70,15 @@ impl Deciding<'_> {
     }
 
     fn make_call_ids_unique(&self, role: Role, reply: &mut Reply) {
-        let mut taken = self.thread.conversations.get(&role).map(|state| state.call_ids.clone()).unwrap_or_default();
-        let base = taken.len();
+        let earlier = self.thread.conversations.get(&role).map(|state| &*state.call_ids);
+        let base = earlier.map_or(0, BTreeSet::len);
+        let mut fresh = BTreeSet::new();
         for (index, call) in reply.calls.iter_mut().enumerate() {
-            if call.id.as_str().is_empty() || !taken.insert(call.id.as_str().to_owned()) {
+            let id = call.id.as_str();
+            if id.is_empty() || fresh.contains(id) || earlier.is_some_and(|earlier| earlier.contains(id)) {
                 call.id = CallId::new(format!("call_{}", base + index + 1));
-                taken.insert(call.id.as_str().to_owned());
             }
+            fresh.insert(call.id.as_str().to_owned());
         }
     }
 
