@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -166,6 +166,19 @@ impl Program {
         self.spawn_and_wait(true).await
     }
 
+    /// Where the program is. The standard library looks on the PATH it gives to a child only after a `fork`, which
+    /// copies the page tables of the whole daemon; a path it starts without one.
+    fn path(&self) -> OsString {
+        let named_by_path = Path::new(&self.program).components().count() > 1;
+        let paths = self.env.iter().rfind(|(name, _)| name == "PATH").filter(|_| !named_by_path);
+        let folders = paths.map(|(_, paths)| std::env::split_paths(paths).collect()).unwrap_or_else(Vec::new);
+        let mut candidates = folders.into_iter().filter(|folder| folder.is_absolute()).map(|f| f.join(&self.program));
+        let found =
+            candidates.find(|path| rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok() && path.is_file());
+        // Not found: starting it by its name says so.
+        found.map_or_else(|| self.program.clone(), PathBuf::into_os_string)
+    }
+
     async fn spawn_and_wait(self, merge: bool) -> Result<Finished, ProcessError> {
         let name = self.program.to_string_lossy().into_owned();
         let io = |source| ProcessError::Io { program: name.clone(), source };
@@ -174,8 +187,9 @@ impl Program {
         let errors = if merge { out_writer.try_clone().map_err(io)? } else { err_writer.try_clone().map_err(io)? };
         drop(err_writer);
         #[expect(clippy::disallowed_methods, reason = "this is the one place that builds a child process")]
-        let mut command = tokio::process::Command::new(&self.program);
+        let mut command = tokio::process::Command::new(self.path());
         command
+            .arg0(&self.program)
             .args(&self.args)
             .current_dir(&self.directory)
             .env_clear()

@@ -97,7 +97,8 @@ pub trait Chat: Send + Sync {
     /// What was said in the thread before `before`, oldest first, as `Name: text`.
     async fn history(&self, thread: &ThreadKey, before: &MessageTs) -> Result<Vec<String>, ChatError>;
 
-    /// The least time between two posts of one channel, after a short burst; zero where nothing limits them.
+    /// The least time between two posts of one channel, after a short burst, and between two versions of one message;
+    /// zero where nothing limits them.
     fn pace(&self) -> std::time::Duration {
         std::time::Duration::ZERO
     }

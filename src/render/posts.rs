@@ -20,6 +20,14 @@ pub fn seen_key(ts: &MessageTs) -> String {
     format!("eyes/{ts}")
 }
 
+/// Whether this is the key of a progress message, which changes with every turn and may lag behind.
+pub fn is_progress_key(key: &str) -> bool {
+    key.starts_with(PROGRESS)
+}
+
+/// What the keys of progress messages begin with.
+const PROGRESS: &str = "progress/";
+
 /// The posts of one event, given the thread before and after it.
 pub fn posts(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Vec<Keyed> {
     let mut out = Out { seq: after.seq, posts: Vec::new() };
@@ -154,7 +162,7 @@ impl Out {
         if let Some((role, run)) = thread.run(run)
             && let Some(post) = progress::progress(role, run, at, ended)
         {
-            self.set(format!("progress/{}", run.id), post);
+            self.set(format!("{PROGRESS}{}", run.id), post);
         }
     }
 }

@@ -105,6 +105,7 @@ mod tests {
 
     fn run(calls_done: u32, read: &[&str], usage: Usage) -> Run {
         Run {
+            spoke: false,
             id: RunId(1),
             model: "m".to_owned(),
             turns: 0,

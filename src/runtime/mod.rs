@@ -7,6 +7,7 @@ pub mod effects;
 pub mod intake;
 pub mod kit;
 pub mod outbox;
+mod pace;
 pub mod project;
 pub mod publish;
 pub mod supervisor;

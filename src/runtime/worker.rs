@@ -78,12 +78,14 @@ async fn live(
         }
     }
     worker.recover().await?;
+    // Every row that is stored is followed by a nudge: between nudges the inbox need not be looked at.
+    worker.read_inbox().await?;
     loop {
-        worker.read_inbox().await?;
         worker.start_effects();
         let idle = worker.outcomes.is_empty();
         tokio::select! {
-            () = nudge.notified() => {}
+            biased;
+            () = nudge.notified() => worker.read_inbox().await?,
             Some(outcome) = worker.outcomes.next(), if !idle => worker.take(outcome).await?,
             () = tokio::time::sleep(project.settings.worker_idle), if idle => return Ok(()),
             () = stop.cancelled() => return Ok(()),
@@ -195,33 +197,34 @@ impl<'a> Worker<'a> {
             return Ok(());
         }
         let at = self.project.clock.now();
-        let mut next = self.thread.clone();
+        let expected = self.thread.seq;
         let mut shown = Vec::new();
         for event in &events {
-            let before = next.clone();
+            let mut next = self.thread.clone();
             next.apply(event, at);
-            shown.extend(posts(&before, &next, event, at));
+            shown.extend(posts(&self.thread, &next, event, at));
+            // Should the append fail, this worker ends and the next one folds the log again.
+            self.thread = next;
+            self.kit.apply(event);
         }
-        let limits = self.rules();
+        let settings = &self.project.settings;
         let session = Session {
-            phase: Phase::of(&next).to_string(),
-            title: title(&next),
-            works: !pending(&next, |role| limits.turns(role)).is_empty(),
+            phase: Phase::of(&self.thread).to_string(),
+            title: title(&self.thread),
+            works: !pending(&self.thread, |role| settings.rules.turns(role)).is_empty(),
         };
         let append = Append {
             thread: self.thread.key.clone(),
-            expected: self.thread.seq,
+            expected,
             at,
             posts: shown,
             durable: !acked.is_empty() || events.iter().any(must_last),
-            events: events.clone(),
+            events,
             acked,
             session,
         };
         let posted = !append.posts.is_empty();
         self.project.store.append(append).await?;
-        events.iter().for_each(|event| self.kit.apply(event));
-        self.thread = next;
         if posted {
             self.project.outbox_changed.notify_one();
         }

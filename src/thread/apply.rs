@@ -139,7 +139,9 @@ impl Thread {
         conversation.unheard.retain(|message| !messages.contains(&message.ts));
         conversation.notes.clear();
         conversation.model_spoke_last = false;
-        self.said.extend(read);
+        if !read.is_empty() {
+            Arc::make_mut(&mut self.said).extend(read);
+        }
         if let Some(run) = self.runs.get_mut(&role) {
             run.messages.extend(messages.iter().cloned());
         }
@@ -150,7 +152,10 @@ impl Thread {
         self.usage.entry(role).or_default().add(&reply.usage);
         let conversation = self.conversation(role);
         conversation.model_spoke_last = true;
-        conversation.call_ids.extend(reply.calls.iter().map(|call| call.id.as_str().to_owned()));
+        if !reply.calls.is_empty() {
+            let ids = reply.calls.iter().map(|call| call.id.as_str().to_owned());
+            Arc::make_mut(&mut conversation.call_ids).extend(ids);
+        }
         let Some(run) = self.run_mut(id) else { return };
         run.turns += 1;
         run.usage.add(&reply.usage);
@@ -189,8 +194,11 @@ impl Thread {
             self.wrote.extend(result.wrote.iter().cloned());
         }
         let conversation = self.conversation(role);
-        conversation.known_files.extend(read);
-        conversation.known_files.extend(result.wrote.iter().cloned());
+        for file in read.iter().chain(&result.wrote) {
+            if !conversation.known_files.contains(file) {
+                Arc::make_mut(&mut conversation.known_files).insert(file.clone());
+            }
+        }
         if finished {
             conversation.model_spoke_last = false;
         }

@@ -22,8 +22,8 @@ pub struct Thread {
     pub first: Option<MessageTs>,
     /// People who wrote in it, by the name they are known by.
     pub people: BTreeMap<UserId, String>,
-    /// What people said so far, as `Name: text`.
-    pub said: Vec<String>,
+    /// What people said so far, as `Name: text`. Shared between copies, like all that grows with the thread.
+    pub said: Arc<Vec<String>>,
     /// The commit, prompts and history it stands on.
     pub base: Option<Arc<Base>>,
     /// Each role's conversation, as far as decisions need it.
@@ -74,9 +74,9 @@ pub struct ConversationState {
     /// Whether its last entry is the model's, so that something must be said before it can be called again.
     pub model_spoke_last: bool,
     /// Ids of all calls made in it, to keep them unique.
-    pub call_ids: BTreeSet<String>,
+    pub call_ids: Arc<BTreeSet<String>>,
     /// Files the role has read or written, as it named them; an edit needs it.
-    pub known_files: BTreeSet<String>,
+    pub known_files: Arc<BTreeSet<String>>,
 }
 
 /// A role at work.
@@ -259,7 +259,7 @@ impl Thread {
             opened_by: None,
             first: None,
             people: BTreeMap::new(),
-            said: Vec::new(),
+            said: Arc::default(),
             base: None,
             conversations: BTreeMap::new(),
             runs: BTreeMap::new(),

@@ -17,6 +17,7 @@ mod web_api;
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
@@ -100,6 +101,11 @@ impl Chat for SlackChat {
     async fn history(&self, thread: &ThreadKey, before: &MessageTs) -> Result<Vec<String>, ChatError> {
         let Connection { web, own, names, .. } = &*self.connection;
         thread_posts::history(web, own, names, thread, before).await
+    }
+
+    /// Slack's rule for messages: one a second in a channel, short bursts beyond that.
+    fn pace(&self) -> Duration {
+        Duration::from_secs(1)
     }
 
     fn permalink(&self, thread: &ThreadKey) -> Option<String> {

@@ -59,7 +59,7 @@ struct Bench {
     place: PlaceSlot,
     known_files: KnownFilesSlot,
     /// What the log says that this role knows.
-    known: std::collections::BTreeSet<String>,
+    known: Arc<std::collections::BTreeSet<String>>,
     work: Option<ThreadWork>,
     workspace: Option<Arc<Workspace>>,
     commit: Option<crate::ids::CommitId>,

@@ -1,5 +1,7 @@
 //! A run's turns: the model's reply, tool results, the tools that are events of the thread, the end of the run.
 
+use std::collections::BTreeSet;
+
 use serde::de::DeserializeOwned;
 
 use super::Deciding;
@@ -71,19 +73,20 @@ impl Deciding<'_> {
     }
 
     fn make_call_ids_unique(&self, role: Role, reply: &mut Reply) {
-        let mut taken = self.thread.conversations.get(&role).map(|state| state.call_ids.clone()).unwrap_or_default();
-        let mut number = taken.len();
+        let earlier = self.thread.conversations.get(&role).map(|state| &*state.call_ids);
+        let mut number = earlier.map_or(0, BTreeSet::len);
+        let mut fresh: BTreeSet<String> = BTreeSet::new();
         for call in &mut reply.calls {
-            if !call.id.as_str().is_empty() && taken.insert(call.id.as_str().to_owned()) {
-                continue;
-            }
-            call.id = loop {
-                number += 1;
-                let made = format!("call_{number}");
-                if taken.insert(made.clone()) {
-                    break CallId::new(made);
-                }
+            let taken = |id: &str, fresh: &BTreeSet<String>| {
+                fresh.contains(id) || earlier.is_some_and(|earlier| earlier.contains(id))
             };
+            let mut id = call.id.as_str().to_owned();
+            while id.is_empty() || taken(&id, &fresh) {
+                number += 1;
+                id = format!("call_{number}");
+            }
+            call.id = CallId::new(&id);
+            fresh.insert(id);
         }
     }
 
