@@ -29,6 +29,9 @@ pub fn status(thread: &Thread, now: Millis) -> String {
     if let Some(pull) = &thread.pull {
         let _ = write!(text, "\nPull request #{} {}", pull.number, pull.url);
     }
+    if thread.pm_cut {
+        text.push_str("\nStopped: the PM stopped before it was done. `!retry` goes on.");
+    }
     if let Some(stalled) = &thread.stalled {
         let what = match stalled {
             Stalled::Base(failure) | Stalled::Workspace(failure) | Stalled::Merge(failure) => failure.what.clone(),

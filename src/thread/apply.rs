@@ -109,8 +109,9 @@ impl Thread {
     fn start_run(&mut self, id: RunId, role: Role, model: &str, at: Millis) {
         self.last_run = self.last_run.max(id.0);
         // A talk with the PM takes nothing away from what the Coder or a person left to be taken up.
-        if role == Role::Coder || self.stalled == Some(Stalled::Run(role)) {
-            self.stalled = None;
+        match role {
+            Role::Pm => self.pm_cut = false,
+            Role::Coder | Role::Researcher | Role::Artist | Role::Lead => self.stalled = None,
         }
         self.runs.insert(
             role,
@@ -200,21 +201,28 @@ impl Thread {
         let (report, draft) = match outcome {
             RunOutcome::Answered { text } => (text.clone(), None),
             RunOutcome::Stopped { by } => {
-                self.stalled = Some(Stalled::Run(role));
+                self.cut(role);
                 let why = format!("{} stopped the Coder before it was done", self.name_of(by));
                 (String::new(), Some(why))
             }
             RunOutcome::LimitReached { turns, text } => {
-                self.stalled = Some(Stalled::Run(role));
+                self.cut(role);
                 (text.clone(), Some(format!("the Coder used up its {turns} turns")))
             }
             RunOutcome::Failed { .. } => {
-                self.stalled = Some(Stalled::Run(role));
+                self.cut(role);
                 return;
             }
         };
         if role == Role::Coder {
             self.publishing = Some(Publishing { run: id, report, draft, wrote: run.wrote });
+        }
+    }
+
+    fn cut(&mut self, role: Role) {
+        match role {
+            Role::Pm => self.pm_cut = true,
+            Role::Coder | Role::Researcher | Role::Artist | Role::Lead => self.stalled = Some(Stalled::Run(role)),
         }
     }
 
@@ -233,7 +241,7 @@ impl Thread {
         if self.workspace == WorkspaceState::None {
             self.workspace = WorkspaceState::Wanted;
         }
-        self.stalled = None;
+        (self.stalled, self.pm_cut) = (None, false);
     }
 
     fn settle_in(&mut self, workspace: &Workspace) {
@@ -278,7 +286,7 @@ impl Thread {
     fn begin_close(&mut self, ts: Option<&MessageTs>) {
         self.runs.clear();
         self.publishing = None;
-        self.stalled = None;
+        (self.stalled, self.pm_cut) = (None, false);
         self.closing = Some(Closing { ts: ts.cloned(), merged: false, cleaned: false, closed: false });
     }
 
@@ -292,7 +300,7 @@ impl Thread {
     fn close(&mut self, merged: bool) {
         let ended = Closing { ts: None, merged, cleaned: true, closed: true };
         self.closing.get_or_insert(ended).closed = true;
-        self.stalled = None;
+        (self.stalled, self.pm_cut) = (None, false);
     }
 
     fn take_up(&mut self) {

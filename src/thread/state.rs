@@ -56,6 +56,8 @@ pub struct Thread {
     pub pm_choice: Option<(String, String)>,
     /// Why the thread does not go on by itself, and what `!retry` would take up.
     pub stalled: Option<Stalled>,
+    /// The PM's last run was cut; `!retry` starts it again beside what else is to be taken up.
+    pub pm_cut: bool,
     /// What each role used.
     pub usage: BTreeMap<Role, Usage>,
 }
@@ -262,6 +264,7 @@ impl Thread {
             closing: None,
             pm_choice: None,
             stalled: None,
+            pm_cut: false,
             usage: BTreeMap::new(),
         }
     }

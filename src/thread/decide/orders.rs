@@ -106,22 +106,27 @@ impl Deciding<'_> {
     }
 
     pub(super) fn retry(&mut self, by: UserId, ts: Option<MessageTs>) {
-        let Some(stalled) = self.thread.stalled.clone() else {
+        let (stalled, pm_cut) = (self.thread.stalled.clone(), self.thread.pm_cut);
+        if stalled.is_none() && !pm_cut {
             let text = if self.thread.runs.is_empty() { "There is nothing to try again." } else { "It is running." };
             self.tell(ts, by, text);
             return;
-        };
-        if let Stalled::Merge(_) = stalled {
-            self.merge(by, ts);
-            return;
         }
-        if self.thread.publishing.is_some() {
+        if self.thread.publishing.is_some() && !pm_cut {
             self.tell(ts, by, "The Coder's work is just being brought to the pull request. Try again in a moment.");
             return;
         }
-        self.emit(Event::RetryRequested { by, ts });
-        if let Stalled::Run(role) = stalled {
-            self.start_run(role);
+        // A merge is asked for anew, with its own answer.
+        if !matches!(stalled, Some(Stalled::Merge(_))) {
+            self.emit(Event::RetryRequested { by: by.clone(), ts: ts.clone() });
+        }
+        if pm_cut {
+            self.start_run(Role::Pm);
+        }
+        match stalled {
+            Some(Stalled::Run(role)) if self.thread.publishing.is_none() => self.start_run(role),
+            Some(Stalled::Merge(_)) => self.merge(by, ts),
+            Some(Stalled::Base(_) | Stalled::Workspace(_) | Stalled::Publish(_) | Stalled::Run(_)) | None => {}
         }
     }
 
