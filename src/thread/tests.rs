@@ -334,6 +334,13 @@ fn a_talk_with_the_pm_leaves_the_stopped_coder_to_be_taken_up() {
             story.published();
         }
     }
+    // Both are cut, as when the model service is down; both are taken up.
+    let failure = Failure { what: "No credit.".into(), hint: "Add credit.".into() };
+    story.act(Command::ModelAnswered { run: RunId(5), turn: 1, result: Err(failure.clone()) });
+    story.say("BEN", "and now?");
+    story.act(Command::ModelAnswered { run: RunId(6), turn: 1, result: Err(failure) });
+    story.say("BEN", "!retry");
+    assert_eq!(story.pending(), ["run/7/turn/1", "run/8/turn/1"]);
 }
 
 #[test]
