@@ -54,13 +54,13 @@ fn a_question_is_one_progress_message_one_answer_and_a_tick() {
     story.reply(Role::Pm, "In `a:1`.", &[]);
     check(
         &story,
-        "progress/1 PM: searching `retry`, reading `a` … … _0 s · $0.00_
-         progress/1 PM: searching `retry`, reading `a` … … _0 s · $0.00_
-         progress/1 PM: searching `retry`, reading `a` … … _1 call · 0 s · $0.00_
-         progress/1 PM: searching `retry`, reading `a` … … _1 file · 2 calls · 0 s · $0.00_
-         progress/1 PM: searching `retry`, reading `a` … … _1 file · 2 calls · 0 s · $0.00_
+        "progress/1 PM: searching `retry`, reading `a` …
+         progress/1 PM: searching `retry`, reading `a` …
+         progress/1 PM: searching `retry`, reading `a` … … _1 call_
+         progress/1 PM: searching `retry`, reading `a` … … _1 file read · 2 calls_
+         progress/1 PM: searching `retry`, reading `a` … … _1 file read · 2 calls_
          say/12/1 PM: In `a:1`.
-         progress/1 PM: _1 file · 2 calls · 0 s · $0.00_
+         progress/1 PM: _1 file read · 2 calls_
          done/1.0 white_check_mark on 1.0",
     );
 }

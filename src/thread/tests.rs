@@ -334,13 +334,16 @@ fn a_talk_with_the_pm_leaves_the_stopped_coder_to_be_taken_up() {
             story.published();
         }
     }
-    // Both are cut, as when the model service is down; both are taken up.
+    // Both are cut, as when the model service is down; the newest is taken up first.
     let failure = Failure { what: "No credit.".into(), hint: "Add credit.".into() };
     story.act(Command::ModelAnswered { run: RunId(5), turn: 1, result: Err(failure.clone()) });
     story.say("BEN", "and now?");
     story.act(Command::ModelAnswered { run: RunId(6), turn: 1, result: Err(failure) });
     story.say("BEN", "!retry");
-    assert_eq!(story.pending(), ["run/7/turn/1", "run/8/turn/1"]);
+    assert_eq!(story.pending(), ["run/7/turn/1"]);
+    story.reply(Role::Pm, "It had no credit.", &[]);
+    story.say("BEN", "!retry");
+    assert_eq!(story.pending(), ["run/8/turn/1"]);
 }
 
 #[test]
@@ -532,7 +535,13 @@ fn slow_pending(story: &Story) -> Vec<Effect> {
     let taken_up = last(&|e| matches!(e, Event::RetryRequested { .. } | Event::PlanApproved { .. }));
     let stalled = after(failed, taken_up) && !after(last(&|e| matches!(e, Event::MergeRequested { .. })), failed);
     let has_base = last(&|e| matches!(e, Event::BaseReady { .. })).is_some();
-    if !log.is_empty() && !has_base && !stalled && !ended {
+    let heard = log.iter().filter_map(|e| match e {
+        Event::Heard { role: Role::Pm, messages, .. } => Some(messages.clone()),
+        _ => None,
+    });
+    let heard: BTreeSet<MessageTs> = heard.flatten().collect();
+    let asked = log.iter().any(|e| matches!(e, Event::MessageReceived { message } if !heard.contains(&message.ts)));
+    if !log.is_empty() && !has_base && !stalled && (!ended || asked) {
         effects.push(Effect::PrepareBase);
     }
     if ended {
