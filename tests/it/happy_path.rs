@@ -1,6 +1,6 @@
 //! From a message to the merge, a question without work, follow-up work, two threads at once.
 
-use super::support::fake_slack::{ANA, BEN, SHOP};
+use super::support::fake_slack::{ANA, BEN, Message, SHOP};
 use super::world::{World, blocks_text, button};
 
 const WISH: &str = "please let `greeting.txt` say \"good morning\"";
@@ -83,11 +83,13 @@ async fn the_progress_message_is_edited_and_not_repeated() {
     let ts = world.slack.say(BEN, SHOP, WISH, None);
     world.press(&ts, "plan_approve").await;
     world.card(&ts, "pr_merge").await;
-    let progress: Vec<_> =
-        world.thread_messages(&ts).into_iter().filter(|message| message.text.contains(" · ")).collect();
-    let of_coder: Vec<_> = progress.iter().filter(|message| message.text.starts_with("*Coder:*")).collect();
-    let progress_of_coder = of_coder.iter().filter(|message| message.text.contains("say good morning")).count();
-    assert_eq!(progress_of_coder, 1, "{of_coder:#?}");
+    let is_progress = |message: &Message| message.metadata["event_payload"]["key"] == "progress/2";
+    let ended = world
+        .reply(&ts, "the Coder's figures", |message| is_progress(message) && message.text.contains("1 edited"))
+        .await;
+    assert!(ended.edits > 0 && ended.text.starts_with("*Coder:*"), "{ended:?}");
+    let count = world.thread_messages(&ts).iter().filter(|message| is_progress(message)).count();
+    assert_eq!(count, 1, "{:#?}", world.thread_texts(&ts));
 }
 
 #[tokio::test(flavor = "multi_thread")]
