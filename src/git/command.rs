@@ -1,11 +1,11 @@
 //! The git program: how it is called, and what its complaints mean in plain words.
 //!
 //! Only for what needs the network. Hooks, monitors and helper protocols are off whatever the repository's
-//! configuration says; URLs are the recorded ones, so that a changed configuration leads nowhere else.
+//! configuration says; URLs are the recorded ones, and settings that changed since the start stop it (`guard`).
 
 use std::time::Duration;
 
-use super::{GitError, Repository};
+use super::{GitError, Repository, guard};
 use crate::process::{Exit, ProcessError, Program};
 
 /// Settings that the repository's own configuration cannot override.
@@ -29,6 +29,8 @@ const SETTINGS: &[&str] = &[
 pub(super) enum GitFault {
     /// It is not installed or could not be run.
     NotRun(ProcessError),
+    /// These settings of the repository changed since it was opened.
+    Changed(Vec<String>),
     /// It took too long.
     TimedOut,
     /// It failed, and said this on both streams.
@@ -38,6 +40,10 @@ pub(super) enum GitFault {
 impl Repository {
     /// Runs git on the shared `.git` folder and gives its standard output.
     pub(super) async fn run_git(&self, timeout: Duration, args: &[&str]) -> Result<String, GitFault> {
+        let changed = guard::changed(&self.0.settings, &guard::read(self.common_dir()));
+        if !changed.is_empty() {
+            return Err(GitFault::Changed(changed));
+        }
         let finished = self.program(args).timeout(timeout).run().await.map_err(GitFault::NotRun)?;
         let (stdout, stderr) = (finished.stdout.text(), finished.stderr.text());
         match finished.exit {
@@ -160,6 +166,14 @@ impl GitFault {
     /// The fault in words; `doing` completes “Could not …”.
     pub(super) fn into_error(self, doing: &str) -> GitError {
         match self {
+            Self::Changed(names) => GitError::new(
+                format!(
+                    "Could not {doing}: the repository's git settings changed since CodeButler started ({}).",
+                    names.join(", ")
+                ),
+                "If that was you, restart codebutler, then `!retry`. If not, look at `.git/config`: a command may have \
+                 written it.",
+            ),
             Self::NotRun(ProcessError::NotFound { .. }) => {
                 GitError::new(format!("Could not {doing}: `git` is not installed."), "Install git, then `!retry`.")
             }

@@ -9,7 +9,8 @@ mod command;
 pub mod commit;
 pub mod diff;
 mod exclude;
-pub mod log;
+pub mod guard;
+mod log;
 pub mod push;
 mod slug;
 pub mod snapshot;
@@ -63,6 +64,8 @@ struct Inner {
     /// Its `.git` folder, shared by all worktrees.
     common: PathBuf,
     remote: Option<Remote>,
+    /// The repository's own settings when it was opened.
+    settings: guard::Settings,
     /// Variables that the git program gets beside those passed on; for tests.
     env: Vec<(OsString, OsString)>,
     /// One fetch at a time: two that move the same ref refuse each other.
@@ -118,7 +121,8 @@ impl Repository {
         })?;
         let remote = Remote::find(&repository).map_err(|error| internal("read the remotes", &error))?;
         let (fetching, worktrees) = Default::default();
-        Ok(Self(Arc::new(Inner { root, common, remote, env, fetching, worktrees })))
+        let settings = guard::read(&common);
+        Ok(Self(Arc::new(Inner { root, common, remote, settings, env, fetching, worktrees })))
     }
 
     /// The owner's checkout.

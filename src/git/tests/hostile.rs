@@ -102,3 +102,22 @@ async fn a_worktree_that_points_elsewhere_is_not_followed() {
     assert_eq!(fixture.run("git -C checkout log -1 --format=%s codebutler/change").await, "Add b");
     assert_eq!(fixture.run("git -C trap log -1 --format=%s").await, "Trap");
 }
+
+#[tokio::test]
+async fn settings_that_were_changed_since_the_start_stop_every_use_of_the_network() {
+    let fixture = Fixture::with_remote().await;
+    let repository = fixture.repository();
+    let thread = fixture.thread(&repository, "Work").await;
+    fixture.run("cd checkout && git config branch.main.description x && git remote add fork /nowhere").await;
+    thread.push().await.expect("everyday settings stop nothing");
+    let evil = fixture.path("evil.git");
+    fixture.run(&format!("git init -q --bare '{}'", evil.display())).await;
+    fixture
+        .run(&format!("cd checkout && git config url.{}.insteadOf \"$(git config remote.origin.url)\"", evil.display()))
+        .await;
+    fixture.run("cd checkout && git config credential.helper '!env >stolen'").await;
+    let refused = thread.push().await.expect_err("changed settings");
+    assert!(refused.what.contains("settings changed") && refused.what.contains("credential.helper"), "{refused:?}");
+    assert!(repository.fetch_base(None).await.is_err() || !fixture.path("checkout/stolen").exists());
+    assert_eq!(fixture.run(&format!("cd '{}' && git for-each-ref", evil.display())).await.trim(), "");
+}
