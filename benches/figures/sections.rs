@@ -47,26 +47,34 @@ pub async fn start() -> Vec<Figure> {
 
 /// From a message to its 👀.
 pub async fn seen() -> Vec<Figure> {
-    let world = World::new().await;
-    let daemon = world.start();
     let mut times = Vec::new();
-    for _ in 0..TIMES {
-        let begun = Instant::now();
-        let ts = world.slack.say(BEN, SHOP, "where is the greeting made?", None);
-        let seen = |state: &State| {
-            let (_, call) = state.calls.iter().rfind(|(method, _)| method == "reactions.add")?;
-            (call["timestamp"] == ts.as_str() && call["name"] == "eyes").then_some(())
-        };
-        world.slack.wait_for("👀", seen).await;
-        times.push(begun.elapsed());
-        // The answer must not get in the next message's way.
-        world.is_done(&ts).await;
+    // Few messages in each Slack: more answers in as many milliseconds would have to wait for its pace.
+    while times.len() < TIMES {
+        let world = World::new().await;
+        let daemon = world.start();
+        for _ in 0..10 {
+            times.push(seen_after(&world).await);
+        }
+        daemon.stop();
     }
-    daemon.stop();
     vec![
         Figure::new("message to 👀, median of 50", ms(median(&times))),
         Figure::new("message to 👀, 90 %", ms(quantile(&times, 0.9))),
     ]
+}
+
+async fn seen_after(world: &World) -> Duration {
+    let begun = Instant::now();
+    let ts = world.slack.say(BEN, SHOP, "where is the greeting made?", None);
+    let seen = |state: &State| {
+        let (_, call) = state.calls.iter().rfind(|(method, _)| method == "reactions.add")?;
+        (call["timestamp"] == ts.as_str() && call["name"] == "eyes").then_some(())
+    };
+    world.slack.wait_for("👀", seen).await;
+    let time = begun.elapsed();
+    // The answer must not get in the next message's way.
+    world.is_done(&ts).await;
+    time
 }
 
 /// The overhead of turns.

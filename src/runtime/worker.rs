@@ -197,38 +197,45 @@ impl<'a> Worker<'a> {
             return Ok(());
         }
         let at = self.project.clock.now();
-        let expected = self.thread.seq;
         let mut shown = Vec::new();
+        let mut after: Option<Thread> = None;
         for event in &events {
-            let mut next = self.thread.clone();
+            let before = after.as_ref().unwrap_or(&self.thread);
+            let mut next = before.clone();
             next.apply(event, at);
-            shown.extend(posts(&self.thread, &next, event, at));
-            // Should the append fail, this worker ends and the next one folds the log again.
-            self.thread = next;
-            self.kit.apply(event);
+            shown.extend(posts(before, &next, event, at));
+            after = Some(next);
         }
-        let settings = &self.project.settings;
-        let session = Session {
-            phase: Phase::of(&self.thread).to_string(),
-            title: title(&self.thread),
-            works: !pending(&self.thread, |role| settings.rules.turns(role)).is_empty(),
-        };
         let append = Append {
             thread: self.thread.key.clone(),
-            expected,
+            expected: self.thread.seq,
             at,
             posts: shown,
             durable: !acked.is_empty() || events.iter().any(must_last),
-            events,
+            events: events.clone(),
             acked,
-            session,
+            session: self.session(after.as_ref().unwrap_or(&self.thread)),
         };
         let posted = !append.posts.is_empty();
         self.project.store.append(append).await?;
+        events.iter().for_each(|event| self.kit.apply(event));
+        if let Some(after) = after {
+            self.thread = after;
+        }
         if posted {
             self.project.outbox_changed.notify_one();
         }
         Ok(())
+    }
+
+    /// The row of a thread in listings.
+    fn session(&self, thread: &Thread) -> Session {
+        let settings = &self.project.settings;
+        Session {
+            phase: Phase::of(thread).to_string(),
+            title: title(thread),
+            works: !pending(thread, |role| settings.rules.turns(role)).is_empty(),
+        }
     }
 
     /// Starts what is pending and not running; ends what runs and is not pending any more.

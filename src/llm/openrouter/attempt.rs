@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::assembly::Assembly;
 use super::chunk::Chunk;
 use super::fault::Fault;
-use super::transport::{End, NoStream, Pulse, Transport};
+use super::transport::{End, Leftover, NoStream, Pulse, Transport};
 use crate::thread::event::Reply;
 
 /// How long the usage and the stream's end are waited for once the model has finished.
@@ -29,8 +29,14 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    pub(super) fn new(http: reqwest::Client, config: Arc<dyn Config>, body: Bytes, silence: Duration) -> Self {
-        let pulse = Arc::new(Pulse::default());
+    pub(super) fn new(
+        http: reqwest::Client,
+        config: Arc<dyn Config>,
+        body: Bytes,
+        silence: Duration,
+        leftover: Leftover,
+    ) -> Self {
+        let pulse = Arc::new(Pulse::leaving_to(leftover));
         let transport = Transport { http: http.clone(), body, silence, pulse: Arc::clone(&pulse) };
         Self::with_client(Client::build(http, config).with_http_service(transport), silence, pulse)
     }

@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use self::attempt::Attempt;
 use self::endpoint::Endpoint;
 use self::fault::Fault;
+use self::transport::Leftover;
 use super::{ChatModel, ModelError, ModelRequest};
 use crate::thread::event::Reply;
 
@@ -82,6 +83,7 @@ pub struct OpenRouter {
     http: reqwest::Client,
     endpoint: Arc<Endpoint>,
     options: OpenRouterOptions,
+    leftover: Leftover,
 }
 
 impl OpenRouter {
@@ -96,12 +98,12 @@ impl OpenRouter {
             builder = builder.no_proxy();
         }
         let http = builder.build().map_err(OpenRouterError::Client)?;
-        Ok(Self { http, endpoint: Arc::new(endpoint), options })
+        Ok(Self { http, endpoint: Arc::new(endpoint), options, leftover: Leftover::default() })
     }
 
     fn attempt(&self, body: &bytes::Bytes, silence: Duration) -> Attempt {
         let config: Arc<dyn Config> = self.endpoint.clone();
-        Attempt::new(self.http.clone(), config, body.clone(), silence)
+        Attempt::new(self.http.clone(), config, body.clone(), silence, self.leftover.clone())
     }
 
     /// The error without the key, which some servers repeat.

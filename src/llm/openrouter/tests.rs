@@ -1,7 +1,8 @@
 //! The adapter against the scripted server, over real sockets, and against streams cut at every place.
 
 use std::future::pending;
-use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{LazyLock, Mutex};
 use std::task::{Context, Poll};
 
 use async_openai::Client;
@@ -224,6 +225,60 @@ fn an_address_or_key_that_cannot_work_is_refused_at_once() {
     }
     let key = OpenRouterOptions { api_key: Some("a\nb".into()), ..options("http://127.0.0.1:1/v1") };
     assert!(matches!(OpenRouter::new(key), Err(OpenRouterError::Key)));
+}
+
+/// A server that sends the end of a body only when the reply before it has been taken; counts its connections.
+fn late_server(taken: std::sync::mpsc::Receiver<()>) -> (String, Arc<AtomicUsize>) {
+    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let url = format!("http://{}/v1", listener.local_addr().expect("bound"));
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
+    let taken = Arc::new(Mutex::new(taken));
+    let serve = move |connection: std::net::TcpStream| {
+        let mut lines = BufReader::new(connection);
+        loop {
+            let (mut length, mut line) = (0, String::new());
+            while lines.read_line(&mut line).is_ok_and(|count| count > 2) {
+                let lower = line.to_ascii_lowercase();
+                length = lower.strip_prefix("content-length:").map_or(length, |n| n.trim().parse().unwrap_or(0));
+                line.clear();
+            }
+            if length == 0 || lines.read_exact(&mut vec![0; length]).is_err() {
+                return;
+            }
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked";
+            let begun = write!(lines.get_mut(), "{head}\r\n\r\n{:x}\r\n{STREAM}\r\n", STREAM.len());
+            let taken = taken.lock().is_ok_and(|taken| taken.recv().is_ok());
+            if begun.is_err() || !taken || lines.get_mut().write_all(b"0\r\n\r\n").is_err() {
+                return;
+            }
+        }
+    };
+    std::thread::spawn(move || {
+        for connection in listener.incoming().map_while(Result::ok) {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let serve = serve.clone();
+            std::thread::spawn(move || serve(connection));
+        }
+    });
+    (url, connections)
+}
+
+#[tokio::test]
+async fn a_connection_is_used_again_although_the_reader_stops_before_the_end_of_the_body() {
+    let (taken, server) = std::sync::mpsc::channel();
+    let (url, connections) = late_server(server);
+    let model = model(options(&url));
+    // The end may still be on its way when the next request is made; sooner or later it is not.
+    for asked in 1..=100 {
+        assert_eq!(model.complete(request()).await.expect("a reply"), streamed_reply(true));
+        taken.send(()).expect("the server runs");
+        if connections.load(Ordering::SeqCst) < asked {
+            return;
+        }
+    }
+    panic!("every request made a connection");
 }
 
 #[tokio::test]

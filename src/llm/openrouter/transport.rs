@@ -45,8 +45,18 @@ impl From<NoStream> for OpenAIError {
 }
 
 /// What was seen of a stream's bytes. Comments count as life, so this is known below the events only.
-#[derive(Debug, Default)]
-pub(super) struct Pulse(Mutex<Seen>);
+#[derive(Default)]
+pub(super) struct Pulse {
+    seen: Mutex<Seen>,
+    leftover: Leftover,
+}
+
+/// The body of the last reply, when its reader stopped at `[DONE]`. The few bytes that end a body often come a moment
+/// later, and a body that is dropped before closes its connection: the next request would have to make a new one.
+#[derive(Clone, Default)]
+pub(super) struct Leftover(Arc<Mutex<Option<Pieces>>>);
+
+type Pieces = BoxStream<'static, reqwest::Result<Bytes>>;
 
 #[derive(Clone, Debug, Default)]
 struct Seen {
@@ -66,6 +76,11 @@ pub(super) enum End {
 }
 
 impl Pulse {
+    /// The pulse of an attempt, whose body is left there.
+    pub(super) fn leaving_to(leftover: Leftover) -> Self {
+        Self { seen: Mutex::default(), leftover }
+    }
+
     /// How long the server was sending.
     pub(super) fn sending(&self) -> Duration {
         let seen = self.seen();
@@ -78,11 +93,11 @@ impl Pulse {
     }
 
     fn seen(&self) -> Seen {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn change(&self, change: impl FnOnce(&mut Seen)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     fn beat(&self) {
@@ -165,27 +180,51 @@ fn watched(
     silence: Duration,
     pulse: Arc<Pulse>,
 ) -> BoxStream<'static, Result<Bytes, Fault>> {
-    let state = Some((response.bytes_stream().boxed(), 0, pulse));
+    let state = Some(Flow { pieces: Some(response.bytes_stream().boxed()), taken: 0, done: false, pulse });
     unfold(state, move |state| async move {
-        let (mut bytes, taken, pulse) = state?;
-        let fault = match timeout(silence, bytes.next()).await {
-            Ok(Some(Ok(piece))) if taken + piece.len() <= LARGEST => {
-                pulse.beat();
-                let taken = taken + piece.len();
-                return Some((Ok(piece), Some((bytes, taken, pulse))));
+        let mut flow = state?;
+        let pieces = flow.pieces.as_mut()?;
+        let fault = match timeout(silence, pieces.next()).await {
+            Ok(Some(Ok(piece))) if flow.taken + piece.len() <= LARGEST => {
+                flow.pulse.beat();
+                flow.taken += piece.len();
+                flow.done = piece.trim_ascii_end().ends_with(b"[DONE]");
+                return Some((Ok(piece), Some(flow)));
             }
             Ok(Some(Ok(_))) => Fault::lost(format!("the reply is larger than {} MiB", LARGEST >> 20)),
             Ok(Some(Err(error))) => Fault::lost(root_cause(&error)),
             Ok(None) => {
-                pulse.change(|seen| seen.end = Some(End::Closed));
+                flow.pulse.change(|seen| seen.end = Some(End::Closed));
+                flow.done = false;
                 return None;
             }
             Err(_) => Fault::Stalled(silence),
         };
-        pulse.change(|seen| seen.end = Some(End::Fault(fault.clone())));
+        flow.pulse.change(|seen| seen.end = Some(End::Fault(fault.clone())));
+        flow.done = false;
         Some((Err(fault), None))
     })
     .boxed()
+}
+
+/// A body on its way.
+struct Flow {
+    pieces: Option<Pieces>,
+    /// Bytes taken so far.
+    taken: usize,
+    /// Whether the last bytes were the stream's own end, and the body's end is still to come.
+    done: bool,
+    pulse: Arc<Pulse>,
+}
+
+impl Drop for Flow {
+    /// Any other body that is dropped early is one that nobody wants: its connection has to end with it.
+    fn drop(&mut self) {
+        if self.done {
+            let mut leftover = self.pulse.leftover.0.lock().unwrap_or_else(PoisonError::into_inner);
+            *leftover = self.pieces.take();
+        }
+    }
 }
 
 async fn collect(mut bytes: BoxStream<'static, Result<Bytes, Fault>>) -> Result<Bytes, Fault> {
