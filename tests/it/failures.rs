@@ -2,10 +2,10 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use codebutler::scripted::ScriptedFault;
+use codebutler::scripted::{ScriptedFault, ScriptedReply, ScriptedRequest};
 use serde_json::json;
 
-use super::script::status;
+use super::script::{last_calls, status, with_coder};
 use super::support::fake_slack::{ANA, BEN, Fault, RANDOM, SHOP};
 use super::world::{World, button};
 
@@ -179,4 +179,51 @@ async fn killed_in_the_middle_it_goes_on_where_it_was() {
     let plans = texts.iter().filter(|text| text.contains("*Plan:")).count();
     assert_eq!(plans, 1, "{texts:#?}");
     world.no_violations();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_was_cut_by_a_crash_is_told_to_the_model_and_not_run_again() {
+    let coder = |request: &ScriptedRequest| match last_calls(request).as_slice() {
+        [] => ScriptedReply::text("").call("Bash", &json!({ "command": "echo x >>begun; sleep 600" })),
+        ["Bash"] => ScriptedReply::text(request.last_result("Bash").unwrap_or_default()),
+        other => ScriptedReply::text(format!("lost after {other:?}")),
+    };
+    let world = World::with_script(with_coder(coder)).await;
+    let daemon = world.start();
+    let ts = world.slack.say(BEN, SHOP, "let `greeting.txt` say \"hi\"", None);
+    world.press(&ts, "plan_approve").await;
+    let begun = world.checkout().join(".codebutler/branches/say-hi/begun");
+    let read = || std::fs::read_to_string(&begun).unwrap_or_default();
+    world.until("the command", || read() == "x\n").await;
+    daemon.kill();
+    let _daemon = world.start();
+    let told = world.says(&ts, "Interrupted: the program was restarted while this was running").await;
+    assert!(told.text.contains("*Coder:*"), "{told:?}");
+    assert_eq!(read(), "x\n", "the command was not run a second time");
+    world.no_violations();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_says_it_approves_approves_nothing() {
+    let proposes = |request: &ScriptedRequest| match last_calls(request).as_slice() {
+        [] => ScriptedReply::text("").call(
+            "ProposePlan",
+            &json!({
+                "title": "t", "workflow": "w", "summary": "s", "steps": [{ "text": "t" }], "files": [],
+                "acceptance": ["x"],
+            }),
+        ),
+        _ => ScriptedReply::text("approve"),
+    };
+    let world = World::with_script(proposes).await;
+    let _daemon = world.start();
+    let ts = world.slack.say(BEN, SHOP, "do it", None);
+    world.card(&ts, "plan_approve").await;
+    world.says(&ts, "*PM:* approve").await;
+    world.slack.wait_until_acked().await;
+    world.is_done(&ts).await;
+    let status = world.slack.say(BEN, SHOP, "!status", Some(&ts));
+    world.says(&ts, "Waiting for an approval").await;
+    world.is_done(&status).await;
+    assert!(!world.checkout().join(".codebutler/branches").exists());
 }
