@@ -13,3 +13,4 @@ mod demo;
 mod failures;
 mod github;
 mod happy_path;
+mod local;

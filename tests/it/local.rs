@@ -1,0 +1,103 @@
+//! The local chat through the binary, over its HTTP API.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use super::script::{CLAUDE, PM};
+use super::world::World;
+
+/// `codebutler chat` as a child process, and a client of its page.
+struct Page {
+    child: Child,
+    base: String,
+    token: String,
+    client: reqwest::Client,
+}
+
+impl Page {
+    fn open(world: &World) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        world.write_config();
+        #[expect(clippy::disallowed_methods, reason = "the program under test")]
+        let mut command = Command::new(env!("CARGO_BIN_EXE_codebutler"));
+        let mut child = command
+            .args(["chat", "--repo"])
+            .arg(world.checkout())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", world.home())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        let mut url = String::new();
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut url).expect("it prints its address");
+        let (base, token) = url.trim().split_once("/?t=").expect("an address with a token");
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        Self { child, base: base.to_owned(), token: token.to_owned(), client }
+    }
+
+    async fn say(&self, thread: Option<&str>, text: &str) -> String {
+        let request = self.client.post(format!("{}/api/messages", self.base)).bearer_auth(&self.token);
+        let answer = request.json(&json!({ "thread": thread, "text": text })).send().await.expect("answered");
+        assert!(answer.status().is_success(), "{answer:?}");
+        let answer: Value = answer.json().await.expect("JSON");
+        answer["ts"].as_str().expect("a timestamp").to_owned()
+    }
+
+    /// Waits until somebody says something with this text.
+    async fn says(&self, text: &str) {
+        let url = format!("{}/api/state", self.base);
+        for _ in 0..2_000 {
+            let answer = self.client.get(&url).bearer_auth(&self.token).send().await.expect("answered");
+            let state = answer.text().await.expect("text");
+            if state.contains(text) {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        panic!("nobody said {text:?}");
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pm_is_swapped_in_both_spellings() {
+    let world = World::new().await;
+    let page = Page::open(&world);
+    let thread = page.say(None, "hello there").await;
+    page.says("test/pm says: I heard").await;
+    page.say(Some(&thread), "/pm claude").await;
+    page.says("now uses **claude**").await;
+    page.say(Some(&thread), "and now?").await;
+    page.says("anthropic/test-claude says: I heard").await;
+    page.say(Some(&thread), "!pm kimi").await;
+    page.says("now uses **kimi**").await;
+    page.say(Some(&thread), "and at last?").await;
+    page.says("test/pm says: I heard “you: and at last?”").await;
+    let models: Vec<String> = world.model.requests().into_iter().map(|request| request.model).collect();
+    assert_eq!(models, [PM, CLAUDE, PM]);
+    let last = world.model.requests().pop().expect("asked").user_text();
+    assert!(last.contains("hello there") && last.contains("and now?") && !last.contains("/pm"), "{last}");
+    world.no_violations();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_token_nothing_is_answered() {
+    let world = World::new().await;
+    let page = Page::open(&world);
+    let answer = page.client.get(format!("{}/api/state", page.base)).send().await.expect("answered");
+    assert_eq!(answer.status(), 403);
+    let forged =
+        page.client.get(format!("{}/api/state", page.base)).bearer_auth(&page.token).header("host", "evil.test");
+    assert_eq!(forged.send().await.expect("answered").status(), 403);
+}
