@@ -171,8 +171,8 @@ impl GitFault {
                     "Could not {doing}: the repository's git settings changed since CodeButler started ({}).",
                     names.join(", ")
                 ),
-                "If that was you, restart codebutler, then `!retry`. If not, look at `.git/config`: a command may have \
-                 written it.",
+                "Look at `.git/config` first: a command of the Coder may have written it. If it was you, restart \
+                 codebutler, then `!retry`.",
             ),
             Self::NotRun(ProcessError::NotFound { .. }) => {
                 GitError::new(format!("Could not {doing}: `git` is not installed."), "Install git, then `!retry`.")

@@ -10,8 +10,14 @@ use std::path::Path;
 /// The settings that matter, name to values.
 pub(super) type Settings = BTreeMap<String, Vec<String>>;
 
-/// Sections that people's everyday commands write and that lead nowhere: remotes are used by their recorded URLs.
-const HARMLESS: [&str; 3] = ["branch.", "remote.", "user."];
+/// Sections that people's everyday commands write and that lead nowhere.
+const HARMLESS: [&str; 2] = ["branch.", "user."];
+
+/// Whether this is a setting of a remote with an ordinary name. One that is named like a URL would be taken for that URL.
+fn is_plain_remote(name: &str) -> bool {
+    let of_remote = name.strip_prefix("remote.").and_then(|rest| rest.rsplit_once('.'));
+    of_remote.is_some_and(|(remote, _)| !remote.contains(['/', ':', '\\', '@']))
+}
 
 /// Reads the repository's own settings, files that it includes among them.
 pub(super) fn read(common: &Path) -> Settings {
@@ -22,7 +28,7 @@ pub(super) fn read(common: &Path) -> Settings {
             let config = git2::Config::open(&path)?;
             config.entries(None)?.for_each(|entry| {
                 let (Ok(name), Ok(value)) = (entry.name(), entry.value()) else { return };
-                if !HARMLESS.iter().any(|section| name.starts_with(section)) {
+                if !HARMLESS.iter().any(|section| name.starts_with(section)) && !is_plain_remote(name) {
                     settings.entry(name.to_owned()).or_default().push(value.to_owned());
                 }
             })

@@ -236,6 +236,7 @@ impl Thread {
 
     fn propose(&mut self, id: &PlanId, plan: &Plan, base: &CommitId, at: Millis) {
         self.mark_spoken(Role::Pm);
+        self.plan_ids.insert(id.clone());
         self.plan = Some(PlanState {
             id: id.clone(),
             plan: Arc::new(plan.clone()),
@@ -247,6 +248,9 @@ impl Thread {
 
     fn approve(&mut self, id: &PlanId, by: &UserId) {
         self.judge_plan(id, PlanFate::Approved { by: by.clone() });
+        if let Some(plan) = self.plan.as_ref().filter(|plan| plan.id == *id) {
+            self.approved = Some((Arc::clone(&plan.plan), by.clone()));
+        }
         if self.workspace == WorkspaceState::None {
             self.workspace = WorkspaceState::Wanted;
         }

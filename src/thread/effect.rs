@@ -118,7 +118,7 @@ pub fn pending(thread: &Thread, limit: impl Fn(Role) -> u32) -> Vec<Effect> {
     } else {
         match &thread.workspace {
             WorkspaceState::Wanted if !stalled_early => {
-                let title = thread.plan.as_ref().map_or_else(String::new, |plan| plan.plan.title.clone());
+                let title = thread.approved.as_ref().map_or_else(String::new, |(plan, _)| plan.title.clone());
                 effects.push(Effect::PrepareWorkspace { title });
             }
             WorkspaceState::Ready { initialised: false, .. } => effects.push(Effect::InitWorkspace),

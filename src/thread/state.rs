@@ -34,6 +34,10 @@ pub struct Thread {
     pub last_run: u32,
     /// The newest plan.
     pub plan: Option<PlanState>,
+    /// The plan that was approved last, and by whom: what the Coder works on, whatever is proposed meanwhile.
+    pub approved: Option<(Arc<Plan>, UserId)>,
+    /// Ids of all plans that were proposed.
+    pub plan_ids: BTreeSet<PlanId>,
     /// The worktree.
     pub workspace: WorkspaceState,
     /// The pull request.
@@ -265,6 +269,8 @@ impl Thread {
             runs: BTreeMap::new(),
             last_run: 0,
             plan: None,
+            approved: None,
+            plan_ids: BTreeSet::new(),
             workspace: WorkspaceState::None,
             pull: None,
             head: None,

@@ -553,7 +553,7 @@ fn slow_pending(story: &Story) -> Vec<Effect> {
         let ready = last(&|e| matches!(e, Event::WorkspaceReady { .. }));
         let initialised = last(&|e| matches!(e, Event::WorkspaceInitialised { .. }));
         if approved.is_some() && ready.is_none() && !stalled {
-            let title = thread.plan.as_ref().expect("approved").plan.title.clone();
+            let title = thread.approved.as_ref().expect("approved").0.title.clone();
             effects.push(Effect::PrepareWorkspace { title });
         }
         if ready.is_some() && initialised.is_none() {
@@ -787,4 +787,29 @@ fn stale_buttons_do_nothing_to_newer_things() {
     assert!(refusal(&story.press("BEN", Action::RunStop, "1")).contains("has ended"));
     story.press("ANA", Action::PrMerge, "beef");
     assert_eq!(story.pending()[0], "merge/1");
+}
+
+#[test]
+fn the_coder_works_on_what_was_approved_whatever_the_pm_proposes_meanwhile() {
+    let mut story = Story::new();
+    story.say("BEN", "the export drops the last row");
+    story.base();
+    let plan = |title: &str| {
+        format!(
+            r#"{{"title":"{title}","workflow":"w","summary":"s","steps":[{{"text":"t"}}],"files":[],"acceptance":["x"]}}"#
+        )
+    };
+    story.reply(Role::Pm, "", &[("ProposePlan", &plan("One"))]);
+    let first = story.plan_id();
+    story.press("ANA", Action::PlanApprove, &first);
+    story.reply(Role::Pm, "", &[("ProposePlan", &plan("Two"))]);
+    story.workspace();
+    assert!(story.thread.runs.contains_key(&Role::Coder), "the approved plan is carried out");
+    let system = story.log.iter().find_map(|event| match event {
+        Event::ConversationOpened { role: Role::Coder, system, .. } => Some(system.concat()),
+        _ => None,
+    });
+    let system = system.expect("the Coder's conversation");
+    assert!(system.contains("**One**") && !system.contains("**Two**"), "{system}");
+    assert!(refusal(&story.press("ANA", Action::PlanApprove, "deadbeef")).contains("not part of this thread"));
 }

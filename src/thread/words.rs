@@ -69,11 +69,14 @@ pub fn read(text: &str, to_bot: bool, slash: bool) -> Typed {
 
 fn order(text: &str, to_bot: bool, slash: bool) -> Option<Order> {
     let (rest, meant) = match text.strip_prefix('!') {
-        Some(rest) => (rest, true),
+        Some(rest) => (rest.trim_start_matches('!'), true),
         None if slash && text.starts_with('/') => (&text[1..], true),
         None if to_bot => (text, false),
         None => return None,
     };
+    if meant && !rest.starts_with(|sign: char| sign.is_ascii_alphabetic()) {
+        return None;
+    }
     let mut words = rest.split_whitespace();
     let first = words.next()?;
     let name = first.trim_end_matches(END).to_lowercase();
@@ -91,8 +94,8 @@ fn order(text: &str, to_bot: bool, slash: bool) -> Option<Order> {
     };
     // After a mention people also simply talk; after a sign they mean a command, unless it is a word with a colon or a
     // path, as in “!important: …” or “/usr/bin is full”.
-    let command =
-        meant && first.trim_end_matches(END_OF_WORD).chars().all(|sign| sign.is_ascii_alphabetic() || sign == '_');
+    let word = first.trim_end_matches(END_OF_WORD);
+    let command = meant && word.chars().all(|sign| sign.is_ascii_alphanumeric() || sign == '_' || sign == '-');
     known.or_else(|| (command && !name.is_empty()).then_some(Order::Unknown(name)))
 }
 
@@ -129,6 +132,9 @@ mod tests {
             ("!stop it now please", Typed::Order(Order::Unknown("stop".into()))),
             ("!rebase", Typed::Order(Order::Unknown("rebase".into()))),
             ("!", Typed::Text),
+            ("! important", Typed::Text),
+            ("!!stop", Typed::Order(Order::Stop)),
+            ("!pm2 claude", Typed::Order(Order::Unknown("pm2".into()))),
             ("!important: fix this", Typed::Text),
             ("/pm claude", Typed::Text),
             ("pm claude", Typed::Text),

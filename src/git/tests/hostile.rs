@@ -116,7 +116,14 @@ async fn settings_that_were_changed_since_the_start_stop_every_use_of_the_networ
         .run(&format!("cd checkout && git config url.{}.insteadOf \"$(git config remote.origin.url)\"", evil.display()))
         .await;
     fixture.run("cd checkout && git config credential.helper '!env >stolen'").await;
+    fixture
+        .run(&format!(
+            "cd checkout && git config \"remote.$(git config remote.origin.url).pushurl\" '{}'",
+            evil.display()
+        ))
+        .await;
     let refused = thread.push().await.expect_err("changed settings");
+    assert!(refused.what.contains(".pushurl"), "a remote that is named like the URL: {refused:?}");
     assert!(refused.what.contains("settings changed") && refused.what.contains("credential.helper"), "{refused:?}");
     assert!(repository.fetch_base(None).await.is_err() || !fixture.path("checkout/stolen").exists());
     assert_eq!(fixture.run(&format!("cd '{}' && git for-each-ref", evil.display())).await.trim(), "");

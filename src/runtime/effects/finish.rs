@@ -21,8 +21,10 @@ pub(super) fn publish(
     publishing: Publishing,
 ) -> impl Future<Output = Command> + use<> {
     let work = thread_work(&project, thread, Role::Coder);
-    let title =
-        thread.plan.as_ref().map_or_else(|| "Work of a CodeButler thread".to_owned(), |plan| plan.plan.title.clone());
+    let title = thread
+        .approved
+        .as_ref()
+        .map_or_else(|| "Work of a CodeButler thread".to_owned(), |(plan, _)| plan.title.clone());
     async move {
         let run = publishing.run;
         let Some(work) = work else {
@@ -81,7 +83,7 @@ pub(super) fn merge(project: Arc<Project>, thread: &Thread, head: CommitId) -> i
 
 /// The squash commit's message: what was wanted, and who asked and approved.
 fn message(thread: &Thread) -> String {
-    let summary = thread.plan.as_ref().map(|plan| plan.plan.summary.trim()).unwrap_or_default();
+    let summary = thread.approved.as_ref().map(|(plan, _)| plan.summary.trim()).unwrap_or_default();
     let by = |user: &crate::ids::UserId| format!("{} ({user})", thread.name_of(user));
     let mut text = summary.to_owned();
     if let Some(opened_by) = &thread.opened_by {

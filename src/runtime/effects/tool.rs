@@ -141,9 +141,9 @@ fn footer(project: &Project, thread: &Thread) -> String {
         Some(link) => format!("[Slack thread]({link})"),
         None => "local thread".to_owned(),
     };
-    let approved = match thread.plan.as_ref().map(|plan| &plan.fate) {
-        Some(crate::thread::state::PlanFate::Approved { by }) => format!(", approved by {}", thread.name_of(by)),
-        _ => String::new(),
+    let approved = match &thread.approved {
+        Some((_, by)) => format!(", approved by {}", thread.name_of(by)),
+        None => String::new(),
     };
     let asked = thread.opened_by.as_ref().map_or("somebody", |user| thread.name_of(user));
     format!("{origin} · asked for by {asked}{approved} · made by CodeButler")

@@ -76,9 +76,9 @@ impl Deciding<'_> {
             system.extend(base.prompts.iter().filter(|(of, _)| *of == role).map(|(_, prompt)| prompt.clone()));
         }
         if role == Role::Coder
-            && let Some(plan) = &self.thread.plan
+            && let Some((plan, _)) = &self.thread.approved
         {
-            system.push(format!("# The approved plan\n\n{}", plan.plan.to_markdown()));
+            system.push(format!("# The approved plan\n\n{}", plan.to_markdown()));
         }
         let tools = self.rules.tool_list(role).to_owned();
         self.emit(Event::ConversationOpened { role, system, tools });

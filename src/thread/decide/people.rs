@@ -123,6 +123,7 @@ impl Deciding<'_> {
     fn is_waiting(&mut self, id: &PlanId, ts: Option<&MessageTs>, by: &UserId) -> bool {
         let reason = match &self.thread.plan {
             Some(_) if self.thread.is_closed() => "This thread is closed.",
+            _ if !self.thread.plan_ids.contains(id) => "This plan is not part of this thread.",
             Some(plan) if plan.id != *id => "This plan is void: there is a newer one below.",
             Some(_) if self.thread.waiting_plan().is_some() => return true,
             Some(plan) if plan.fate == crate::thread::state::PlanFate::Cancelled => "This plan was cancelled.",

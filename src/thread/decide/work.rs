@@ -6,7 +6,7 @@ use crate::ids::{CommitId, RunId};
 use crate::thread::command::Deed;
 use crate::thread::event::{Base, Event, Failure, InitStep, Publication, Workspace};
 use crate::thread::plan::code_list;
-use crate::thread::state::{PlanFate, WorkspaceState};
+use crate::thread::state::WorkspaceState;
 
 impl Deciding<'_> {
     pub(super) fn base_prepared(&mut self, result: Result<Base, Failure>) {
@@ -41,8 +41,7 @@ impl Deciding<'_> {
 
     /// Sends the Coder to work on the plan that was approved.
     pub(super) fn start_coder(&mut self) {
-        let Some(plan) = &self.thread.plan else { return };
-        let PlanFate::Approved { by } = &plan.fate else { return };
+        let Some((plan, by)) = &self.thread.approved else { return };
         let approver = self.thread.name_of(by).to_owned();
         let follow_up = self.thread.conversations.get(&Role::Coder).is_some_and(|coder| coder.open);
         let checks = match self.rules.checks.as_slice() {
@@ -52,7 +51,7 @@ impl Deciding<'_> {
         let text = if follow_up {
             format!(
                 "[codebutler] {approver} approved a further plan for the same branch and pull request. Carry it out.\n\n{}{checks}",
-                plan.plan.to_markdown()
+                plan.to_markdown()
             )
         } else {
             let words = self.words_of_people();
