@@ -1,5 +1,9 @@
 //! From a message to the merge, a question without work, follow-up work, two threads at once.
 
+use codebutler::scripted::{ScriptedReply, ScriptedRequest};
+use serde_json::json;
+
+use super::script::{last_calls, with_coder};
 use super::support::fake_slack::{ANA, BEN, Message, SHOP};
 use super::world::{World, blocks_text, button};
 
@@ -156,4 +160,24 @@ async fn a_thread_that_began_before_us_is_read_as_context() {
     let expected = "Ana: the greeting is too short\nBen: I think so too";
     assert!(heard.contains(expected), "{heard}");
     assert!(heard.ends_with("Ben: what do you think?"), "{heard}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_wait_for_the_worktrees_initialisation_and_a_failed_one_is_told() {
+    let coder = |request: &ScriptedRequest| match last_calls(request).as_slice() {
+        [] => ScriptedReply::text("").call("Bash", &json!({ "command": "cat made.txt; echo new >>greeting.txt" })),
+        _ => ScriptedReply::text(format!("It says: {}", request.last_result("Bash").unwrap_or_default())),
+    };
+    let mut world = World::with_script(with_coder(coder)).await;
+    world.repo["worktree"] = json!({ "init": ["sleep 0.3; echo made by the init >made.txt", "exit 3"] });
+    let _daemon = world.start();
+    let ts = world.slack.say(BEN, SHOP, WISH, None);
+    world.press(&ts, "plan_approve").await;
+    world.says(&ts, "Preparing the worktree: `exit 3` failed").await;
+    let (card, _) = world.card(&ts, "pr_merge").await;
+    let text = blocks_text(&card);
+    assert!(text.contains("made by the init") && text.contains("exit code 0"), "{text}");
+    assert!(text.contains("made.txt"), "a file that no tool wrote is left out and named: {text}");
+    assert_eq!(world.at_remote("codebutler/say-good-morning", "made.txt"), "");
+    world.no_violations();
 }
