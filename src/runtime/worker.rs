@@ -30,18 +30,19 @@ use crate::thread::{Command, Effect, Phase, Restart, Rules, Thread, decide, pend
 pub async fn run(project: Arc<Project>, key: ThreadKey, nudge: Arc<Notify>, stop: CancellationToken) {
     loop {
         let life = AssertUnwindSafe(live(&project, &key, &nudge, &stop)).catch_unwind();
+        let id = format!("{:x}", project.clock.now().0);
         match life.await {
             Ok(Ok(())) => return,
             Ok(Err(error)) => {
-                tracing::error!(thread.ts = %key, error = &error as &dyn std::error::Error, "the thread stopped");
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(thread.ts = %key, error.id = id, error, "the thread stopped");
             }
             Err(panic) => {
-                let id = format!("{:x}", project.clock.now().0);
                 let panic = panic_text(&*panic);
                 tracing::error!(thread.ts = %key, error.id = id, panic, "the thread's worker panicked");
-                confess(&project, &key, &id).await;
             }
         }
+        confess(&project, &key, &id).await;
         // The state in memory is not to be trusted now; the log is. Not at once, in case it happens again.
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(5)) => {}
@@ -53,8 +54,8 @@ pub async fn run(project: Arc<Project>, key: ThreadKey, nudge: Arc<Notify>, stop
 /// Tells the thread that it stopped because of us, once for the same place in its log.
 async fn confess(project: &Project, key: &ThreadKey, id: &str) {
     let text = format!(
-        "An error in CodeButler itself keeps this thread from going on. It is tried again every few seconds. The log \
-         has the details under `{id}`."
+        "An error in CodeButler or its store keeps this thread from going on; nothing is lost. It is tried again every \
+         few seconds. The log has the details under `{id}`."
     );
     let post = crate::render::cards::message(None, text);
     match project.store.post_once(key, "crashed", &post).await {

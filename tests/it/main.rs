@@ -14,3 +14,5 @@ mod failures;
 mod github;
 mod happy_path;
 mod local;
+mod prompts;
+mod slack;
