@@ -51,14 +51,15 @@ pub async fn run(project: Arc<Project>, key: ThreadKey, nudge: Arc<Notify>, stop
     }
 }
 
-/// Tells the thread that it stopped because of us, once for the same place in its log.
+/// Tells the thread that it stopped because of us, at most once an hour.
 async fn confess(project: &Project, key: &ThreadKey, id: &str) {
     let text = format!(
         "An error in CodeButler or its store keeps this thread from going on; nothing is lost. It is tried again every \
          few seconds. The log has the details under `{id}`."
     );
     let post = crate::render::cards::message(None, text);
-    match project.store.post_once(key, "crashed", &post).await {
+    let hour = project.clock.now().0 / 3_600_000;
+    match project.store.post_once(key, &format!("crashed/{hour}"), &post).await {
         Ok(()) => project.outbox_changed.notify_one(),
         Err(error) => tracing::error!(thread.ts = %key, error = &error as &dyn std::error::Error, "nobody was told"),
     }
