@@ -4,6 +4,8 @@
 //! Pure: no tokio, files, network, clock, randomness or logging. Time, ids and settings come in as arguments. A log
 //! folds to the same state on every machine.
 
+#[cfg(test)]
+mod any_story;
 pub mod apply;
 pub mod command;
 pub mod decide;

@@ -1,0 +1,222 @@
+//! Any story that could happen: random commands, fitting or not, and what must be true of every thread at every moment.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::command::{Action, Command};
+use super::event::{Event, Failure};
+use super::state::{Thread, WorkspaceState};
+use super::tests::Story;
+use super::{Effect, Phase, pending};
+use crate::agent::{Role, ToolCall, ToolName};
+use crate::ids::{CommitId, MessageTs, Millis, RunId};
+
+/// Any command that could come, fitting or not.
+fn any_command() -> impl Strategy<Value = u16> {
+    any::<u16>()
+}
+
+/// Carries out the command that a number stands for, chosen so that stories get far and nonsense happens on the way.
+fn carry_out(story: &mut Story, number: u16) {
+    let who = ["ANA", "BEN", "EVE"][usize::from(number / 32) % 3];
+    match number % 32 {
+        0 => drop(story.base()),
+        1 => drop(story.say(who, "please fix it")),
+        2 => drop(story.say(who, "approve")),
+        3 => drop(story.say(who, "merge")),
+        4 => drop(story.say(who, ["!stop", "!retry", "!close", "!pm claude"][usize::from(number / 96) % 4])),
+        5 => story.workspace(),
+        6 => drop(story.act(Command::MergeDone(Ok(CommitId::new("abc"))))),
+        7 => drop(story.act(Command::CleanUpDone(vec![]))),
+        8 if story.thread.publishing.is_some() => story.published(),
+        9 if story.thread.plan.is_some() => drop(story.press(who, Action::PlanCancel, &story.plan_id())),
+        10 => {
+            let failure = Failure { what: "x".into(), hint: "y".into() };
+            let run = RunId(story.thread.last_run);
+            drop(story.act(Command::ModelAnswered { run, turn: 1, result: Err(failure) }));
+        }
+        11 => {
+            let calls = story
+                .thread
+                .runs
+                .values()
+                .flat_map(|run| run.calls.iter().map(|state| (run.id, state.call.id.clone())));
+            let calls = calls.collect();
+            drop(story.act(Command::Interrupted { calls }));
+        }
+        other => advance(story, other, number),
+    }
+}
+
+/// Lets the role at work take a step.
+fn advance(story: &mut Story, choice: u16, number: u16) {
+    let Some((role, run)) = story.thread.runs.iter().next().map(|(role, run)| (*role, run.clone())) else { return };
+    if let Some(open) = run.calls.iter().find(|state| state.started && !state.done) {
+        let id = open.call.id.as_str().to_owned();
+        drop(story.tool(role, &id, "done", vec![]));
+        return;
+    }
+    match choice {
+        12..=16 if role == Role::Pm => story_plan(story, number),
+        12..=20 => drop(story.reply(role, "text", &[])),
+        _ => {
+            let names = ["Read", "Bash", "Edit", "Nonsense", "TodoWrite", "GitCommit", "ProposePlan"];
+            let first = names[usize::from(number / 64) % names.len()];
+            drop(story.reply(role, "", &[(first, "{}"), ("Read", "{}"), ("Bash", "{}")]));
+        }
+    }
+}
+
+fn story_plan(story: &mut Story, number: u16) {
+    let plan = format!(
+        r#"{{"title":"p{}","workflow":"w","summary":"s","steps":[{{"text":"t"}}],"files":[],"acceptance":["x"]}}"#,
+        number % 3
+    );
+    drop(story.reply(Role::Pm, "", &[("ProposePlan", &plan)]));
+}
+
+/// What must be true of every thread at every moment.
+fn check(story: &Story) {
+    let thread = &story.thread;
+    let mut folded = Thread::new(thread.key.clone());
+    for event in &story.log {
+        folded.apply(event, Millis(0));
+    }
+    assert_eq!(folded, *thread, "the log folds to the state");
+    let effects = pending(thread, |role| story.rules.turns(role));
+    let ids: BTreeSet<_> = effects.iter().map(Effect::id).collect();
+    assert_eq!(ids.len(), effects.len(), "no effect twice");
+    assert_eq!(effects, slow_pending(story), "pending equals its slow derivation");
+    let approved = story.log.iter().any(|event| matches!(event, Event::PlanApproved { .. }));
+    assert!(approved || thread.workspace == WorkspaceState::None, "no worktree before an approval");
+    assert!(approved || !thread.runs.contains_key(&Role::Coder), "no Coder before an approval");
+}
+
+/// `pending` once more, from the log's last words on each thing in place of the state.
+fn slow_pending(story: &Story) -> Vec<Effect> {
+    let log = &story.log;
+    let last = |is: &dyn Fn(&Event) -> bool| log.iter().rposition(is);
+    let after = |a: Option<usize>, b: Option<usize>| a.is_some() && a > b;
+    let thread = &story.thread;
+    let closing = last(&|e| matches!(e, Event::Merged { .. } | Event::CloseRequested { .. }));
+    let closed = last(&|e| matches!(e, Event::ThreadClosed { .. }));
+    let cleaned = last(&|e| matches!(e, Event::CleanedUp { .. }));
+    let ended = closing.is_some() || closed.is_some();
+    let mut effects: Vec<Effect> = Vec::new();
+    let failed = last(&|e| matches!(e, Event::BaseFailed { .. } | Event::WorkspaceFailed { .. }));
+    let taken_up = last(&|e| matches!(e, Event::RetryRequested { .. } | Event::PlanApproved { .. }));
+    let stalled = after(failed, taken_up) && !after(last(&|e| matches!(e, Event::MergeRequested { .. })), failed);
+    let has_base = last(&|e| matches!(e, Event::BaseReady { .. })).is_some();
+    let heard = log.iter().filter_map(|e| match e {
+        Event::Heard { role: Role::Pm, messages, .. } => Some(messages.clone()),
+        _ => None,
+    });
+    let heard: BTreeSet<MessageTs> = heard.flatten().collect();
+    let asked = log.iter().any(|e| matches!(e, Event::MessageReceived { message } if !heard.contains(&message.ts)));
+    if !log.is_empty() && !has_base && !stalled && (!ended || asked) {
+        effects.push(Effect::PrepareBase);
+    }
+    if ended {
+        if closed.is_none() && cleaned.is_none() {
+            effects.push(Effect::CleanUp { merged: last(&|e| matches!(e, Event::Merged { .. })).is_some() });
+        }
+    } else {
+        let approved = last(&|e| matches!(e, Event::PlanApproved { .. }));
+        let ready = last(&|e| matches!(e, Event::WorkspaceReady { .. }));
+        let initialised = last(&|e| matches!(e, Event::WorkspaceInitialised { .. }));
+        if approved.is_some() && ready.is_none() && !stalled {
+            let title = thread.approved.as_ref().expect("approved").0.title.clone();
+            effects.push(Effect::PrepareWorkspace { title });
+        }
+        if ready.is_some() && initialised.is_none() {
+            effects.push(Effect::InitWorkspace);
+        }
+        effects.extend(thread.publishing.clone().map(|publishing| Effect::Publish { publishing }));
+        let asked = last(&|e| matches!(e, Event::MergeRequested { .. }));
+        if after(asked, last(&|e| matches!(e, Event::MergeRefused { .. }))) {
+            let merging = thread.merging.clone().expect("asked for");
+            effects.push(Effect::Merge { head: merging.head, attempt: merging.attempt });
+        }
+    }
+    for role in Role::ALL {
+        slow_run(story, role, &mut effects);
+    }
+    effects
+}
+
+fn slow_run(story: &Story, role: Role, effects: &mut Vec<Effect>) {
+    let started = story.log.iter().rposition(|e| matches!(e, Event::RunStarted { role: of, .. } if *of == role));
+    let Some(position) = started else { return };
+    let Event::RunStarted { run, .. } = story.log[position] else { return };
+    let since = &story.log[position..];
+    if since.iter().any(|e| {
+        matches!(e, Event::RunEnded { run: of, .. } if *of == run) || matches!(e, Event::CloseRequested { .. })
+    }) {
+        return;
+    }
+    let mut turns = 0;
+    let mut open: Vec<ToolCall> = Vec::new();
+    let mut released = BTreeSet::new();
+    for event in since {
+        match event {
+            Event::ReplyReceived { run: of, reply, .. } if *of == run => {
+                turns += 1;
+                open.clone_from(&reply.calls);
+            }
+            Event::ToolsStarted { run: of, calls } if *of == run => released.extend(calls.iter().cloned()),
+            Event::ToolFinished { run: of, call, .. } if *of == run => open.retain(|other| other.id != *call),
+            _ => {}
+        }
+    }
+    let model = story.thread.runs[&role].model.clone();
+    if open.is_empty() {
+        let last = turns >= story.rules.turns(role);
+        effects.push(Effect::CallModel { run, role, model, turn: turns + 1, last });
+    }
+    let init = matches!(story.thread.workspace, WorkspaceState::Ready { initialised: false, .. });
+    for call in open.into_iter().filter(|call| released.contains(&call.id)) {
+        let tool = ToolName::parse(&call.name).expect("only known tools are released");
+        if !(tool == ToolName::Bash && init) {
+            effects.push(Effect::RunTool { run, role, tool, call });
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_story_holds_the_invariants_and_any_prefix_of_its_log_applies(
+        numbers in proptest::collection::vec(any_command(), 0..80)
+    ) {
+        let mut story = Story::new();
+        let mut phases = vec![Phase::of(&story.thread)];
+        for number in numbers {
+            if !story.log.is_empty() || number % 32 == 1 {
+                carry_out(&mut story, number);
+                check(&story);
+                phases.push(Phase::of(&story.thread));
+            }
+        }
+        for pair in phases.windows(2) {
+            prop_assert!(allowed(pair[0], pair[1]), "{pair:?}");
+        }
+        // Events out of their order are nonsense, but must not panic.
+        let mut thread = Thread::new(story.thread.key.clone());
+        for event in story.log.iter().rev() {
+            thread.apply(event, Millis(0));
+        }
+    }
+}
+
+/// The moves of a thread's life.
+fn allowed(from: Phase, to: Phase) -> bool {
+    match (from, to) {
+        (from, to) if from == to => true,
+        (Phase::Pm, Phase::Coder | Phase::Closed) => true,
+        (Phase::Coder, Phase::Review | Phase::Closed) => true,
+        (Phase::Review, Phase::Coder | Phase::Closed) => true,
+        (_, _) => false,
+    }
+}
