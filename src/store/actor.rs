@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Write as _};
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
@@ -15,12 +15,31 @@ type Job = Box<dyn FnOnce(&mut Database) + Send>;
 /// A handle to the store. Cheap to clone; the store closes when the last one is gone.
 #[derive(Clone)]
 pub struct Store {
-    jobs: mpsc::Sender<Job>,
+    driver: Driver,
+}
+
+/// Who runs the work.
+#[derive(Clone)]
+enum Driver {
+    /// A thread of its own.
+    Thread(mpsc::Sender<Job>),
+    /// The calling task, step by step under a test's hand.
+    #[cfg(test)]
+    Simulated(Arc<super::simulated::Simulated>),
+}
+
+/// A kind of write: what it is called, and what it asks for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Operation {
+    /// Its name in logs and in simulations.
+    pub(super) label: &'static str,
+    /// Whether it must survive a power failure, not only a crash of this process.
+    pub(super) durable: bool,
 }
 
 /// The connection, and how careful it is at the moment.
 pub(super) struct Database {
-    pub(super) connection: Connection,
+    connection: Connection,
     durable: bool,
     /// Held as long as the store is open; another process sees it and keeps away.
     _lock: File,
@@ -29,7 +48,7 @@ pub(super) struct Database {
 impl Store {
     /// Opens the store, alone: a second process is refused.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let io = |source| StoreError::Io { path: path.to_owned(), source };
+        let io = |source| StoreError::Io { path: path.to_owned(), source: Arc::new(source) };
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(io)?;
         }
@@ -45,32 +64,68 @@ impl Store {
                 }
             })
             .map_err(io)?;
-        Ok(Self { jobs })
+        Ok(Self { driver: Driver::Thread(jobs) })
     }
 
-    /// Runs `work` on the store's thread.
-    pub(super) async fn run<T: Send + 'static>(
+    #[cfg(test)]
+    pub(super) fn over(simulated: super::simulated::Simulated) -> Self {
+        Self { driver: Driver::Simulated(Arc::new(simulated)) }
+    }
+
+    /// Looks something up.
+    pub(super) async fn read<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Database) -> Result<T, StoreError> + Send + 'static,
+        mut work: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (answer, answered) = oneshot::channel();
-        let job: Job = Box::new(move |database| {
-            // Nobody waits any more when the asking task was cancelled; the work is done all the same.
-            let _ = answer.send(work(database));
-        });
-        self.jobs.send(job).map_err(|_| StoreError::Closed)?;
-        answered.await.map_err(|_| StoreError::Closed)?
+        match &self.driver {
+            Driver::Thread(jobs) => run(jobs, move |database| work(&database.connection)).await,
+            #[cfg(test)]
+            Driver::Simulated(simulated) => simulated.read(work).await,
+        }
+    }
+
+    /// Changes something: all that `work` does or, when it fails, nothing.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        operation: Operation,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        match &self.driver {
+            Driver::Thread(jobs) => run(jobs, move |database| database.write(operation, work)).await,
+            #[cfg(test)]
+            Driver::Simulated(simulated) => simulated.write(operation, work).await,
+        }
     }
 }
 
+async fn run<T: Send + 'static>(
+    jobs: &mpsc::Sender<Job>,
+    work: impl FnOnce(&mut Database) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let (answer, answered) = oneshot::channel();
+    let job: Job = Box::new(move |database| {
+        // Nobody waits any more when the asking task was cancelled; the work is done all the same.
+        let _ = answer.send(work(database));
+    });
+    jobs.send(job).map_err(|_| StoreError::Closed)?;
+    answered.await.map_err(|_| StoreError::Closed)?
+}
+
 impl Database {
-    /// Makes the next transactions survive a power failure, or only a crash of this process, which is cheaper.
-    pub(super) fn durable(&mut self, durable: bool) -> Result<(), StoreError> {
-        if self.durable != durable {
-            self.connection.pragma_update(None, "synchronous", if durable { "FULL" } else { "NORMAL" })?;
-            self.durable = durable;
+    fn write<T>(
+        &mut self,
+        operation: Operation,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        if self.durable != operation.durable {
+            self.connection.pragma_update(None, "synchronous", if operation.durable { "FULL" } else { "NORMAL" })?;
+            self.durable = operation.durable;
         }
-        Ok(())
+        let transaction = self.connection.transaction()?;
+        let done = work(&transaction)?;
+        transaction.commit()?;
+        tracing::trace!(store.operation = operation.label, "written");
+        Ok(done)
     }
 }
 
@@ -78,7 +133,7 @@ impl Database {
 fn lock(path: &Path) -> Result<File, StoreError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
-    let io = |source| StoreError::Io { path: name.clone().into(), source };
+    let io = |source| StoreError::Io { path: name.clone().into(), source: Arc::new(source) };
     let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&name).map_err(io)?;
     match file.try_lock() {
         Ok(()) => {

@@ -4,6 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rusqlite::params;
 
+use super::actor::Operation;
 use super::{Store, StoreError, outbox};
 use crate::chat::{Incoming, IncomingKind};
 use crate::ids::{MessageTs, ThreadKey};
@@ -11,6 +12,8 @@ use crate::render::post::Post;
 
 /// How long dedupe keys are kept: Slack's last redelivery comes after five minutes, and a day is safe.
 const KEEP_KEYS_MS: i64 = 24 * 60 * 60 * 1000;
+
+const ACCEPT: Operation = Operation { label: "accept", durable: true };
 
 /// An inbox row that no decision has dealt with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,25 +27,22 @@ pub struct Waiting {
 impl Store {
     /// Stores what a person did, durably, with what the chat should show at once. `false`: it was there already.
     pub async fn accept(&self, incoming: Incoming, posts: Vec<(String, Post)>) -> Result<bool, StoreError> {
-        self.run(move |database| {
-            database.durable(true)?;
-            let transaction = database.connection.transaction()?;
+        self.write(ACCEPT, move |connection| {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_millis());
             let now = i64::try_from(now).unwrap_or(i64::MAX);
             let mut fresh = true;
             for key in &incoming.dedupe {
                 let sql = "INSERT OR IGNORE INTO seen (key, at) VALUES (?1, ?2)";
-                fresh &= transaction.prepare_cached(sql)?.execute(params![key, now])? == 1;
+                fresh &= connection.prepare_cached(sql)?.execute(params![key, now])? == 1;
             }
             if fresh {
-                transaction.prepare_cached("DELETE FROM seen WHERE at < ?1")?.execute([now - KEEP_KEYS_MS])?;
-                insert(&transaction, &incoming)?;
+                connection.prepare_cached("DELETE FROM seen WHERE at < ?1")?.execute([now - KEEP_KEYS_MS])?;
+                insert(connection, &incoming)?;
                 let thread = incoming.thread.to_text();
                 for (key, post) in &posts {
-                    outbox::put(&transaction, &thread, key, post)?;
+                    outbox::put(connection, &thread, key, post)?;
                 }
             }
-            transaction.commit()?;
             Ok(fresh)
         })
         .await
@@ -51,9 +51,9 @@ impl Store {
     /// The rows of a thread that wait, oldest first.
     pub async fn waiting(&self, thread: &ThreadKey) -> Result<Vec<Waiting>, StoreError> {
         let thread = thread.to_text();
-        self.run(move |database| {
+        self.read(move |connection| {
             let sql = "SELECT id, incoming FROM messages WHERE thread = ?1 AND acked = 0 ORDER BY id LIMIT 100";
-            let mut statement = database.connection.prepare_cached(sql)?;
+            let mut statement = connection.prepare_cached(sql)?;
             let rows = statement.query_map([&thread], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
             let mut waiting = Vec::new();
             for row in rows {
@@ -67,8 +67,8 @@ impl Store {
 
     /// Everything that people wrote, oldest first: what the local chat shows after a restart.
     pub async fn written(&self) -> Result<Vec<Incoming>, StoreError> {
-        self.run(|database| {
-            let mut statement = database.connection.prepare("SELECT incoming FROM messages ORDER BY id")?;
+        self.read(|connection| {
+            let mut statement = connection.prepare("SELECT incoming FROM messages ORDER BY id")?;
             let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
             let mut written = Vec::new();
             for row in rows {

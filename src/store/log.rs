@@ -2,11 +2,13 @@
 
 use rusqlite::{Connection, params};
 
-use super::actor::Database;
+use super::actor::Operation;
 use super::{Store, StoreError, blobs, outbox};
 use crate::ids::{MessageTs, Millis, ThreadKey};
 use crate::render::post::Post;
 use crate::thread::Event;
+
+const SET_SETTING: Operation = Operation { label: "set_setting", durable: true };
 
 /// Everything that one decision commits.
 #[derive(Debug)]
@@ -43,14 +45,14 @@ pub struct Session {
 impl Store {
     /// Commits a decision, all of it or nothing.
     pub async fn append(&self, append: Append) -> Result<(), StoreError> {
-        self.run(move |database| commit(database, &append)).await
+        let operation = Operation { label: "append", durable: append.durable };
+        self.write(operation, move |connection| commit(connection, &append)).await
     }
 
     /// All events of a thread, in order.
     pub async fn load(&self, thread: &ThreadKey) -> Result<Vec<(Millis, Event)>, StoreError> {
         let thread = thread.to_text();
-        self.run(move |database| {
-            let connection = &database.connection;
+        self.read(move |connection| {
             let mut statement =
                 connection.prepare_cached("SELECT at, body FROM events WHERE thread = ?1 ORDER BY seq")?;
             let rows = statement.query_map([&thread], |row| Ok((Millis(row.get(0)?), row.get::<_, String>(1)?)))?;
@@ -67,8 +69,8 @@ impl Store {
 
     /// The threads that have something to do: messages to read or effects pending.
     pub async fn threads_at_work(&self) -> Result<Vec<ThreadKey>, StoreError> {
-        self.run(|database| {
-            let mut statement = database.connection.prepare(
+        self.read(|connection| {
+            let mut statement = connection.prepare(
                 "SELECT session_id FROM sessions WHERE works = 1 \
                  UNION SELECT thread FROM messages WHERE acked = 0",
             )?;
@@ -86,9 +88,9 @@ impl Store {
     pub async fn setting(&self, key: &str) -> Result<Option<String>, StoreError> {
         use rusqlite::OptionalExtension as _;
         let key = key.to_owned();
-        self.run(move |database| {
+        self.read(move |connection| {
             let sql = "SELECT value FROM settings WHERE key = ?1";
-            Ok(database.connection.prepare_cached(sql)?.query_row([&key], |row| row.get(0)).optional()?)
+            Ok(connection.prepare_cached(sql)?.query_row([&key], |row| row.get(0)).optional()?)
         })
         .await
     }
@@ -96,39 +98,35 @@ impl Store {
     /// Keeps a value under a name.
     pub async fn set_setting(&self, key: &str, value: &str) -> Result<(), StoreError> {
         let (key, value) = (key.to_owned(), value.to_owned());
-        self.run(move |database| {
-            database.durable(true)?;
+        self.write(SET_SETTING, move |connection| {
             let sql = "INSERT INTO settings (key, value) VALUES (?1, ?2) \
                        ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-            database.connection.execute(sql, params![key, value])?;
+            connection.execute(sql, params![key, value])?;
             Ok(())
         })
         .await
     }
 }
 
-fn commit(database: &mut Database, append: &Append) -> Result<(), StoreError> {
-    database.durable(append.durable)?;
-    let transaction = database.connection.transaction()?;
+fn commit(connection: &Connection, append: &Append) -> Result<(), StoreError> {
     let thread = append.thread.to_text();
-    check_sequence(&transaction, &thread, append.expected)?;
+    check_sequence(connection, &thread, append.expected)?;
     {
-        let mut insert = transaction
+        let mut insert = connection
             .prepare_cached("INSERT INTO events (thread, seq, at, type, body) VALUES (?1, ?2, ?3, ?4, ?5)")?;
         for (seq, event) in (append.expected + 1..).zip(&append.events) {
             let body = serde_json::to_string(event)?;
-            let body = blobs::outline(&transaction, body)?;
+            let body = blobs::outline(connection, body)?;
             insert.execute(params![thread, i64::try_from(seq).unwrap_or(i64::MAX), append.at.0, kind(&body), body])?;
         }
     }
     for (key, post) in &append.posts {
-        outbox::put(&transaction, &thread, key, post)?;
+        outbox::put(connection, &thread, key, post)?;
     }
     for id in &append.acked {
-        transaction.prepare_cached("UPDATE messages SET acked = 1 WHERE id = ?1")?.execute([id])?;
+        connection.prepare_cached("UPDATE messages SET acked = 1 WHERE id = ?1")?.execute([id])?;
     }
-    write_session(&transaction, append, &thread)?;
-    transaction.commit()?;
+    write_session(connection, append, &thread)?;
     Ok(())
 }
 

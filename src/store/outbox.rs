@@ -3,9 +3,14 @@
 
 use rusqlite::{Connection, params};
 
+use super::actor::Operation;
 use super::{Store, StoreError};
 use crate::ids::{MessageTs, ThreadKey};
 use crate::render::post::Post;
+
+const POST_ONCE: Operation = Operation { label: "post_once", durable: false };
+const MARK_TRIED: Operation = Operation { label: "mark_tried", durable: false };
+const MARK_SENT: Operation = Operation { label: "mark_sent", durable: false };
 
 /// A row that the chat does not show yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,9 +48,9 @@ impl Store {
     /// Puts a post outside a decision, unless there is one under this key.
     pub async fn post_once(&self, thread: &ThreadKey, key: &str, post: &Post) -> Result<(), StoreError> {
         let (thread, key, post) = (thread.to_text(), key.to_owned(), serde_json::to_string(post)?);
-        self.run(move |database| {
+        self.write(POST_ONCE, move |connection| {
             let sql = "INSERT OR IGNORE INTO outbox (thread, key, post) VALUES (?1, ?2, ?3)";
-            database.connection.execute(sql, params![thread, key, post])?;
+            connection.execute(sql, params![thread, key, post])?;
             Ok(())
         })
         .await
@@ -63,8 +68,8 @@ impl Store {
 
     async fn posts(&self, condition: &str) -> Result<Vec<DuePost>, StoreError> {
         let sql = format!("SELECT id, thread, key, post, revision, ts, tried FROM outbox {condition}");
-        self.run(move |database| {
-            let mut statement = database.connection.prepare_cached(&sql)?;
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(&sql)?;
             let mut rows = statement.query([])?;
             let mut due = Vec::new();
             while let Some(row) = rows.next()? {
@@ -86,9 +91,8 @@ impl Store {
 
     /// Notes that a row is about to be posted: from now on it may be there.
     pub async fn mark_tried(&self, id: i64) -> Result<(), StoreError> {
-        self.run(move |database| {
-            database.durable(false)?;
-            database.connection.prepare_cached("UPDATE outbox SET tried = 1 WHERE id = ?1")?.execute([id])?;
+        self.write(MARK_TRIED, move |connection| {
+            connection.prepare_cached("UPDATE outbox SET tried = 1 WHERE id = ?1")?.execute([id])?;
             Ok(())
         })
         .await
@@ -102,11 +106,10 @@ impl Store {
         ts: Option<MessageTs>,
         fault: Option<String>,
     ) -> Result<(), StoreError> {
-        self.run(move |database| {
-            database.durable(false)?;
+        self.write(MARK_SENT, move |connection| {
             let sql = "UPDATE outbox SET sent = ?2, ts = coalesce(?3, ts), fault = ?4, tried = 1 WHERE id = ?1";
             let ts = ts.as_ref().map(MessageTs::as_str);
-            database.connection.prepare_cached(sql)?.execute(params![id, revision, ts, fault])?;
+            connection.prepare_cached(sql)?.execute(params![id, revision, ts, fault])?;
             Ok(())
         })
         .await

@@ -13,7 +13,7 @@ const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql")];
 /// Makes the file for its owner only: it holds what people and models said. SQLite gives its other files the same mode.
 fn make_private(path: &Path) -> Result<(), StoreError> {
     use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-    let io = |source| StoreError::Io { path: path.to_owned(), source };
+    let io = |source| StoreError::Io { path: path.to_owned(), source: std::sync::Arc::new(source) };
     let file =
         std::fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).map_err(io)?;
     file.set_permissions(std::fs::Permissions::from_mode(0o600)).map_err(io)
@@ -21,11 +21,16 @@ fn make_private(path: &Path) -> Result<(), StoreError> {
 
 /// Opens and migrates.
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
+    open_with(path, "NORMAL")
+}
+
+/// As [`open`], with this `synchronous` setting.
+pub(super) fn open_with(path: &Path, synchronous: &str) -> Result<Connection, StoreError> {
     make_private(path)?;
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(10))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.pragma_update(None, "synchronous", synchronous)?;
     connection.pragma_update(None, "cache_size", -2048)?;
     connection.set_prepared_statement_cache_capacity(64);
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);

@@ -1,5 +1,7 @@
 //! The store against a real SQLite file.
 
+mod simulated;
+
 use super::{Append, Session, Store, StoreError};
 use crate::chat::{Incoming, IncomingKind};
 use crate::ids::{ChannelId, MessageTs, Millis, RunId, ThreadKey, UserId};
