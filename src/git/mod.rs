@@ -11,6 +11,7 @@ pub mod diff;
 mod exclude;
 pub mod guard;
 mod log;
+pub mod port;
 pub mod push;
 mod slug;
 pub mod snapshot;
@@ -26,7 +27,8 @@ use std::sync::Arc;
 
 pub use base::BaseCommit;
 pub use commit::{Author, Selection};
-pub use thread_git::ThreadGit;
+pub use port::{BranchGit, Git};
+pub use thread_git::{ThreadGit, View};
 
 use crate::thread::event::Failure;
 

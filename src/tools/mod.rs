@@ -36,6 +36,7 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::ToolName;
+use crate::sandbox::Shell;
 use crate::thread::command::Deed;
 pub use known::KnownFiles;
 pub use thread_work::ThreadWork;
@@ -71,6 +72,8 @@ pub struct ToolContext {
     pub bash_timeout: Duration,
     /// A private folder of the thread that commands see as their home; made when first needed.
     pub home: PathBuf,
+    /// Where commands run.
+    pub shell: Arc<dyn Shell>,
     /// The thread's git and pull request.
     pub work: Arc<ThreadWork>,
 }
