@@ -11,6 +11,7 @@ pub mod diff;
 mod exclude;
 pub mod guard;
 mod log;
+pub mod port;
 pub mod push;
 mod slug;
 pub mod snapshot;
@@ -26,8 +27,10 @@ use std::sync::Arc;
 
 pub use base::BaseCommit;
 pub use commit::{Author, Selection};
-pub use thread_git::ThreadGit;
+pub use port::{BranchGit, Git};
+pub use thread_git::{ThreadGit, View};
 
+use crate::offload::offload;
 use crate::thread::event::Failure;
 
 /// What git refused, as what happened and what to do; both go to people as they are.
@@ -146,8 +149,8 @@ impl Repository {
         work: impl FnOnce(&Self) -> Result<T, GitError> + Send + 'static,
     ) -> Result<T, GitError> {
         let repository = self.clone();
-        tokio::task::spawn_blocking(move || work(&repository)).await.unwrap_or_else(|error| {
-            Err(GitError::new(format!("Git work broke off: {error}."), "Try again; the log has the details."))
+        offload(move || work(&repository)).await.unwrap_or_else(|| {
+            Err(GitError::new("CodeButler is stopping; nothing was done.", "It goes on after the next start."))
         })
     }
 

@@ -77,7 +77,7 @@ impl Fixture {
     /// A thread with a worktree of its own.
     pub(crate) async fn thread(&self, repository: &Repository, title: &str) -> ThreadGit {
         let workspace = self.workspace(repository, title).await;
-        ThreadGit::in_worktree(repository.clone(), workspace, author(), "Ana (U1)".to_owned())
+        ThreadGit::new(repository.clone(), View::Worktree(workspace), author(), "Ana (U1)".to_owned())
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::{Role, ToolCall, ToolName};
-use crate::git::{Author, GitError, ThreadGit};
+use crate::git::{Author, GitError, View};
 use crate::ids::RunId;
 use crate::runtime::kit::{Kit, KnownFilesSlot, PlaceSlot};
 use crate::runtime::project::Project;
@@ -83,6 +83,7 @@ impl Bench {
             cancel,
             bash_timeout: project.settings.bash_timeout,
             home: self.home,
+            shell: Arc::clone(&project.shell),
             work: Arc::new(work),
         };
         match tools::table::tool(tool) {
@@ -115,14 +116,12 @@ impl Bench {
 pub(super) fn thread_work(project: &Project, thread: &Thread, role: Role) -> Option<ThreadWork> {
     let author = Author::parse(&project.settings.author)?;
     let requested_by = requested_by(thread);
-    let repository = project.repository.clone();
-    let git = match (thread.workspace(), role, &thread.base) {
-        (Some(workspace), Role::Coder, _) => {
-            ThreadGit::in_worktree(repository, Arc::clone(workspace), author, requested_by)
-        }
-        (_, _, Some(base)) => ThreadGit::on_base(repository, base.commit.clone(), author, requested_by),
+    let view = match (thread.workspace(), role, &thread.base) {
+        (Some(workspace), Role::Coder, _) => View::Worktree(Arc::clone(workspace)),
+        (_, _, Some(base)) => View::Base(base.commit.clone()),
         (_, _, None) => return None,
     };
+    let git = project.repository.at(view, author, requested_by);
     let (forge, pull) = (Arc::clone(&project.forge), thread.pull.clone());
     Some(ThreadWork { git, forge, pull, footer: footer(project, thread) })
 }
