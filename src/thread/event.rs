@@ -6,8 +6,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::plan::{Plan, Todo};
+use super::question::Ask;
 use crate::agent::{Role, ToolCall, Usage};
-use crate::ids::{CallId, CommitId, MessageTs, PlanId, RunId, UserId};
+use crate::ids::{CallId, CommitId, MessageTs, PlanId, QuestionId, RunId, UserId};
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -128,6 +129,40 @@ pub enum Event {
         call: CallId,
         /// The result.
         result: ToolResult,
+    },
+    /// A role asked the people in the thread; its run waits.
+    QuestionAsked {
+        /// The question's id.
+        id: QuestionId,
+        /// Who asks.
+        role: Role,
+        /// The run that waits.
+        run: RunId,
+        /// The call whose result the answer will be.
+        call: CallId,
+        /// What is asked.
+        ask: Ask,
+    },
+    /// A person answered a question.
+    QuestionAnswered {
+        /// The question.
+        id: QuestionId,
+        /// Who.
+        by: UserId,
+        /// The message, when typed.
+        ts: Option<MessageTs>,
+        /// The choice, or the words.
+        answer: String,
+    },
+    /// A run must wait for others to end before it goes on, or need not any more.
+    RunQueued {
+        /// The run.
+        run: RunId,
+        /// Its place in the queue, from 1; `None`: it goes on.
+        place: Option<u32>,
+        /// The platform of the build that it waits to begin; `None`: it waits for its role's turn.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        build: Option<String>,
     },
     /// The checklist was rewritten.
     TodosWritten {

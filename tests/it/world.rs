@@ -18,7 +18,8 @@ use super::support::fake_slack::{ANA, APP_TOKEN, BOT_TOKEN, FakeSlack, Message, 
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The tools of the PM that are built so far.
-const PM_TOOLS: &[&str] = &["Read", "Grep", "Glob", "GitLog", "GitDiff", "GHStatus", "ProposePlan", "SlackNotify"];
+const PM_TOOLS: &[&str] =
+    &["Read", "Grep", "Glob", "GitLog", "GitDiff", "GHStatus", "ProposePlan", "AskUser", "SlackNotify"];
 
 /// The Coder's.
 const CODER_TOOLS: &[&str] = &[
