@@ -1,0 +1,109 @@
+//! What people want in simulated worlds: each story is a script for one person in one thread. Every story works on a
+//! file of its own, `greeting-N.txt`.
+
+use super::people::{Outside, Step};
+
+/// The full story: a bug, the PM's question, the plan, another model in between, approval, work, merge.
+pub fn full(number: usize) -> Vec<Step> {
+    vec![
+        wish(number, "good-day", "(ask) "),
+        Step::SeeButton("ask_option"),
+        Step::Press("ask_option"),
+        Step::SeeButton("plan_approve"),
+        Step::Type("!pm claude"),
+        Step::See("The PM now uses **claude**"),
+        Step::Press("plan_approve"),
+        Step::SeeButton("pr_merge"),
+        Step::Type("merge"),
+        Step::See("Merged as"),
+        Step::SeeDone,
+    ]
+}
+
+/// A question and its answer.
+pub fn question(_: usize) -> Vec<Step> {
+    vec![Step::Say("What is this project?".to_owned()), Step::See("I heard"), Step::SeeDone]
+}
+
+/// A plan that is changed once, approved by a word, merged by the button.
+pub fn changed(number: usize) -> Vec<Step> {
+    vec![
+        wish(number, "good-day", "(note) "),
+        Step::SeeButton("plan_change"),
+        Step::Press("plan_change"),
+        Step::See("What should change?"),
+        wish(number, "good-evening", ""),
+        Step::SeeButton("plan_approve"),
+        Step::Type("yes"),
+        Step::SeeButton("pr_merge"),
+        Step::Press("pr_merge"),
+        Step::See("Merged as"),
+    ]
+}
+
+/// Further work on the same pull request, a question in between, merged by hand-typed command.
+pub fn follow_up(number: usize) -> Vec<Step> {
+    vec![
+        wish(number, "good-day", ""),
+        Step::SeeButton("plan_approve"),
+        Step::Press("plan_approve"),
+        Step::Rest(4_000),
+        Step::Ask("Will it take long?"),
+        Step::SeeButton("pr_merge"),
+        wish(number, "good-evening", ""),
+        Step::SeeButton("plan_approve"),
+        Step::Type("lgtm"),
+        Step::SeeButton("pr_merge"),
+        Step::Type("!merge"),
+        Step::See("Merged as"),
+    ]
+}
+
+/// A typed answer to a question, then the plan is cancelled.
+pub fn cancelled(number: usize) -> Vec<Step> {
+    vec![
+        wish(number, "good-day", "(ask) "),
+        Step::SeeButton("ask_option"),
+        Step::Say("Hm, show me the plan first.".to_owned()),
+        Step::SeeButton("plan_cancel"),
+        Step::Press("plan_cancel"),
+        Step::See("the thread closed"),
+    ]
+}
+
+/// Two messages at once, then work that is stopped and closed.
+pub fn closed(number: usize) -> Vec<Step> {
+    vec![
+        Step::Say("Hello there.".to_owned()),
+        wish(number, "good-day", ""),
+        Step::SeeButton("plan_approve"),
+        Step::Press("plan_approve"),
+        Step::Rest(3_000),
+        Step::Type("!stop"),
+        Step::SeeDone,
+        Step::Type("!close"),
+        Step::See("Closed without merging"),
+        Step::SeeDone,
+    ]
+}
+
+/// The full story with something done behind the product's back while the pull request is open.
+pub fn meddled(number: usize, what: Outside) -> Vec<Step> {
+    let mut steps = vec![
+        wish(number, "good-day", ""),
+        Step::SeeButton("plan_approve"),
+        Step::Press("plan_approve"),
+    ];
+    if what == Outside::DeleteWorktree {
+        steps.extend([Step::Rest(2_500), Step::Outside(what)]);
+    }
+    steps.push(Step::SeeButton("pr_merge"));
+    if what != Outside::DeleteWorktree {
+        steps.push(Step::Outside(what));
+    }
+    steps
+}
+
+fn wish(number: usize, new: &str, flags: &str) -> Step {
+    Step::Say(format!("{flags}The file `greeting-{number}.txt` should say \"{new}-{number}\"."))
+}
