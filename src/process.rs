@@ -278,6 +278,12 @@ async fn read_some(pipe: &mut Option<pipe::Receiver>, into: &mut Captured, head:
 }
 
 impl Captured {
+    /// What a fake printed.
+    #[cfg(test)]
+    pub fn of(text: &str) -> Self {
+        Self { head: text.into(), ..Self::default() }
+    }
+
     fn push(&mut self, mut bytes: &[u8], head: usize, tail: usize) {
         if self.head.len() < head {
             let count = bytes.len().min(head - self.head.len());
