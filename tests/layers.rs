@@ -33,7 +33,20 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("runtime", &["process", "offload", "telemetry", "config", "chat", "llm", "forge", "git", "sandbox", "tools", "store"]),
     (
         "daemon",
-        &["process", "telemetry", "config", "chat", "llm", "forge", "git", "sandbox", "tools", "store", "runtime"],
+        &[
+            "process",
+            "offload",
+            "telemetry",
+            "config",
+            "chat",
+            "llm",
+            "forge",
+            "git",
+            "sandbox",
+            "tools",
+            "store",
+            "runtime",
+        ],
     ),
     (
         "demo",

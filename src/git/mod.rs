@@ -19,6 +19,8 @@ pub mod thread_git;
 pub mod worktree;
 
 #[cfg(test)]
+pub mod simulated;
+#[cfg(test)]
 pub mod tests;
 
 use std::ffi::OsString;

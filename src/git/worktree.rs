@@ -67,6 +67,11 @@ impl Repository {
         self.root().join(BRANCHES).join(&workspace.slug)
     }
 
+    /// Whether a folder is that of one of our worktrees, or in one.
+    pub fn is_of_worktrees(&self, folder: &Path) -> bool {
+        folder.starts_with(self.root().join(BRANCHES))
+    }
+
     /// Removes folder, registration and local branch; what is already gone counts as done. The branch stays when it
     /// has commits that are neither in `secured` (what was merged or pushed) nor anywhere on the remote. Gives what is
     /// left, one sentence each.

@@ -6,6 +6,8 @@
 
 pub mod init;
 pub mod shell;
+#[cfg(test)]
+pub mod simulated;
 pub mod terminal;
 
 pub use shell::{HostShell, Script, Shell};

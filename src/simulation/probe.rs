@@ -1,4 +1,5 @@
-//! A probe in the fakes: each says where it is, and a simulation may cut the process exactly there, or slow it down.
+//! A probe in the fakes: each says where it is, and a simulation may cut the process exactly there, slow it down, or
+//! have the operation fail.
 //!
 //! Labels are `<port>.<operation>.start` and `.end`, and names of steps between: `git.create_worktree.half`.
 
@@ -14,6 +15,8 @@ pub enum Verdict {
     Crash,
     /// It goes on after this time on tokio's clock.
     Wait(Duration),
+    /// It fails: at `.start` before anything was done, at `.end` although all was done.
+    Fail,
 }
 
 /// Asked at every label. Clones ask the same.
@@ -31,12 +34,16 @@ impl Probe {
         Self(Arc::new(verdict))
     }
 
-    /// Passes a label.
-    pub async fn at(&self, label: &str) {
+    /// Passes a label; whether the operation is to go on rather than to fail.
+    pub async fn at(&self, label: &str) -> bool {
         match (self.0)(label) {
-            Verdict::Go => {}
+            Verdict::Go => true,
             Verdict::Crash => std::future::pending().await,
-            Verdict::Wait(time) => tokio::time::sleep(time).await,
+            Verdict::Wait(time) => {
+                tokio::time::sleep(time).await;
+                true
+            }
+            Verdict::Fail => false,
         }
     }
 }
@@ -48,15 +55,17 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_label_passes_crashes_or_waits() {
-        Probe::none().at("a").await;
+    async fn a_label_passes_crashes_waits_or_fails() {
+        assert!(Probe::none().at("a").await);
         let probe = Probe::new(|label| match label {
             "a" => Verdict::Crash,
             "b" => Verdict::Wait(Duration::from_secs(3600)),
+            "c" => Verdict::Fail,
             _ => Verdict::Go,
         });
         assert_eq!(probe.at("a").now_or_never(), None);
         assert_eq!(probe.at("b").now_or_never(), None);
-        assert_eq!(probe.at("c").now_or_never(), Some(()));
+        assert_eq!(probe.at("c").now_or_never(), Some(false));
+        assert_eq!(probe.at("d").now_or_never(), Some(true));
     }
 }
