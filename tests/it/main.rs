@@ -9,10 +9,13 @@ mod world;
 
 mod approval;
 mod commands;
+mod crowd;
 mod demo;
 mod failures;
 mod github;
 mod happy_path;
 mod local;
 mod prompts;
+mod questions;
 mod slack;
+mod stopping;
