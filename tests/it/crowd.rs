@@ -108,3 +108,28 @@ async fn those_who_wait_for_a_person_hold_no_place() {
     let ts = world.slack.say(ANA, SHOP, "hello", None);
     world.says(&ts, "Here I am.").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thread_that_cannot_be_read_is_told_with_an_id_and_touches_no_other() {
+    let world = World::new().await;
+    let daemon = world.start();
+    let broken = world.slack.say(BEN, SHOP, "hello?", None);
+    world.says(&broken, "I heard").await;
+    let whole = world.slack.say(BEN, SHOP, "good day?", None);
+    world.says(&whole, "I heard").await;
+    daemon.kill();
+    let store = rusqlite::Connection::open(world.checkout().join(".codebutler/store.db")).expect("a store");
+    let damage = "UPDATE events SET body = '{\"type\":\"nonsense\"}' WHERE seq = 1 AND thread LIKE '%/' || ?1";
+    assert_eq!(store.execute(damage, [&broken]).expect("damaged"), 1);
+    let daemon = world.start();
+    world.slack.say(BEN, SHOP, "still there?", Some(&broken));
+    let told = world.says(&broken, "The log has the details under").await;
+    let id = told.text.split('`').nth(1).expect("an id").to_owned();
+    world.slack.say(BEN, SHOP, "and you?", Some(&whole));
+    world.says(&whole, "I heard “Ben: and you?”").await;
+    let mend = "UPDATE events SET body = '{\"type\":\"thread_opened\",\"by\":\"U0BEN\"}' WHERE seq = 1 AND thread LIKE '%/' || ?1";
+    assert_eq!(store.execute(mend, [&broken]).expect("mended"), 1);
+    world.says(&broken, "I heard “Ben: still there?”").await;
+    let (_, log) = daemon.stop();
+    assert!(log.lines().any(|line| line.contains(&id) && line.contains(&broken)), "{id} is not in:\n{log}");
+}

@@ -14,6 +14,7 @@ mod demo;
 mod failures;
 mod github;
 mod happy_path;
+mod killed;
 mod local;
 mod prompts;
 mod questions;
