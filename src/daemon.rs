@@ -365,6 +365,9 @@ async fn restored(store: &Store) -> Result<Vec<Restored>, StoreError> {
 }
 
 async fn shut_down(tasks: Tasks, timing: &Timing) {
+    tracing::info!(
+        "stopping: nothing new is taken, what is under way comes to its end; a second signal ends it at once"
+    );
     // Beyond the grace of the tools, what is left is ended with the process; the log has everything.
     if !tasks.shut_down(timing.stop_grace + Duration::from_secs(1)).await {
         tracing::warn!("some tasks did not end in time");

@@ -66,9 +66,10 @@ fn is_prefix(word: &str) -> bool {
 
 fn of_words(program: &str, verb: &str) -> Option<Platform> {
     match (program, verb) {
-        ("cargo", "build" | "b" | "test" | "t" | "check" | "c" | "clippy" | "run" | "r" | "bench" | "nextest" | "doc") => {
-            Some(Platform::Rust)
-        }
+        (
+            "cargo",
+            "build" | "b" | "test" | "t" | "check" | "c" | "clippy" | "run" | "r" | "bench" | "nextest" | "doc",
+        ) => Some(Platform::Rust),
         ("npm" | "pnpm" | "yarn" | "bun", "run" | "test" | "t" | "build" | "install" | "i" | "ci") => {
             Some(Platform::Node)
         }

@@ -117,7 +117,8 @@ impl Places {
             } else {
                 // Only the lanes that are full: a lane with room stays open for those who need nothing else.
                 let taken = &self.taken;
-                let without = asked.lanes.iter().filter(|(lane, limit)| taken.get(lane).copied().unwrap_or(0) >= *limit);
+                let without =
+                    asked.lanes.iter().filter(|(lane, limit)| taken.get(lane).copied().unwrap_or(0) >= *limit);
                 full.extend(without.map(|(lane, _)| lane.clone()));
             }
         }

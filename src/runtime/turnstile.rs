@@ -61,10 +61,9 @@ impl Turnstile {
 
     fn lanes(&self, role: Role, settings: &ProjectSettings) -> Vec<Limited> {
         match role {
-            Role::Coder => vec![
-                (Lane::Role(role), settings.coders_in_all),
-                (Lane::Coders(self.channel.clone()), settings.coders),
-            ],
+            Role::Coder => {
+                vec![(Lane::Role(role), settings.coders_in_all), (Lane::Coders(self.channel.clone()), settings.coders)]
+            }
             Role::Pm | Role::Researcher | Role::Artist | Role::Lead => vec![(Lane::Role(role), OTHERS)],
         }
     }

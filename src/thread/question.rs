@@ -34,7 +34,8 @@ impl Ask {
         if self.options.len() > MOST_OPTIONS {
             return Some(format!("there are more than {MOST_OPTIONS} `options`"));
         }
-        let chars = self.question.chars().count() + self.options.iter().map(|option| option.chars().count()).sum::<usize>();
+        let chars =
+            self.question.chars().count() + self.options.iter().map(|option| option.chars().count()).sum::<usize>();
         if chars > MOST_CHARS {
             return Some(format!("it has {chars} characters; ask it in fewer than {MOST_CHARS}"));
         }

@@ -9,10 +9,14 @@ mod world;
 
 mod approval;
 mod commands;
+mod crowd;
 mod demo;
 mod failures;
 mod github;
 mod happy_path;
+mod killed;
 mod local;
 mod prompts;
+mod questions;
 mod slack;
+mod stopping;

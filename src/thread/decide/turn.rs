@@ -64,7 +64,8 @@ impl Deciding<'_> {
     fn has_unheard(&self, role: Role) -> bool {
         let answered = self.thread.runs.get(&role).is_some_and(|run| run.answer.is_some());
         let coder_answers = role == Role::Pm && self.thread.runs.contains_key(&Role::Coder);
-        (answered || !coder_answers) && self.thread.conversations.get(&role).is_some_and(|state| !state.unheard.is_empty())
+        (answered || !coder_answers)
+            && self.thread.conversations.get(&role).is_some_and(|state| !state.unheard.is_empty())
     }
 
     /// When the Coder has ended, messages that came too late for it are the PM's.
