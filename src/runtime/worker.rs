@@ -19,7 +19,7 @@ use super::project::Project;
 use super::tasks::panic_text;
 use crate::agent::Role;
 use crate::chat::IncomingKind;
-use crate::ids::{EffectId, ThreadKey};
+use crate::ids::{EffectId, Epoch, ThreadKey};
 use crate::render::posts::posts;
 use crate::store::{Append, Session, StoreError, Waiting};
 use crate::thread::command::Action;
@@ -105,6 +105,8 @@ struct Outcome {
 /// One thread at work.
 struct Worker<'a> {
     project: &'a Arc<Project>,
+    /// Our turn at this thread: the store takes nothing from a worker that another has followed.
+    epoch: Epoch,
     thread: Thread,
     kit: Kit,
     running: HashMap<EffectId, Running>,
@@ -131,6 +133,7 @@ impl<'a> Worker<'a> {
     async fn load(project: &'a Arc<Project>, key: &ThreadKey) -> Result<Self, StoreError> {
         let mut worker = Self {
             project,
+            epoch: project.store.lease(key).await?,
             thread: Thread::new(key.clone()),
             kit: Kit::new(key.clone()),
             running: HashMap::new(),
@@ -210,6 +213,7 @@ impl<'a> Worker<'a> {
         }
         let append = Append {
             thread: self.thread.key.clone(),
+            epoch: self.epoch,
             expected: self.thread.seq,
             at,
             posts: shown,
@@ -237,6 +241,7 @@ impl<'a> Worker<'a> {
             phase: Phase::of(thread).to_string(),
             title: title(thread),
             works: !pending(thread, |role| settings.rules.turns(role)).is_empty(),
+            pull: thread.pull.as_ref().filter(|_| !thread.is_closed()).map(|pull| pull.number),
         }
     }
 
