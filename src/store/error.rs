@@ -47,6 +47,12 @@ pub enum StoreError {
         /// Where it is.
         found: u64,
     },
+    /// Somebody else has loaded this thread since; the writer is to stop, without a word.
+    #[error("thread {thread} was taken over by another worker")]
+    Superseded {
+        /// The thread.
+        thread: String,
+    },
     /// Another program holds a lock on the file, and held it for as long as we wait. Nothing was written.
     #[error("another program holds a lock on the store")]
     Busy(#[source] Arc<rusqlite::Error>),
@@ -77,9 +83,12 @@ impl StoreError {
                 "free space on the disk that holds .codebutler/store.db; if there is space, check the disk and the quota"
                     .to_owned()
             }
-            Self::Io { .. } | Self::Conflict { .. } | Self::Json(_) | Self::Sqlite(_) | Self::Closed => {
-                "check the disk, and the owner of the file".to_owned()
-            }
+            Self::Io { .. }
+            | Self::Conflict { .. }
+            | Self::Superseded { .. }
+            | Self::Json(_)
+            | Self::Sqlite(_)
+            | Self::Closed => "check the disk, and the owner of the file".to_owned(),
         }
     }
 }

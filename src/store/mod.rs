@@ -1,14 +1,16 @@
-//! The store: one SQLite file per repository, driven by one thread of its own. Events with an expected sequence, inbox,
+//! The store: one SQLite file per repository, driven by threads of its own. Events with an expected sequence, inbox,
 //! sessions, outbox, settings.
 //!
 //! Everything that belongs to one decision is committed in one transaction (`append`). Knows events only as JSON.
 
 mod actor;
+mod batch;
 mod blobs;
 mod error;
 mod inbox;
 mod log;
 mod outbox;
+mod queue;
 mod schema;
 #[cfg(test)]
 pub mod simulated;
@@ -21,7 +23,7 @@ pub use actor::Store;
 pub use error::StoreError;
 pub use inbox::Waiting;
 pub use log::{Append, Session};
-pub use outbox::DuePost;
+pub use outbox::{DuePost, Lane};
 
 /// Where a repository's store lies.
 pub fn path_in(repository: &Path) -> PathBuf {

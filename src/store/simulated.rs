@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
 
-use super::actor::Operation;
+use super::queue::Operation;
 use super::{Store, StoreError, schema};
 
 /// When the hook is asked.
@@ -52,7 +52,7 @@ impl Store {
         path: &Path,
         hook: impl FnMut(Moment, u64, &'static str) -> Verdict + Send + 'static,
     ) -> Result<Self, StoreError> {
-        let connection = schema::open_with(path, "OFF")?;
+        let connection = schema::open_carelessly(path)?;
         let state = State { connection: Some(connection), hook: Box::new(hook), writes: 0 };
         Ok(Self::over(Simulated(Mutex::new(state))))
     }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt as _;
 
-use super::{append, incoming, key, opened};
+use super::{NOW, append, incoming, key, opened};
 use crate::store::simulated::{Moment, Verdict};
 use crate::store::{Store, StoreError};
 
@@ -17,13 +17,14 @@ async fn a_hook_sees_every_write_and_cuts_before_or_after_it() {
     let store = Store::simulated(&path, move |moment, number, label| {
         heard.lock().expect("one thread").push((moment, number, label));
         match (moment, number) {
-            (Moment::Before, 2) => Verdict::Fail,
-            (Moment::After, 3) => Verdict::Crash,
+            (Moment::Before, 3) => Verdict::Fail,
+            (Moment::After, 4) => Verdict::Crash,
             _ => Verdict::Go,
         }
     });
     let store = store.expect("opens");
-    assert!(store.accept(incoming("1.0", &["a"]), vec![]).await.expect("stored"));
+    assert!(store.accept(incoming("1.0", &["a"]), vec![], NOW).await.expect("stored"));
+    store.lease(&key("1.0")).await.expect("leased");
     let failed = store.append(append(0, vec![opened()], &[], vec![1])).await;
     assert!(matches!(failed, Err(StoreError::Full(_))), "{failed:?}");
     assert_eq!(store.load(&key("1.0")).await.expect("reads are not asked about"), []);
@@ -32,9 +33,11 @@ async fn a_hook_sees_every_write_and_cuts_before_or_after_it() {
     let expected = [
         (Moment::Before, 1, "accept"),
         (Moment::After, 1, "accept"),
-        (Moment::Before, 2, "append"),
+        (Moment::Before, 2, "lease"),
+        (Moment::After, 2, "lease"),
         (Moment::Before, 3, "append"),
-        (Moment::After, 3, "append"),
+        (Moment::Before, 4, "append"),
+        (Moment::After, 4, "append"),
     ];
     assert_eq!(*seen.lock().expect("one thread"), expected);
     // The dead handle is still there; the file is free all the same.
