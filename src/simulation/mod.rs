@@ -4,6 +4,7 @@
 mod chat;
 mod dice;
 mod fate;
+mod faults;
 mod forge;
 mod invariants;
 mod model;

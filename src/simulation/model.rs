@@ -202,7 +202,7 @@ fn reply(request: &ScriptedRequest, model: &str) -> Reply {
         prompt_tokens: 1000,
         cached_tokens: 900,
         completion_tokens: 50,
-        cost_usd: 0.001,
+        cost_usd: 0.000_01,
         calls_without_cost: 0,
     };
     Reply {
@@ -247,7 +247,11 @@ fn pm(request: &ScriptedRequest) -> Line {
     let wished = |message: &ScriptedMessage| message.role == "user" && message.parts.iter().any(|part| wish(part).is_some());
     let begun = request.messages.iter().rposition(wished);
     let last = request.messages.last().expect("a request has messages");
-    if last.role == "user" && !wished(last) && !last.text().contains("Go on from where you were") {
+    let since = begun.map(|begun| results(&request.messages[begun..])).unwrap_or_default();
+    let was = |tool: &str| since.iter().any(|(name, _)| name == tool);
+    // What is typed as the answer to a question is no talk.
+    let goes_on = last.text().contains("Go on from where you were") || was("AskUser") && !was("ProposePlan");
+    if last.role == "user" && !wished(last) && !goes_on {
         return text(format!("I heard {}.", marks(&last.text()).join(" ")));
     }
     let Some(begun) = begun else { return text("Nothing is wished.") };

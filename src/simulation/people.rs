@@ -222,12 +222,12 @@ impl People {
         }
         self.actors[index].since = now;
         self.actors[index].repeats += 1;
-        let last = room.thread(&key).last().cloned();
-        let told = last.filter(|shown| words(shown).contains("!retry"));
-        if let Some(told) = told {
-            if self.actors[index].retried.insert(told.key.clone()) || self.fate.is_stormy() {
-                return self.say(index, "!retry", false, room);
-            }
+        // What failed last is what `!retry` takes up.
+        let told = room.thread(&key).iter().rev().find(|shown| words(shown).contains("!retry"));
+        let told = told.map(|shown| shown.key.clone());
+        let anew = told.is_some_and(|told| self.actors[index].retried.insert(told));
+        if anew || self.actors[index].repeats % 2 == 0 {
+            return self.say(index, "!retry", false, room);
         }
         match self.actors[index].last.clone() {
             Some(Step::Type(text)) => self.say(index, text, false, room),

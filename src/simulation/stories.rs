@@ -34,7 +34,7 @@ pub fn changed(number: usize) -> Vec<Step> {
         Step::See("What should change?"),
         wish(number, "good-evening", ""),
         Step::SeeButton("plan_approve"),
-        Step::Type("yes"),
+        Step::Type("approve"),
         Step::SeeButton("pr_merge"),
         Step::Press("pr_merge"),
         Step::See("Merged as"),
@@ -87,21 +87,46 @@ pub fn closed(number: usize) -> Vec<Step> {
     ]
 }
 
-/// The full story with something done behind the product's back while the pull request is open.
-pub fn meddled(number: usize, what: Outside) -> Vec<Step> {
-    let mut steps = vec![
+/// Work during which somebody deletes the worktree.
+pub fn robbed(number: usize) -> Vec<Step> {
+    vec![
         wish(number, "good-day", ""),
         Step::SeeButton("plan_approve"),
         Step::Press("plan_approve"),
-    ];
-    if what == Outside::DeleteWorktree {
-        steps.extend([Step::Rest(2_500), Step::Outside(what)]);
-    }
-    steps.push(Step::SeeButton("pr_merge"));
-    if what != Outside::DeleteWorktree {
-        steps.push(Step::Outside(what));
-    }
-    steps
+        Step::Rest(4_000),
+        Step::Outside(Outside::DeleteWorktree),
+        Step::SeeButton("pr_merge"),
+        Step::Type("merge"),
+        Step::See("Merged as"),
+    ]
+}
+
+/// Somebody pushes to the branch, or closes the pull request, before it is merged: it is not merged.
+pub fn meddled(number: usize, what: Outside) -> Vec<Step> {
+    vec![
+        wish(number, "good-day", ""),
+        Step::SeeButton("plan_approve"),
+        Step::Press("plan_approve"),
+        Step::SeeButton("pr_merge"),
+        Step::Outside(what),
+        Step::Type("merge"),
+        Step::See("Not merged"),
+        Step::Type("!close"),
+        Step::See("Closed without merging"),
+    ]
+}
+
+/// Somebody merges the pull request on the forge; then it is said here too.
+pub fn forestalled(number: usize) -> Vec<Step> {
+    vec![
+        wish(number, "good-day", ""),
+        Step::SeeButton("plan_approve"),
+        Step::Press("plan_approve"),
+        Step::SeeButton("pr_merge"),
+        Step::Outside(Outside::MergePull),
+        Step::Type("merge"),
+        Step::See("Merged as"),
+    ]
 }
 
 fn wish(number: usize, new: &str, flags: &str) -> Step {

@@ -1,6 +1,9 @@
 //! The sweep: the full story is told once undisturbed, and then once for each point at which it can be cut, with a
 //! crash exactly there. What comes of it must be the same.
 
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::dice::Dice;
 use super::fate::{BEGIN, Fate};
 use super::invariants::{Outcome, check, outcome, tail};
@@ -47,16 +50,21 @@ fn difference(expected: &str, came: &str) -> String {
     diff.unified_diff().context_radius(1).to_string()
 }
 
-/// Cuts a story at all these places, on two threads; gives the failures.
+/// Cuts a story at all these places; gives the failures.
 fn sweep(story: Story, cuts: Vec<Vec<u64>>, expected: &Outcome) -> Vec<String> {
-    let next = std::sync::atomic::AtomicUsize::new(0);
-    let failures = std::sync::Mutex::new(Vec::new());
+    in_parallel(&cuts, |cuts| survive(story, cuts.clone(), expected))
+}
+
+/// Runs all on some threads, a world in each; gives the failures.
+pub fn in_parallel<T: Sync>(all: &[T], run: impl Fn(&T) -> Result<(), String> + Sync) -> Vec<String> {
+    let next = AtomicUsize::new(0);
+    let failures = Mutex::new(Vec::new());
     let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                while let Some(cuts) = cuts.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
-                    if let Err(broken) = survive(story, cuts.clone(), expected) {
+                while let Some(one) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(broken) = run(one) {
                         failures.lock().expect("no panic").push(broken);
                     }
                 }
@@ -76,7 +84,7 @@ fn undisturbed(story: Story) -> (Outcome, u64) {
 }
 
 /// The number of runs that a variable asks for, or the default.
-fn asked(variable: &str, default: u64) -> u64 {
+pub fn asked(variable: &str, default: u64) -> u64 {
     std::env::var(variable).ok().and_then(|number| number.parse().ok()).unwrap_or(default)
 }
 

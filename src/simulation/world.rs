@@ -31,7 +31,7 @@ use crate::store::Store;
 use crate::thread::{Event, Rules};
 
 /// After so long without a deed a world is at rest.
-const QUIET: i64 = 4 * 60_000;
+const QUIET: i64 = 8 * 60_000;
 /// More lives than this mean that nothing goes on.
 const MOST_LIVES: u32 = 400;
 /// More often nobody has to repeat himself.
