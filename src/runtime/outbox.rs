@@ -3,6 +3,9 @@
 //!
 //! Knows a row only while it is on its way; everything else is read from the store again each time.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, HashSet};
 use std::error::Error;
 use std::pin::pin;

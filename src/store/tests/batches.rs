@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use futures_util::future::{join, join_all};
+use futures_util::future::{BoxFuture, join, join_all};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use futures_util::{FutureExt as _, poll};
 use rusqlite::Connection;
@@ -198,6 +198,30 @@ async fn a_full_disk_is_told_and_outlived() {
     store.append(big()).await.expect("there is space again");
     assert_eq!(store.load(&key("1.0")).await.expect("read").len(), 1);
     assert!(accept(&store, 1).await);
+}
+
+#[tokio::test]
+async fn a_transaction_is_as_careful_as_the_most_careful_in_it() {
+    const PROBE: Operation = Operation { label: "probe", durable: false, first: false };
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(&folder).await;
+    // With the others waiting beside it: 1 is NORMAL, 2 is FULL.
+    let care = async |others: BoxFuture<'_, ()>| {
+        let lock = Lock::take(&path(&folder), "IMMEDIATE");
+        let probe = store.write(PROBE, |connection| {
+            Ok(connection.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0))?)
+        });
+        let mut both = pin!(join(probe, others));
+        assert!(poll!(&mut both).is_pending());
+        lock.release();
+        both.await.0.expect("read")
+    };
+    let leased = async || drop(store.lease(&key("5.0")).await.expect("leased"));
+    assert_eq!(care(leased().boxed()).await, 1);
+    assert_eq!(care(store.mark_sent(1, 1, None, None).map(drop).boxed()).await, 1);
+    assert_eq!(care(store.mark_tried(1).map(drop).boxed()).await, 2, "what others may see is never forgotten");
+    assert_eq!(care(accept(&store, 1).map(drop).boxed()).await, 2, "nor is what they were told that we have");
+    assert_eq!(care(leased().boxed()).await, 1);
 }
 
 /// Figures for `docs/performance.md`: `cargo test --release --lib store::tests::batches::figures -- --ignored --nocapture`.
