@@ -165,6 +165,14 @@ fn check_leftovers(world: &World, remains: &Remains, broken: &mut Vec<String>) {
             _ => None,
         });
         let Some(workspace) = made else { continue };
+        // What could not be removed is told; then a person knows.
+        let told = log.iter().any(|(_, event)| match event {
+            Event::CleanedUp { leftovers } => !leftovers.is_empty(),
+            _ => false,
+        });
+        if told {
+            continue;
+        }
         if world.branches().join(&workspace.slug).exists() {
             broken.push(format!("the folder of `{}` is still there", workspace.slug));
         }

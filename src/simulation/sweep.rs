@@ -31,16 +31,20 @@ fn tell(story: Story, fate: &Fate) -> Result<Outcome, String> {
     if broken.is_empty() { Ok(outcome(&world, &remains)) } else { Err(broken.join("\n")) }
 }
 
-/// The story with crashes at these points; an error has the trace.
-fn survive(story: Story, cuts: Vec<u64>, expected: &Outcome) -> Result<(), String> {
+/// The story with crashes at these points; an error has the trace. Without an expected outcome only the invariants count.
+fn survive(story: Story, cuts: Vec<u64>, expected: Option<&Outcome>) -> Result<(), String> {
     let fate = Fate::new(cuts.clone(), None);
     fate.keep_trace();
     let named = |broken: String| format!("cut at {cuts:?}:\n{broken}\n{}\n", tail(&fate, 120));
     match tell(story, &fate) {
         Err(broken) => Err(named(broken)),
         Ok(_) if fate.crashes() == 0 => Err(named("it was never cut".to_owned())),
-        Ok(came) if came == *expected => Ok(()),
-        Ok(came) => Err(named(difference(&format!("{expected:#?}"), &format!("{came:#?}")))),
+        Ok(came) => match expected {
+            Some(expected) if came != *expected => {
+                Err(named(difference(&format!("{expected:#?}"), &format!("{came:#?}"))))
+            }
+            Some(_) | None => Ok(()),
+        },
     }
 }
 
@@ -51,7 +55,7 @@ fn difference(expected: &str, came: &str) -> String {
 }
 
 /// Cuts a story at all these places; gives the failures.
-fn sweep(story: Story, cuts: Vec<Vec<u64>>, expected: &Outcome) -> Vec<String> {
+fn sweep(story: Story, cuts: Vec<Vec<u64>>, expected: Option<&Outcome>) -> Vec<String> {
     in_parallel(&cuts, |cuts| survive(story, cuts.clone(), expected))
 }
 
@@ -107,7 +111,7 @@ fn every_story_comes_to_its_end_undisturbed() {
 fn the_full_story_survives_a_crash_at_every_point() {
     let (expected, points) = undisturbed(stories::full);
     let cuts: Vec<Vec<u64>> = (1..=points).map(|point| vec![point]).collect();
-    let failures = sweep(stories::full, cuts, &expected);
+    let failures = sweep(stories::full, cuts, Some(&expected));
     report("the sweep", usize::try_from(points).expect("few"), &failures);
 }
 
@@ -120,7 +124,7 @@ fn the_full_story_survives_a_second_crash_soon_after_the_first() {
         .map(|(first, then)| vec![first, first + then])
         .collect();
     let all = cuts.len();
-    report("double crashes", all, &sweep(stories::full, cuts, &expected));
+    report("double crashes", all, &sweep(stories::full, cuts, Some(&expected)));
 }
 
 #[test]
@@ -130,6 +134,8 @@ fn the_other_stories_survive_crashes_at_many_points() {
         let mut dice = Dice::new(number as u64);
         let cuts: Vec<Vec<u64>> = (0..asked("CODEBUTLER_CUTS", 60)).map(|_| vec![1 + dice.below(points)]).collect();
         let all = cuts.len();
-        report(&format!("story {number}"), all, &sweep(story, cuts, &expected));
+        // How far the work is when it is stopped and closed depends on the time that a crash takes.
+        let expected = (story as usize != stories::closed as Story as usize).then_some(&expected);
+        report(&format!("story {number}"), all, &sweep(story, cuts, expected));
     }
 }
