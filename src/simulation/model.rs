@@ -304,7 +304,11 @@ fn coder(request: &ScriptedRequest) -> Line {
     let Some((file, old, new)) = task(request) else { return text("There is no plan.") };
     let approved = |message: &ScriptedMessage| message.role == "user" && message.text().contains("approved");
     let begun = request.messages.iter().rposition(approved).unwrap_or_default();
-    let done = results(&request.messages[begun..]);
+    let mut done = results(&request.messages[begun..]);
+    // What was not committed is gone with the worktree: all over again.
+    if let Some(lost) = done.iter().rposition(|(_, text)| text.contains("Uncommitted changes are gone")) {
+        done.drain(..=lost);
+    }
     let count = |tool: &str| done.iter().filter(|(name, _)| name == tool).count();
     let last_of = |tool: &str| done.iter().rposition(|(name, _)| name == tool);
     let cut = |text: &str| text.starts_with("Interrupted") || text.starts_with("Not run");

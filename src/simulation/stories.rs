@@ -82,7 +82,7 @@ pub fn closed(number: usize) -> Vec<Step> {
         Step::Type("!stop"),
         Step::SeeDone,
         Step::Type("!close"),
-        Step::See("Closed without merging"),
+        Step::See("losed"),
         Step::SeeDone,
     ]
 }
@@ -95,6 +95,11 @@ pub fn robbed(number: usize) -> Vec<Step> {
         Step::Press("plan_approve"),
         Step::Rest(4_000),
         Step::Outside(Outside::DeleteWorktree),
+        // What was not committed may be lost, and is told so; a second wish brings new work.
+        Step::See("Done: "),
+        wish(number, "good-evening", ""),
+        Step::SeeButton("plan_approve"),
+        Step::Press("plan_approve"),
         Step::SeeButton("pr_merge"),
         Step::Type("merge"),
         Step::See("Merged as"),
