@@ -271,7 +271,9 @@ fn pm(request: &ScriptedRequest) -> Line {
         return line.and("GitLog", json!({}));
     };
     if let Some((_, shown)) = done.iter().rfind(|(name, _)| name == "ProposePlan") {
-        return text(if shown.contains("plan") { "" } else { "The plan was not taken." });
+        // Asked again after a failure, it has to say something: an empty answer is one only beside what was shown.
+        let quiet = shown.contains("plan") && last.role == "tool";
+        return text(if quiet { "" } else { "The plan above is what I propose." });
     }
     let old = read.lines().next().and_then(|line| line.split_once('\t')).map_or("", |(_, old)| old);
     let plan = json!({
@@ -313,10 +315,10 @@ fn coder(request: &ScriptedRequest) -> Line {
     let last_of = |tool: &str| done.iter().rposition(|(name, _)| name == tool);
     let cut = |text: &str| text.starts_with("Interrupted") || text.starts_with("Not run");
     let read = last_of("Read").map(|at| &done[at].1).filter(|text| text.contains('\t'));
-    if count("Read") > TRIES {
-        return text(format!("I could not do it: {file} cannot be read."));
-    }
     let Some(read) = read else {
+        if count("Read") > TRIES {
+            return text(format!("I could not do it: {file} cannot be read."));
+        }
         let todos = json!({ "todos": [{ "content": format!("say {new}"), "status": "in_progress" }] });
         return call("TodoWrite", todos).and("Read", json!({ "file_path": file }));
     };
@@ -325,6 +327,9 @@ fn coder(request: &ScriptedRequest) -> Line {
         || last_of("Edit").is_some_and(|at| Some(at) > last_of("Read") && done[at].1.starts_with("Edited"));
     if !in_place {
         let tried = last_of("Edit").is_some_and(|at| Some(at) > last_of("Read"));
+        if count("Edit") > TRIES {
+            return text(format!("I could not do it: {file} cannot be changed."));
+        }
         if tried {
             return call("Read", json!({ "file_path": file }));
         }
