@@ -108,7 +108,7 @@ impl Chat for SimulatedChat {
     async fn post(&self, thread: &ThreadKey, key: &str, post: &Post) -> Result<Option<MessageTs>, ChatError> {
         let _busy = self.fate.enter();
         let lost = self.begin("post", key).await?;
-        self.fate.note(&format!("shows {post:?}"));
+        self.fate.note(&format!("in {thread} shows {post:?}"));
         let made = {
             let now = self.fate.now();
             let mut room = self.room();
@@ -146,7 +146,7 @@ impl Chat for SimulatedChat {
     async fn edit(&self, thread: &ThreadKey, ts: &MessageTs, key: &str, post: &Post) -> Result<(), ChatError> {
         let _busy = self.fate.enter();
         let lost = self.begin("edit", key).await?;
-        self.fate.note(&format!("changes {post:?}"));
+        self.fate.note(&format!("in {thread} changes {post:?}"));
         {
             let mut room = self.room();
             let shown = room.posts.entry(thread.clone()).or_default().iter_mut().find(|shown| shown.ts == *ts);

@@ -91,7 +91,9 @@ fn nothing_is_lost_and_nothing_doubled_whatever_goes_wrong() {
     let failures = in_parallel(&seeds, |seed| {
         let told = std::panic::catch_unwind(|| tell(*seed, false)).unwrap_or_else(|_| Err("a panic".to_owned()));
         let told = told.map_err(|broken| {
-            format!("seed {seed} (CODEBUTLER_SEED={seed} cargo test --lib simulation::faults -- --nocapture):\n{broken}\n")
+            format!(
+                "seed {seed} (CODEBUTLER_SEED={seed} cargo test --lib simulation::faults -- --nocapture):\n{broken}\n"
+            )
         })?;
         crashes.fetch_add(told.crashes, std::sync::atomic::Ordering::Relaxed);
         Ok(())

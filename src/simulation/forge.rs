@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use super::fate::{Fate, Trouble};
-use crate::git::simulated::SimulatedGit;
 use crate::forge::{Forge, ForgeError, MergeRequest, NewPullRequest, PullRequestStatus, UNFINISHED};
+use crate::git::simulated::SimulatedGit;
 use crate::ids::CommitId;
 use crate::thread::event::PullRequest;
 
@@ -84,7 +84,11 @@ impl SimulatedForge {
 
     async fn begin(&self, call: &str, deed: bool) -> Result<bool, ForgeError> {
         let label = format!("forge.{call}.start");
-        if deed { self.fate.at(&label).await } else { self.fate.at_look(&label).await }
+        if deed {
+            self.fate.at(&label).await
+        } else {
+            self.fate.at_look(&label).await
+        }
         let no_answer = || error("GitHub did not answer.", "Try again in a moment.");
         match self.fate.trouble(&format!("forge.{call}")) {
             Trouble::None => Ok(false),
@@ -97,7 +101,11 @@ impl SimulatedForge {
 
     async fn end(&self, call: &str, deed: bool, lost: bool) -> Result<(), ForgeError> {
         let label = format!("forge.{call}.end");
-        if deed { self.fate.at(&label).await } else { self.fate.at_look(&label).await }
+        if deed {
+            self.fate.at(&label).await
+        } else {
+            self.fate.at_look(&label).await
+        }
         if lost { Err(error("GitHub's answer was lost.", "Try again in a moment.")) } else { Ok(()) }
     }
 }

@@ -259,7 +259,8 @@ pub fn outcome(world: &World, remains: &Remains) -> Outcome {
 fn plain(text: &str) -> String {
     let word = |word: &str| {
         let hex = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
-        let is_hash = hex.len() == 7 && hex.chars().all(|c| c.is_ascii_hexdigit()) && hex.contains(|c: char| c.is_ascii_digit());
+        let is_hash =
+            hex.len() == 7 && hex.chars().all(|c| c.is_ascii_hexdigit()) && hex.contains(|c: char| c.is_ascii_digit());
         let hidden: String = word.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
         if is_hash { "HASH".to_owned() } else { hidden }
     };

@@ -244,13 +244,15 @@ fn is_mark(mark: &str) -> bool {
 
 /// The PM: answers questions; for a wish it asks when told to, reads, proposes.
 fn pm(request: &ScriptedRequest) -> Line {
-    let wished = |message: &ScriptedMessage| message.role == "user" && message.parts.iter().any(|part| wish(part).is_some());
+    let wished =
+        |message: &ScriptedMessage| message.role == "user" && message.parts.iter().any(|part| wish(part).is_some());
     let begun = request.messages.iter().rposition(wished);
     let last = request.messages.last().expect("a request has messages");
     let since = begun.map(|begun| results(&request.messages[begun..])).unwrap_or_default();
     let was = |tool: &str| since.iter().any(|(name, _)| name == tool);
-    // What is typed as the answer to a question is no talk.
-    let goes_on = last.text().contains("Go on from where you were") || was("AskUser") && !was("ProposePlan");
+    // What comes in between, or is the answer to a question, does not make it forget what it is at.
+    let at_work = !since.is_empty() && !was("ProposePlan");
+    let goes_on = last.text().contains("Go on from where you were") || at_work;
     if last.role == "user" && !wished(last) && !goes_on {
         return text(format!("I heard {}.", marks(&last.text()).join(" ")));
     }
@@ -285,7 +287,8 @@ fn pm(request: &ScriptedRequest) -> Line {
         "acceptance": [format!("{file} says {new}")],
     });
     if part.contains("(note)") {
-        return call("SlackNotify", json!({ "text": format!("I propose something for {file}.") })).and("ProposePlan", plan);
+        return call("SlackNotify", json!({ "text": format!("I propose something for {file}.") }))
+            .and("ProposePlan", plan);
     }
     call("ProposePlan", plan)
 }
@@ -353,7 +356,11 @@ fn deliver(done: &[(String, String)], file: &str, new: &str) -> Line {
     };
     let count = |tool: &str| done.iter().filter(|(name, _)| name == tool).count();
     let steps: [(&'static str, bool, Value); 4] = [
-        ("GitCommit", good("GitCommit", &["Committed", "nothing to commit"]), json!({ "message": format!("Say {new}") })),
+        (
+            "GitCommit",
+            good("GitCommit", &["Committed", "nothing to commit"]),
+            json!({ "message": format!("Say {new}") }),
+        ),
         ("GitPush", good("GitPush", &["is at"]), json!({})),
         (
             "GHCreatePR",

@@ -161,7 +161,11 @@ impl People {
         for index in 0..self.actors.len() {
             while let Some(step) = self.actors[index].steps.get(self.actors[index].at).cloned() {
                 if !self.step(index, &step, room, &mut outside) {
+                    let at = self.actors[index].at;
                     self.be_impatient(index, &step, room);
+                    if self.actors[index].at < at {
+                        continue;
+                    }
                     break;
                 }
                 self.actors[index].at += 1;
@@ -222,6 +226,18 @@ impl People {
         }
         self.actors[index].since = now;
         self.actors[index].repeats += 1;
+        // Where nothing came of a wish, it is wished again.
+        let report = room.thread(&key).iter().rev().find(|shown| shown.key.starts_with("pull/"));
+        let nothing =
+            report.filter(|shown| words(shown).contains("Nothing was changed")).map(|shown| shown.key.clone());
+        let wished =
+            self.actors[index].steps[..self.actors[index].at].iter().rposition(|step| matches!(step, Step::Say(_)));
+        if let (Some(nothing), Some(wished)) = (nothing, wished)
+            && self.actors[index].retried.insert(nothing)
+        {
+            self.actors[index].at = wished;
+            return;
+        }
         // What failed last is what `!retry` takes up.
         let told = room.thread(&key).iter().rev().find(|shown| words(shown).contains("!retry"));
         let told = told.map(|shown| shown.key.clone());

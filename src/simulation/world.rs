@@ -26,8 +26,8 @@ use crate::runtime::slots::Slots;
 use crate::runtime::tasks::TaskKind;
 use crate::runtime::{Clock, Supervisor, Tasks, outbox};
 use crate::sandbox::simulated::SimulatedShell;
-use crate::store::simulated::{Moment, Verdict as StoreVerdict};
 use crate::store::Store;
+use crate::store::simulated::{Moment, Verdict as StoreVerdict};
 use crate::thread::{Event, Rules};
 
 /// After so long without a deed a world is at rest.
@@ -85,8 +85,7 @@ impl World {
             .collect();
         let prompts = crate::config::prompts::paths().filter(|path| path.ends_with(".md"));
         files.extend(prompts.map(|path| (path.to_owned(), format!("You are simulated ({path}).\n"))));
-        let files: Vec<(&str, &str)> =
-            files.iter().map(|(path, content)| (path.as_str(), content.as_str())).collect();
+        let files: Vec<(&str, &str)> = files.iter().map(|(path, content)| (path.as_str(), content.as_str())).collect();
         let git = SimulatedGit::new(folder.path().join("repository"), &files);
         Self {
             chat: SimulatedChat::new(fate.clone()),

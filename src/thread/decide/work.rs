@@ -16,7 +16,8 @@ impl Deciding<'_> {
         match result {
             Ok(mut base) => {
                 // A message may have come late, after ones that were written after it: the PM reads it as a message.
-                let unheard = self.thread.conversations.get(&Role::Pm).map(|pm| pm.unheard.as_slice()).unwrap_or_default();
+                let unheard =
+                    self.thread.conversations.get(&Role::Pm).map(|pm| pm.unheard.as_slice()).unwrap_or_default();
                 let lines: Vec<String> = unheard.iter().map(|said| format!("{}: {}", said.name, said.text)).collect();
                 base.history.retain(|line| !lines.contains(line));
                 if !base.history.is_empty() {
