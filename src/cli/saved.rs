@@ -1,16 +1,16 @@
-//! A saved log: one JSON object per line, `{"seq","time","thread","channel","workspace","type",…}` with the event's own
-//! fields after its type. What `show --events --json` writes, `replay` reads; nothing is lost between.
+//! A saved log: one JSON object per line, `{"seq","time","thread","key","type",…}` with the event's own fields after its
+//! type; `key` is the thread with workspace and channel. What `show --events --json` writes, `replay` reads; nothing is lost between.
 
 use serde_json::{Map, Value, json};
 
 use crate::daemon::Failure;
-use crate::ids::{ChannelId, MessageTs, Millis, ThreadKey};
+use crate::ids::{Millis, ThreadKey};
 use crate::store::StoredEvent;
 use crate::telemetry::escape;
 use crate::thread::Event;
 
 /// The fields that every line begins with.
-pub(super) const HEAD: [&str; 5] = ["seq", "time", "thread", "channel", "workspace"];
+pub(super) const HEAD: [&str; 4] = ["seq", "time", "thread", "key"];
 
 /// An event that was read back.
 pub(super) struct Saved {
@@ -39,8 +39,7 @@ pub(super) fn line(thread: &ThreadKey, stored: &StoredEvent) -> String {
         "seq": stored.seq,
         "time": time(stored.at),
         "thread": thread.ts,
-        "channel": thread.channel,
-        "workspace": thread.workspace,
+        "key": thread.to_text(),
     });
     // The stored text itself goes into the line, so that no number is read and written in between.
     let body = match stored.body.strip_prefix('{').filter(|rest| rest.starts_with("\"type\":")) {
@@ -64,13 +63,9 @@ pub(super) fn read(line: &str) -> Result<Saved, Failure> {
     let at = at.ok_or_else(|| damaged("`time` is no time like 2025-01-02T03:04:05.678Z".to_owned()))?;
     let mut text = |name: &str| take(name).and_then(|value| value.as_str().map(str::to_owned));
     let ts = text("thread").ok_or_else(|| damaged("`thread` is no text".to_owned()))?;
-    let (channel, workspace) = (text("channel"), text("workspace"));
-    let local = || "local".to_owned();
-    let thread = ThreadKey {
-        workspace: workspace.unwrap_or_else(local),
-        channel: ChannelId::new(channel.unwrap_or_else(local)),
-        ts: MessageTs::new(ts),
-    };
+    let thread = text("key").unwrap_or_else(|| format!("local/local/{ts}"));
+    let thread = ThreadKey::parse(&thread).filter(|key| key.ts.as_str() == ts);
+    let thread = thread.ok_or_else(|| damaged("`key` is not workspace/channel/thread".to_owned()))?;
     let kind = fields.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
     let event = serde_json::from_value(Value::Object(fields)).map_err(|error| {
         let error = error.to_string();
@@ -126,7 +121,7 @@ mod tests {
         let line = line(&key(), &stored(r#"{"type":"thread_opened","by":"A"}"#, 1_735_787_045_678));
         assert_eq!(
             line,
-            r#"{"seq":7,"time":"2025-01-02T03:04:05.678Z","thread":"1700000000.000100","channel":"C1","workspace":"T1","type":"thread_opened","by":"A"}"#
+            r#"{"seq":7,"time":"2025-01-02T03:04:05.678Z","thread":"1700000000.000100","key":"T1/C1/1700000000.000100","type":"thread_opened","by":"A"}"#
         );
     }
 
@@ -139,6 +134,7 @@ mod tests {
             (r#"{"seq":"x"}"#.to_owned(), "`seq` is no number"),
             (r#"{"seq":1,"time":"yesterday"}"#.to_owned(), "`time` is no time"),
             (r#"{"seq":1,"time":5}"#.to_owned(), "`thread` is no text"),
+            (format!("{{{head},\"key\":\"T/C/2.0\"}}"), "`key` is not"),
             (format!("{{{head},\"type\":\"moon_landed\"}}"), "this program knows no event of type `moon_landed`"),
             (format!("{{{head},\"type\":\"thread_opened\"}}"), "no event `thread_opened`: missing field `by`"),
             (format!("{{{head}}}"), "no event ``: missing field `type`"),

@@ -317,7 +317,9 @@ fn tool_line(role: Role, call: &ToolCall, took: Option<i64>, result: &ToolResult
         Some(millis) => {
             let _ = write!(text, " in {millis} ms");
         }
-        None => text.push_str(" without having run"),
+        // The daemon itself answers some calls at once; an error of those that it does not is a refusal.
+        None if result.error => text.push_str(" without having run"),
+        None => {}
     }
     let why = if result.error {
         format!(": {}", excerpt(result.text.lines().next().unwrap_or_default()))

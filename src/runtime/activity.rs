@@ -33,7 +33,8 @@ fn write(thread: &Thread, line: &Line) {
     let Line { tag, text, told } = line;
     match tag {
         Tag::Warning => tracing::warn!(thread.ts = %thread.key, "{text}"),
-        Tag::Message | Tag::Role(_) | Tag::Info => {
+        Tag::Info => tracing::info!(thread.ts = %thread.key, "{text}"),
+        Tag::Message | Tag::Role(_) => {
             tracing::info!(tag = tag.as_str(), thread.ts = %thread.key, "{text}");
         }
     }

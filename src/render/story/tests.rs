@@ -284,7 +284,7 @@ fn every_event_has_its_line_and_what_was_said_is_not_for_the_log() {
         };
         assert_eq!(shown, expected, "{event:?}");
         let stored = serde_json::to_value(&event).expect("JSON");
-        for name in ["seq", "time", "thread", "channel", "workspace"] {
+        for name in ["seq", "time", "thread", "key"] {
             assert!(stored.get(name).is_none(), "a saved log has its own `{name}`: {event:?}");
         }
     }
