@@ -11,7 +11,10 @@ use std::fmt::Write as _;
 use super::progress::call_line;
 use crate::agent::{Role, ToolCall, ToolName, Usage};
 use crate::ids::{Millis, RunId, UserId};
-use crate::thread::event::{Answer, Event, Failure, Message, Publication, Reply, RunOutcome, ToolResult};
+use crate::thread::event::{
+    Answer, Event, Failure, InitStep, Message, Publication, PullRequest, Reply, RunOutcome, ToolResult, Workspace,
+};
+use crate::thread::plan::{Todo, TodoStatus};
 use crate::thread::state::{Run, Stalled, Thread, WorkspaceState};
 
 /// How much of a text is told, in characters.
@@ -63,12 +66,15 @@ impl Line {
         Self { tag, told: text.clone(), text }
     }
 
-    /// A line and what was said, after a colon.
-    fn said(tag: Tag, text: impl Into<String>, said: &str) -> Self {
-        let text = text.into();
-        let said = excerpt(said);
-        let told = if said.is_empty() { text.clone() } else { format!("{text}: {said}") };
-        Self { tag, text, told }
+    /// A line, and for those who may read it `lead` and what was said in place of the text.
+    fn said(tag: Tag, text: impl Into<String>, lead: &str, said: &str) -> Self {
+        let (text, said) = (text.into(), excerpt(said));
+        Self { tag, text, told: if said.is_empty() { lead.to_owned() } else { format!("{lead}: {said}") } }
+    }
+
+    /// A line, and what was said after it.
+    fn and(tag: Tag, text: &str, said: &str) -> Self {
+        Self::said(tag, text, text, said)
     }
 
     fn failed(what: &str, failure: &Failure) -> Self {
@@ -78,45 +84,35 @@ impl Line {
 
 /// What an event means, given the thread before and after it; `None` when nobody would miss it.
 pub fn line(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Option<Line> {
-    let info = |text: String| Some(Line::plain(Tag::Info, text));
     let name = |user: &UserId| who(after, user);
+    let info = |text: String| Some(Line::plain(Tag::Info, text));
+    let role = |role: Role, text: String| Some(Line::plain(Tag::Role(role), text));
     match event {
         Event::ThreadOpened { by } => info(format!("{} opened the thread", name(by))),
         Event::MessageReceived { message } => Some(message_line(after, message)),
-        Event::MessageEdited { text, .. } => {
-            let what = format!("an unread message was changed to {}", characters(text));
-            Some(Line::said(Tag::Message, what, text))
-        }
+        Event::MessageEdited { text, .. } => Some(edited_line(text)),
         Event::MessageDeleted { .. } => Some(Line::plain(Tag::Message, "an unread message was deleted")),
         Event::CommandTaken { by, answer, .. } => Some(command_line(&name(by), answer)),
         Event::Refused { by, reason, .. } => {
-            Some(Line::said(Tag::Message, format!("{} was refused", name(by)), reason))
+            Some(Line::and(Tag::Message, &format!("{} was refused", name(by)), reason))
         }
         Event::BaseReady { base } => {
             let text = format!("stands on {}@{}", base.branch, base.commit.short());
-            Some(Line::said(Tag::Info, text, base.notice.as_deref().unwrap_or_default()))
+            Some(Line::and(Tag::Info, &text, base.notice.as_deref().unwrap_or_default()))
         }
         Event::BaseFailed { failure } => Some(Line::failed("no base", failure)),
-        Event::RunStarted { run, role, model } => {
-            Some(Line::plain(Tag::Role(*role), format!("run {run} begins with {model}")))
-        }
-        Event::ReplyReceived { run, turn, reply } => {
-            let (role, _) = before.run(*run)?;
-            Some(reply_line(role, *run, *turn, reply))
-        }
+        Event::RunStarted { run, role: of, model } => role(*of, format!("run {run} begins with {model}")),
+        Event::ReplyReceived { run, turn, reply } => Some(reply_line(before.run(*run)?.0, *run, *turn, reply)),
         Event::ToolFinished { run, call, result } => {
             let (role, active) = before.run(*run)?;
             let state = active.open_call(call)?;
             let took = state.started.then(|| at.since(state.since));
             Some(tool_line(role, &state.call, took, result))
         }
-        Event::TodosWritten { run, todos } => {
-            let (role, _) = before.run(*run)?;
-            let done = todos.iter().filter(|todo| todo.status == crate::thread::plan::TodoStatus::Completed).count();
-            Some(Line::plain(Tag::Role(role), format!("checklist: {done} of {} done", todos.len())))
-        }
+        Event::TodosWritten { run, todos } => role(before.run(*run)?.0, checklist(todos)),
         Event::NotePosted { role, text } => {
-            Some(Line::said(Tag::Role(*role), format!("posts a note of {}", characters(text)), text))
+            let what = format!("posts a note of {}", characters(text));
+            Some(Line::said(Tag::Role(*role), what, "posts a note", text))
         }
         Event::RunEnded { run, outcome } => {
             let (role, ended) = before.run(*run)?;
@@ -124,38 +120,26 @@ pub fn line(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Optio
         }
         Event::PlanProposed { id, plan, .. } => {
             let text = format!("proposes plan {id} with {}", count(plan.steps.len(), "step"));
-            Some(Line::said(Tag::Role(Role::Pm), text, &plan.title))
+            Some(Line::and(Tag::Role(Role::Pm), &text, &plan.title))
         }
         Event::PlanChangeAsked { id, by } => info(format!("{} wants plan {id} changed", name(by))),
         Event::PlanApproved { id, by } => info(format!("{} approved plan {id}", name(by))),
         Event::PlanCancelled { id, by } => info(format!("{} cancelled plan {id}", name(by))),
-        Event::WorkspaceReady { workspace } => {
-            info(format!("worktree on {} from {}@{}", workspace.branch, workspace.base_branch, workspace.base.short()))
+        Event::WorkspaceReady { workspace: Workspace { branch, base_branch, base, .. } } => {
+            info(format!("worktree on {branch} from {base_branch}@{}", base.short()))
         }
         Event::WorkspaceFailed { failure } => Some(Line::failed("no worktree", failure)),
-        Event::WorkspaceInitialised { steps } => {
-            let failed = steps.iter().filter(|step| !step.ok).count();
-            let text = format!("worktree initialised by {}, {failed} failed", count(steps.len(), "command"));
-            let tag = if failed == 0 { Tag::Info } else { Tag::Warning };
-            (!steps.is_empty()).then(|| Line::plain(tag, text))
-        }
-        Event::Committed { commit } => Some(Line::plain(Tag::Role(Role::Coder), format!("commit {}", commit.short()))),
-        Event::Pushed { head } => Some(Line::plain(Tag::Role(Role::Coder), format!("pushed {}", head.short()))),
-        Event::PullRequestOpened { pull } => {
-            let draft = if pull.draft { "draft pull request" } else { "pull request" };
-            let text = format!("{draft} #{} is open {}", pull.number, pull.url);
-            Some(Line::said(Tag::Role(Role::Coder), text.trim_end(), &pull.title))
-        }
-        Event::WorkPublished { run, summary } => Some(Line::plain(Tag::Role(Role::Coder), publication(*run, summary))),
+        Event::WorkspaceInitialised { steps } => initialised_line(steps),
+        Event::Committed { commit } => role(Role::Coder, format!("commit {}", commit.short())),
+        Event::Pushed { head } => role(Role::Coder, format!("pushed {}", head.short())),
+        Event::PullRequestOpened { pull } => Some(pull_line(pull)),
+        Event::WorkPublished { run, summary } => role(Role::Coder, publication(*run, summary)),
         Event::PublishFailed { failure, .. } => Some(Line::failed("the work is not published", failure)),
         Event::MergeRequested { by, head, .. } => info(format!("{} wants {} merged", name(by), head.short())),
         Event::MergeRefused { failure } => Some(Line::failed("not merged", failure)),
         Event::Merged { commit } => info(format!("merged as {}", commit.short())),
         Event::CloseRequested { by, .. } => info(format!("{} wants the thread closed", name(by))),
-        Event::CleanedUp { leftovers } if leftovers.is_empty() => info("cleaned up".to_owned()),
-        Event::CleanedUp { leftovers } => {
-            Some(Line::plain(Tag::Warning, format!("cleaned up but for {}", excerpt(&leftovers.join("; ")))))
-        }
+        Event::CleanedUp { leftovers } => Some(cleaned_line(leftovers)),
         Event::ThreadClosed { merged: true } => info("closed, merged".to_owned()),
         Event::ThreadClosed { merged: false } => info("closed without a merge".to_owned()),
         Event::PmModelChosen { by, name: model, model: slug, .. } => {
@@ -247,35 +231,70 @@ fn who(thread: &Thread, user: &UserId) -> String {
 
 fn message_line(after: &Thread, message: &Message) -> Line {
     let Message { from, text, files, .. } = message;
-    let mut what = format!("{} wrote {}", who(after, from), characters(text));
-    if !files.is_empty() {
-        let _ = write!(what, " and sent {}", count(files.len(), "file"));
-    }
-    Line::said(Tag::Message, what, text)
+    let name = who(after, from);
+    let sent = match files.len() {
+        0 => String::new(),
+        files => format!(" and sent {}", count(files, "file")),
+    };
+    let what = format!("{name} wrote {}{sent}", characters(text));
+    Line::said(Tag::Message, what, &format!("{name} wrote{sent}"), text)
+}
+
+fn edited_line(text: &str) -> Line {
+    let what = "an unread message was changed";
+    Line::said(Tag::Message, format!("{what} to {}", characters(text)), what, text)
 }
 
 fn command_line(name: &str, answer: &Answer) -> Line {
     match answer {
         Answer::None => Line::plain(Tag::Message, format!("{name} gave a command")),
-        Answer::Text { text } => Line::said(Tag::Message, format!("{name} gave a command and was answered"), text),
+        Answer::Text { text } => Line::and(Tag::Message, &format!("{name} gave a command and was answered"), text),
         Answer::ModelPool { .. } => Line::plain(Tag::Message, format!("{name} was shown the PM's models")),
     }
 }
 
 fn reply_line(role: Role, run: RunId, turn: u32, reply: &Reply) -> Line {
     let Reply { text, calls, model, usage, .. } = reply;
-    let mut does = Vec::new();
-    if !text.trim().is_empty() {
-        does.push(format!("says {}", characters(text.trim())));
+    let text = text.trim();
+    let calling = if calls.is_empty() { String::new() } else { format!("calls {}", calls_text(calls)) };
+    let does = match (text.is_empty(), calls.is_empty()) {
+        (true, true) => "says nothing".to_owned(),
+        (true, false) => calling.clone(),
+        (false, true) => format!("says {}", characters(text)),
+        (false, false) => format!("says {} and {calling}", characters(text)),
+    };
+    let what = format!("run {run}, turn {turn}: {does} · {model} · {}", usage_text(usage));
+    let lead = match (text.is_empty(), calls.is_empty()) {
+        (true, _) => format!("turn {turn} {does}"),
+        (false, true) => format!("turn {turn} says"),
+        (false, false) => format!("turn {turn} {calling} and says"),
+    };
+    Line::said(Tag::Role(role), what, &lead, text)
+}
+
+fn checklist(todos: &[Todo]) -> String {
+    let done = todos.iter().filter(|todo| todo.status == TodoStatus::Completed).count();
+    format!("checklist: {done} of {} done", todos.len())
+}
+
+fn initialised_line(steps: &[InitStep]) -> Option<Line> {
+    let failed = steps.iter().filter(|step| !step.ok).count();
+    let text = format!("worktree initialised by {}, {failed} failed", count(steps.len(), "command"));
+    let tag = if failed == 0 { Tag::Info } else { Tag::Warning };
+    (!steps.is_empty()).then(|| Line::plain(tag, text))
+}
+
+fn pull_line(pull: &PullRequest) -> Line {
+    let draft = if pull.draft { "draft pull request" } else { "pull request" };
+    let text = format!("{draft} #{} is open {}", pull.number, pull.url);
+    Line::and(Tag::Role(Role::Coder), text.trim_end(), &pull.title)
+}
+
+fn cleaned_line(leftovers: &[String]) -> Line {
+    if leftovers.is_empty() {
+        return Line::plain(Tag::Info, "cleaned up");
     }
-    if !calls.is_empty() {
-        does.push(format!("calls {}", calls_text(calls)));
-    }
-    if does.is_empty() {
-        does.push("says nothing".to_owned());
-    }
-    let what = format!("run {run}, turn {turn}: {} · {model} · {}", does.join(" and "), usage_text(usage));
-    Line::said(Tag::Role(role), what, text)
+    Line::plain(Tag::Warning, format!("cleaned up but for {}", excerpt(&leftovers.join("; "))))
 }
 
 /// `Read ×2, Bash`.

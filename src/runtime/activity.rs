@@ -38,9 +38,9 @@ fn write(thread: &Thread, line: &Line) {
             tracing::info!(tag = tag.as_str(), thread.ts = %thread.key, "{text}");
         }
     }
-    if let Some(said) = told.strip_prefix(text.as_str()).filter(|said| !said.is_empty()) {
-        let said: String = said.trim_start_matches([':', ' ', '·']).chars().take(FIRST_WORDS).collect();
-        tracing::debug!(thread.ts = %thread.key, said, "in its first words");
+    if told != text {
+        let first_words: String = told.chars().take(FIRST_WORDS).collect();
+        tracing::debug!(thread.ts = %thread.key, "in other words: {first_words}");
     }
 }
 

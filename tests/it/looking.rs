@@ -113,7 +113,7 @@ async fn a_story_is_seen_while_it_happens_and_afterwards() {
         "people        Ana, Ben, opened by Ben",
         "cost          $0.0",
         "PM $0.0",
-        "MSG  Ben (U0BEN) wrote 44 characters: please let `greeting.txt` say \"good morning\"",
+        "MSG  Ben (U0BEN) wrote: please let `greeting.txt` say \"good morning\"",
         "PM   proposes plan ",
         "INF  Ana (U0ANA) approved plan ",
         "CLD  Bash ended with exit code 0 in ",

@@ -111,22 +111,25 @@ fn people() -> Vec<(Event, &'static str)> {
     vec![
         (Event::ThreadOpened { by: by.clone() }, "INF Ana (UANA) opened the thread"),
         (Event::PersonNamed { user: by.clone(), name: SAID.into() }, "-"),
-        (Event::MessageReceived { message: message(&[]) }, "MSG Ana (UANA) wrote 12 characters | : SECRET words"),
+        (
+            Event::MessageReceived { message: message(&[]) },
+            "MSG Ana (UANA) wrote 12 characters | Ana (UANA) wrote: SECRET words",
+        ),
         (
             Event::MessageReceived { message: message(&["SECRET.png"]) },
-            "MSG Ana (UANA) wrote 12 characters and sent 1 file | : SECRET words",
+            "MSG Ana (UANA) wrote 12 characters and sent 1 file | Ana (UANA) wrote and sent 1 file: SECRET words",
         ),
         (
             Event::MessageEdited { ts: ts.clone(), text: SAID.into() },
-            "MSG an unread message was changed to 12 characters | : SECRET words",
+            "MSG an unread message was changed to 12 characters | an unread message was changed: SECRET words",
         ),
         (Event::MessageDeleted { ts: ts.clone() }, "MSG an unread message was deleted"),
         (taken(Answer::None), "MSG Ana (UANA) gave a command"),
-        (taken(Answer::Text { text: SAID.into() }), "MSG Ana (UANA) gave a command and was answered | : SECRET words"),
+        (taken(Answer::Text { text: SAID.into() }), "MSG Ana (UANA) gave a command and was answered |: SECRET words"),
         (taken(Answer::ModelPool { pool: vec![], current: "m".into() }), "MSG Ana (UANA) was shown the PM's models"),
         (
             Event::Refused { ts: None, by: UserId::new("UEVE"), reason: SAID.into() },
-            "MSG UEVE was refused | : SECRET words",
+            "MSG UEVE was refused |: SECRET words",
         ),
         (
             Event::PmModelChosen { by: by.clone(), ts: None, name: "kimi".into(), model: "moon/kimi".into() },
@@ -154,18 +157,24 @@ fn roles() -> Vec<(Event, &'static str)> {
         (Event::Noted { role, text: SAID.into() }, "-"),
         (
             reply(SAID, vec![]),
-            "PM run 1, turn 2: says 12 characters · m · 100 tokens in (90 cached), 5 out · $0.25 | : SECRET words",
+            "PM run 1, turn 2: says 12 characters · m · 100 tokens in (90 cached), 5 out · $0.25 | turn 2 says: SECRET words",
         ),
-        (reply("", twice), "PM run 1, turn 2: calls Read ×2, Grep · m · 100 tokens in (90 cached), 5 out · $0.25"),
-        (reply(" ", vec![]), "PM run 1, turn 2: says nothing · m · 100 tokens in (90 cached), 5 out · $0.25"),
+        (
+            reply("", twice),
+            "PM run 1, turn 2: calls Read ×2, Grep · m · 100 tokens in (90 cached), 5 out · $0.25 | turn 2 calls Read ×2, Grep",
+        ),
+        (
+            reply(" ", vec![]),
+            "PM run 1, turn 2: says nothing · m · 100 tokens in (90 cached), 5 out · $0.25 | turn 2 says nothing",
+        ),
         (Event::ToolsStarted { run, calls: vec![] }, "-"),
-        (done(false, None), "PM Bash done in 40 ms |  · running `SECRET command`"),
-        (done(true, None), "PM Bash failed in 40 ms |  · running `SECRET command`: SECRET words"),
-        (done(false, Some(3)), "PM Bash ended with exit code 3 in 40 ms |  · running `SECRET command`"),
+        (done(false, None), "PM Bash done in 40 ms | · running `SECRET command`"),
+        (done(true, None), "PM Bash failed in 40 ms | · running `SECRET command`: SECRET words"),
+        (done(false, Some(3)), "PM Bash ended with exit code 3 in 40 ms | · running `SECRET command`"),
         (Event::TodosWritten { run, todos }, "PM checklist: 1 of 2 done"),
         (
             Event::NotePosted { role: Role::Lead, text: SAID.into() },
-            "LED posts a note of 12 characters | : SECRET words",
+            "LED posts a note of 12 characters | posts a note: SECRET words",
         ),
         (ended(RunOutcome::Answered { text: SAID.into() }), "PM run 1 ended · 1 turn, 0 calls, 2 s, $0.25"),
         (
@@ -206,11 +215,11 @@ fn work() -> Vec<(Event, &'static str)> {
         Workspace { slug: "x".into(), branch: "codebutler/x".into(), base: commit.clone(), base_branch: "main".into() };
     vec![
         (Event::BaseReady { base: base(None) }, "INF stands on main@abcdef1"),
-        (Event::BaseReady { base: base(Some(SAID)) }, "INF stands on main@abcdef1 | : SECRET words"),
+        (Event::BaseReady { base: base(Some(SAID)) }, "INF stands on main@abcdef1 |: SECRET words"),
         (Event::BaseFailed { failure: failure() }, "WRN no base: It broke."),
         (
             Event::PlanProposed { id: id.clone(), plan, base: commit.clone() },
-            "PM proposes plan p1 with 1 step | : SECRET words",
+            "PM proposes plan p1 with 1 step |: SECRET words",
         ),
         (Event::PlanChangeAsked { id: id.clone(), by: by.clone() }, "INF Ana (UANA) wants plan p1 changed"),
         (Event::PlanApproved { id: id.clone(), by: by.clone() }, "INF Ana (UANA) approved plan p1"),
@@ -240,7 +249,7 @@ fn ends() -> Vec<(Event, &'static str)> {
     vec![
         (Event::Committed { commit: commit.clone() }, "CLD commit abcdef1"),
         (Event::Pushed { head: commit.clone() }, "CLD pushed abcdef1"),
-        (Event::PullRequestOpened { pull }, "CLD draft pull request #7 is open | : SECRET words"),
+        (Event::PullRequestOpened { pull }, "CLD draft pull request #7 is open |: SECRET words"),
         (Event::WorkPublished { run, summary }, "CLD work of run 1 published at abcdef1: 2 files, +3 −1, 1 left out"),
         (Event::WorkPublished { run, summary: Publication::default() }, "CLD run 1 changed nothing"),
         (Event::PublishFailed { run, failure: failure() }, "WRN the work is not published: It broke."),
@@ -277,9 +286,12 @@ fn every_event_has_its_line_and_what_was_said_is_not_for_the_log() {
             None => "-".to_owned(),
             Some(Line { tag, text, told }) => {
                 assert!(!text.contains("SECRET"), "{text}");
-                let said = told.strip_prefix(text.as_str()).expect("what is told begins with the text");
-                let said = if said.is_empty() { String::new() } else { format!(" | {said}") };
-                format!("{} {text}{said}", tag.as_str())
+                let more = match told.strip_prefix(text.as_str()) {
+                    Some("") => String::new(),
+                    Some(rest) => format!(" |{rest}"),
+                    None => format!(" | {told}"),
+                };
+                format!("{} {text}{more}", tag.as_str())
             }
         };
         assert_eq!(shown, expected, "{event:?}");
