@@ -25,6 +25,7 @@ use crate::llm::openrouter::{OpenRouter, OpenRouterOptions};
 use crate::runtime::intake::Routes;
 use crate::runtime::outbox;
 use crate::runtime::project::{ChannelModels, Project, ProjectSettings};
+use crate::runtime::slots::Slots;
 use crate::runtime::tasks::TaskKind;
 use crate::runtime::upstream::GitRemote;
 use crate::runtime::{Clock, Supervisor, Tasks};
@@ -104,6 +105,7 @@ pub async fn serve_slack(
     let model = model(&global)?;
     sandbox_notice(&global).iter().for_each(&on_notice);
     let chat: Arc<dyn Chat> = Arc::new(slack.clone());
+    let slots = Slots::default();
     let mut routes = Vec::new();
     let mut served = Vec::new();
     for (repo, one) in opened {
@@ -112,7 +114,7 @@ pub async fn serve_slack(
         let name = channel_name(&repo);
         one.notices.iter().for_each(&on_notice);
         let settings = project_settings(home, &global, &repo, false);
-        let project = one.project(&channel, Arc::clone(&chat), Arc::clone(&model), settings).await?;
+        let project = one.project(&channel, Arc::clone(&chat), Arc::clone(&model), settings, slots.clone()).await?;
         routes.push((channel, name, project));
     }
     let routes = start_projects(routes, &tasks);
@@ -173,7 +175,7 @@ pub async fn serve_local(
     let settings = project_settings(&home, &global, &repo, true);
     let chat: Arc<dyn Chat> = Arc::clone(&local) as Arc<dyn Chat>;
     let served = Served { channel: channel.clone(), repository: one.repository.root().to_owned() };
-    let project = one.project(&channel, chat, model, settings).await?;
+    let project = one.project(&channel, chat, model, settings, Slots::default()).await?;
     let routes = start_projects(vec![(channel, name, project)], &tasks);
     let stop = tasks.stop_token();
     let page = Arc::clone(&local);
@@ -244,6 +246,7 @@ impl Opened {
         chat: Arc<dyn Chat>,
         model: Arc<dyn ChatModel>,
         settings: ProjectSettings,
+        slots: Slots,
     ) -> Result<Arc<Project>, Vec<Failure>> {
         let channel_models = ChannelModels::load(&self.store, channel).await;
         Ok(Arc::new(Project {
@@ -256,6 +259,7 @@ impl Opened {
             settings,
             clock: Clock::system(),
             channel_models: channel_models.map_err(|error| vec![store_problem(&error)])?,
+            slots,
         }))
     }
 }
@@ -308,6 +312,10 @@ fn project_settings(home: &Path, global: &Global, repo: &RepoSettings, slash: bo
         home: home.to_owned(),
         accumulation: global.timing.accumulation,
         worker_idle: global.timing.worker_idle,
+        stop_grace: global.timing.stop_grace,
+        coders_in_all: global.limits.max_concurrent_threads,
+        coders: repo.limits.max_concurrent_threads,
+        builds: repo.limits.concurrent_builds.clone(),
         bash_timeout: global.timing.bash_timeout,
         rules: Rules {
             allowed: global.access.allowed.clone(),
@@ -334,7 +342,7 @@ fn start_projects(projects: Vec<(ChannelId, String, Arc<Project>)>, tasks: &Task
     let started = projects.into_iter().map(|(channel, name, project)| {
         let supervisor = Supervisor::start(Arc::clone(&project), tasks);
         let changed = Arc::clone(&project.outbox_changed);
-        let sender = outbox::send(project.store.clone(), Arc::clone(&project.chat), changed, tasks.stop_token());
+        let sender = outbox::send(project.store.clone(), Arc::clone(&project.chat), changed, tasks.end_token());
         tasks.spawn(TaskKind::Outbox, channel.as_str(), sender);
         (channel, name, project, supervisor)
     });
@@ -375,9 +383,11 @@ async fn restored(store: &Store) -> Result<Vec<Restored>, StoreError> {
 }
 
 async fn shut_down(tasks: Tasks, timing: &Timing) {
+    tracing::info!(
+        "stopping: nothing new is taken, what is under way comes to its end; a second signal ends it at once"
+    );
     // Beyond the grace of the tools, what is left is ended with the process; the log has everything.
-    let grace = timing.stop_grace + Duration::from_secs(2);
-    if !tasks.shut_down(grace).await {
+    if !tasks.shut_down(timing.stop_grace + Duration::from_secs(1)).await {
         tracing::warn!("some tasks did not end in time");
     }
 }

@@ -38,8 +38,7 @@ pub(super) fn obey(args: Args) -> Result<(), Ended> {
         out::error(&format!("ready channel={} repo={}\n", served.channel, served.repository.display()));
         out::output(&format!("{url}\n"));
     };
-    let stop = asynchronous::stop_signal();
-    asynchronous::run(daemon::serve_local(setup, Tasks::default(), on_notice, on_ready, stop))?;
+    asynchronous::run(|stop| daemon::serve_local(setup, Tasks::default(), on_notice, on_ready, stop))?;
     Ok(())
 }
 

@@ -64,7 +64,7 @@ pub(super) fn obey(args: Args) -> Result<(), Ended> {
         DemoEvent::Page { url, notice, .. } => out::output(&format!("{notice} · page: {url}\n")),
         DemoEvent::Said(said) => out::output(&conversation.text(said)),
     };
-    if let Some(outcome) = asynchronous::run(demo::run(options, tell, asynchronous::stop_signal()))? {
+    if let Some(outcome) = asynchronous::run(|stop| demo::run(options, tell, stop))? {
         out::output(&format!("\nmerged in {:.1} s: {}\n", outcome.took.as_secs_f64(), outcome.notice));
     }
     Ok(())

@@ -29,6 +29,8 @@ use crate::daemon::Failure;
 
 /// Exit code of a command line that cannot be understood.
 const USAGE: u8 = 2;
+/// The exit code after a second signal, as shells give it for SIGINT.
+const AT_ONCE: u8 = 130;
 
 /// An AI dev team in a Slack thread: describe it, approve the plan, get a pull request.
 #[derive(Debug, Parser)]
@@ -66,6 +68,8 @@ enum Ended {
     Failed(Vec<Failure>),
     /// It was asked for in a way that makes no sense: exit code 2.
     Usage(Failure),
+    /// A second signal ended it before it had stopped by itself.
+    AtOnce,
 }
 
 impl From<Vec<Failure>> for Ended {
@@ -109,6 +113,7 @@ fn finish(result: Result<(), Ended>) -> ExitCode {
             failures.iter().for_each(say);
             ExitCode::FAILURE
         }
+        Err(Ended::AtOnce) => ExitCode::from(AT_ONCE),
         Err(Ended::Usage(failure)) => {
             say(&failure);
             ExitCode::from(USAGE)

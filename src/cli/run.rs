@@ -27,6 +27,6 @@ pub(super) fn obey(args: Args) -> Result<(), Ended> {
             out::error(&format!("ready channel={channel} repo={}\n", repository.display()));
         }
     };
-    asynchronous::run(daemon::serve_slack(&home, &repos, on_notice, on_ready, asynchronous::stop_signal()))?;
+    asynchronous::run(|stop| daemon::serve_slack(&home, &repos, on_notice, on_ready, stop))?;
     Ok(())
 }

@@ -20,6 +20,9 @@ pub fn status(thread: &Thread, now: Millis) -> String {
             run.calls_done
         );
     }
+    if let Some(question) = &thread.question {
+        let _ = write!(text, "\nWaiting for an answer to: {}", super::text::first_words(&question.ask.question));
+    }
     if let Some(plan) = thread.waiting_plan() {
         let _ = write!(text, "\nWaiting for an approval of the plan “{}”", plan.plan.title);
     }

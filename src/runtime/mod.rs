@@ -11,8 +11,10 @@ pub mod outbox;
 mod pace;
 pub mod project;
 pub mod publish;
+pub mod slots;
 pub mod supervisor;
 pub mod tasks;
+mod turnstile;
 pub mod upstream;
 pub mod worker;
 

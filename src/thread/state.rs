@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::event::{Base, Failure, Message, Publication, PullRequest, Workspace};
 use super::plan::{Plan, Todo};
+use super::question::Question;
 use crate::agent::{Role, ToolCall, ToolName, Usage};
 use crate::ids::{CommitId, MessageTs, Millis, PlanId, RunId, ThreadKey, UserId};
 
@@ -32,6 +33,8 @@ pub struct Thread {
     pub runs: BTreeMap<Role, Run>,
     /// Number of the last run.
     pub last_run: u32,
+    /// The question that waits for a person.
+    pub question: Option<Question>,
     /// The newest plan.
     pub plan: Option<PlanState>,
     /// The plan that was approved last, and by whom: what the Coder works on, whatever is proposed meanwhile.
@@ -92,6 +95,10 @@ pub struct Run {
     pub model: String,
     /// Replies received.
     pub turns: u32,
+    /// The message by which its question was answered, until the role has read it.
+    pub answer: Option<MessageTs>,
+    /// What it waits for before it goes on, when others are before it.
+    pub queue: Option<Queue>,
     /// Calls of the last reply; empty while the model is asked.
     pub calls: Vec<CallState>,
     /// When it began.
@@ -112,6 +119,15 @@ pub struct Run {
     pub wrote: BTreeSet<String>,
     /// What it used.
     pub usage: Usage,
+}
+
+/// A run's place among those that wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queue {
+    /// Its place, from 1.
+    pub place: u32,
+    /// The platform of the build that it waits to begin; `None`: it waits for its role's turn.
+    pub build: Option<String>,
 }
 
 /// One call of the last reply.
@@ -270,6 +286,7 @@ impl Thread {
             conversations: BTreeMap::new(),
             runs: BTreeMap::new(),
             last_run: 0,
+            question: None,
             plan: None,
             approved: None,
             plan_ids: BTreeSet::new(),
