@@ -118,6 +118,15 @@ pub fn line(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Optio
             let (role, ended) = before.run(*run)?;
             Some(run_end(after, role, ended, outcome, at))
         }
+        Event::QuestionAsked { id, role, ask, .. } => {
+            let what = format!("asks question {id} with {}", count(ask.options.len(), "option"));
+            Some(Line::said(Tag::Role(*role), what, "asks", &ask.question))
+        }
+        Event::QuestionAnswered { id, by, answer, .. } => {
+            let what = format!("{} answered question {id}", name(by));
+            Some(Line::said(Tag::Message, what, &format!("{} answered", name(by)), answer))
+        }
+        Event::RunQueued { run, place, build } => role(before.run(*run)?.0, queued(*run, *place, build.as_deref())),
         Event::PlanProposed { id, plan, .. } => {
             let text = format!("proposes plan {id} with {}", count(plan.steps.len(), "step"));
             Some(Line::and(Tag::Role(Role::Pm), &text, &plan.title))
@@ -164,7 +173,16 @@ pub fn doing(thread: &Thread) -> String {
             (false, _) => "cleaning up".to_owned(),
         };
     }
-    let mut parts: Vec<String> = thread.runs.iter().map(|(role, run)| at_work(*role, run)).collect();
+    let asks = |run: &Run| thread.question.as_ref().is_some_and(|question| question.run == run.id);
+    let at_work = thread.runs.iter().filter(|(_, run)| !asks(run)).map(|(role, run)| at_work(*role, run));
+    let mut parts: Vec<String> = at_work.collect();
+    if let Some(question) = &thread.question {
+        parts.push(format!(
+            "the {} waits for an answer to “{}”",
+            question.role.title(),
+            excerpt(&question.ask.question)
+        ));
+    }
     if thread.publishing.is_some() {
         parts.push("bringing the Coder's work to the pull request".to_owned());
     }
@@ -215,10 +233,21 @@ pub fn excerpt(text: &str) -> String {
 }
 
 fn at_work(role: Role, run: &Run) -> String {
+    if let Some(queue) = &run.queue {
+        return format!("{} waits {}", role.title(), place(queue.place, queue.build.as_deref()));
+    }
     let open: Vec<String> =
         run.calls.iter().filter(|state| state.started && !state.done).map(|state| call_line(&state.call)).collect();
     let what = if open.is_empty() { "thinking".to_owned() } else { open.join(", ") };
     format!("{} at work, turn {}: {what}", role.title(), run.turns + u32::from(run.thinks()))
+}
+
+/// `for its turn, place 2`, or `to build`.
+fn place(place: u32, build: Option<&str>) -> String {
+    match build {
+        Some(platform) => format!("to build ({platform}), place {place}"),
+        None => format!("for its turn, place {place}"),
+    }
 }
 
 /// `Ana (U1)`; the id alone when there is no name.
@@ -270,6 +299,13 @@ fn reply_line(role: Role, run: RunId, turn: u32, reply: &Reply) -> Line {
         (false, false) => format!("turn {turn} {calling} and says"),
     };
     Line::said(Tag::Role(role), what, &lead, text)
+}
+
+fn queued(run: RunId, at: Option<u32>, build: Option<&str>) -> String {
+    match at {
+        Some(at) => format!("run {run} waits {}", place(at, build)),
+        None => format!("run {run} goes on"),
+    }
 }
 
 fn checklist(todos: &[Todo]) -> String {

@@ -2,13 +2,14 @@
 
 use super::{Line, Tag, doing, excerpt, line};
 use crate::agent::{Role, ToolCall, Usage};
-use crate::ids::{CallId, CommitId, MessageTs, Millis, PlanId, RunId, UserId};
+use crate::ids::{CallId, CommitId, MessageTs, Millis, PlanId, QuestionId, RunId, UserId};
 use crate::thread::Thread;
 use crate::thread::command::{Action, Command};
 use crate::thread::event::{
     Answer, Base, Event, Failure, InitStep, Message, Publication, PullRequest, Reply, RunOutcome, ToolResult, Workspace,
 };
 use crate::thread::plan::{Plan, PlanStep, Todo, TodoStatus};
+use crate::thread::question::Ask;
 use crate::thread::tests::Story;
 
 /// What people and models said, in every sample; it must not reach the log.
@@ -42,6 +43,11 @@ fn done(error: bool, exit: Option<i32>) -> Event {
 
 fn ended(outcome: RunOutcome) -> Event {
     Event::RunEnded { run: RunId(1), outcome }
+}
+
+fn asked(run: RunId) -> Event {
+    let ask = Ask { question: SAID.into(), options: vec![SAID.into()] };
+    Event::QuestionAsked { id: QuestionId::new("q1"), role: Role::Coder, run, call: CallId::new("c1"), ask }
 }
 
 /// The place of an event's variant among all. A new variant does not compile until it stands here and in the samples.
@@ -87,11 +93,14 @@ fn variant(event: &Event) -> usize {
         Event::PmModelChosen { .. } => 37,
         Event::StopRequested { .. } => 38,
         Event::RetryRequested { .. } => 39,
+        Event::QuestionAsked { .. } => 40,
+        Event::QuestionAnswered { .. } => 41,
+        Event::RunQueued { .. } => 42,
     }
 }
 
 /// How many variants there are.
-const VARIANTS: usize = 40;
+const VARIANTS: usize = 43;
 
 /// Every variant with the lines that it gives; `-` for none.
 fn samples() -> Vec<(Event, &'static str)> {
@@ -135,6 +144,10 @@ fn people() -> Vec<(Event, &'static str)> {
             Event::PmModelChosen { by: by.clone(), ts: None, name: "kimi".into(), model: "moon/kimi".into() },
             "INF Ana (UANA) chose kimi (moon/kimi) as PM",
         ),
+        (
+            Event::QuestionAnswered { id: QuestionId::new("q1"), by: by.clone(), ts: None, answer: SAID.into() },
+            "MSG Ana (UANA) answered question q1 | Ana (UANA) answered: SECRET words",
+        ),
         (Event::StopRequested { by: by.clone(), ts: None }, "INF Ana (UANA) stopped what was running"),
         (Event::RetryRequested { by: by.clone(), ts: None }, "INF Ana (UANA) wants it tried again"),
         (Event::CloseRequested { by: by.clone(), ts: None }, "INF Ana (UANA) wants the thread closed"),
@@ -171,6 +184,10 @@ fn roles() -> Vec<(Event, &'static str)> {
         (done(false, None), "PM Bash done in 40 ms | · running `SECRET command`"),
         (done(true, None), "PM Bash failed in 40 ms | · running `SECRET command`: SECRET words"),
         (done(false, Some(3)), "PM Bash ended with exit code 3 in 40 ms | · running `SECRET command`"),
+        (asked(run), "CLD asks question q1 with 1 option | asks: SECRET words"),
+        (Event::RunQueued { run, place: Some(2), build: None }, "PM run 1 waits for its turn, place 2"),
+        (Event::RunQueued { run, place: Some(1), build: Some("ios".into()) }, "PM run 1 waits to build (ios), place 1"),
+        (Event::RunQueued { run, place: None, build: None }, "PM run 1 goes on"),
         (Event::TodosWritten { run, todos }, "PM checklist: 1 of 2 done"),
         (
             Event::NotePosted { role: Role::Lead, text: SAID.into() },
@@ -313,6 +330,7 @@ fn events_of_runs_that_are_over_give_no_line_and_do_not_panic() {
         let of_run = matches!(
             event,
             Event::ReplyReceived { .. }
+                | Event::RunQueued { .. }
                 | Event::ToolFinished { .. }
                 | Event::TodosWritten { .. }
                 | Event::RunEnded { .. }
@@ -386,6 +404,18 @@ fn a_thread_says_what_it_is_at() {
             "closed, merged",
         ]
     );
+}
+
+#[test]
+fn a_run_that_waits_says_for_what() {
+    let mut thread = thread();
+    let run = RunId(1);
+    thread.apply(&Event::RunQueued { run, place: Some(2), build: None }, Millis(0));
+    assert_eq!(doing(&thread), "PM waits for its turn, place 2");
+    thread.apply(&Event::RunQueued { run, place: None, build: None }, Millis(0));
+    assert_eq!(doing(&thread), "PM at work, turn 1: running `SECRET command`");
+    thread.apply(&asked(run), Millis(0));
+    assert_eq!(doing(&thread), "the Coder waits for an answer to “SECRET words”");
 }
 
 #[test]
