@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::agent::Role;
-use crate::chat::local::{LocalChat, LocalOptions, Restored};
+use crate::chat::local::{LocalChat, LocalOptions, LogLine, LogQuery, LogReader, Restored};
 use crate::chat::slack::{SlackChat, SlackOptions};
 use crate::chat::{Chat, Incoming, IncomingKind};
 use crate::config::settings::{Author, SandboxLevel, Timing};
@@ -31,7 +31,7 @@ use crate::runtime::upstream::GitRemote;
 use crate::runtime::{Clock, Supervisor, Tasks};
 use crate::store::{self, Store, StoreError};
 use crate::thread::Rules;
-use crate::{sandbox, tools};
+use crate::{sandbox, telemetry, tools};
 
 /// Why a command does not do what it was asked to, for the one who gave it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,7 +161,8 @@ pub async fn serve_local(
     sandbox_notice(&global).iter().for_each(&on_notice);
     let channel = ChannelId::new("local");
     let name = one.repository.root().file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let options = LocalOptions { listen, token: None, title: name.clone(), notice, channel: channel.clone() };
+    let log: Arc<dyn LogReader> = Arc::new(OwnLog);
+    let options = LocalOptions { listen, token: None, title: name.clone(), notice, channel: channel.clone(), log };
     let restored = restored(&one.store).await.map_err(|error| vec![store_problem(&error)])?;
     let local = LocalChat::bind(options, restored).map_err(|error| {
         vec![Failure::new(
@@ -274,7 +275,8 @@ fn forge_of(repository: &Repository, author: &Author) -> Arc<dyn Forge> {
     Arc::new(Local::new(root, repository.common_dir().to_owned(), author, upstream))
 }
 
-fn store_problem(error: &StoreError) -> Failure {
+/// What went wrong with a store, for people.
+pub fn store_problem(error: &StoreError) -> Failure {
     let hint = match error {
         StoreError::InUse { pid, .. } => format!("stop the other one first: kill {pid}"),
         StoreError::Newer { .. } => "update codebutler".to_owned(),
@@ -345,6 +347,25 @@ fn start_projects(projects: Vec<(ChannelId, String, Arc<Project>)>, tasks: &Task
         (channel, name, project, supervisor)
     });
     Routes::new(started.collect::<Vec<_>>())
+}
+
+/// The log of this process, for the page.
+#[derive(Debug)]
+struct OwnLog;
+
+impl LogReader for OwnLog {
+    fn read(&self, query: &LogQuery) -> Vec<LogLine> {
+        let LogQuery { thread, after, limit } = query.clone();
+        let kept = telemetry::recent(&telemetry::Query { thread, after, limit }).into_iter();
+        kept.map(|telemetry::Kept { seq, record }| LogLine {
+            seq,
+            time: record.time,
+            tag: record.tag.to_owned(),
+            thread: record.thread,
+            text: record.text,
+        })
+        .collect()
+    }
 }
 
 /// What the local page showed before it was stopped.

@@ -41,7 +41,13 @@ pub struct Tasks {
 impl Tasks {
     /// Starts a task.
     pub fn spawn(&self, kind: TaskKind, name: &str, work: impl Future<Output = ()> + Send + 'static) {
-        let span = tracing::info_span!("task", task.kind = ?kind, task.name = name);
+        // At error level, so that the thread of a record is known however little is logged.
+        let span = match kind {
+            TaskKind::Worker => tracing::error_span!("worker", thread.ts = name),
+            TaskKind::Chat | TaskKind::Outbox | TaskKind::Supervisor | TaskKind::ScriptedModel => {
+                tracing::error_span!("task", task.kind = ?kind, task.name = name)
+            }
+        };
         let guarded = AssertUnwindSafe(work).catch_unwind().map(move |ended| {
             if let Err(panic) = ended {
                 tracing::error!(task.kind = ?kind, panic = panic_text(&panic), "a task panicked");

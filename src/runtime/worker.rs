@@ -13,6 +13,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::activity;
 use super::effects;
 use super::kit::Kit;
 use super::project::Project;
@@ -247,6 +248,7 @@ impl<'a> Worker<'a> {
         };
         let posted = !append.posts.is_empty();
         self.project.store.append(append).await?;
+        activity::log(&self.thread, &events, at);
         events.iter().for_each(|event| self.kit.apply(event));
         if let Some(after) = after {
             self.thread = after;

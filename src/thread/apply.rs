@@ -35,7 +35,9 @@ impl Thread {
             Event::Noted { role, text } => self.conversation(*role).notes.push(text.clone()),
             Event::ReplyReceived { run, reply, .. } => self.receive_reply(*run, reply),
             Event::ToolsStarted { run, calls } => self.with_calls(*run, |state| {
-                state.started |= calls.contains(&state.call.id);
+                if calls.contains(&state.call.id) && !state.started {
+                    (state.started, state.since) = (true, at);
+                }
             }),
             Event::ToolFinished { run, call, result } => self.finish_call(*run, call, result),
             Event::QuestionAsked { id, role, run, call, ask } => {
@@ -189,6 +191,7 @@ impl Thread {
                 call: call.clone(),
                 tool: ToolName::parse(&call.name).filter(|tool| tool.roles().contains(&role)),
                 started: false,
+                since: Millis::default(),
                 done: false,
             })
             .collect();

@@ -139,6 +139,8 @@ pub struct CallState {
     pub tool: Option<ToolName>,
     /// Whether it was released.
     pub started: bool,
+    /// When it was released; 0 before.
+    pub since: Millis,
     /// Whether its result is there.
     pub done: bool,
 }

@@ -16,6 +16,7 @@ mod github;
 mod happy_path;
 mod killed;
 mod local;
+mod looking;
 mod prompts;
 mod questions;
 mod slack;
