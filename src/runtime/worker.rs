@@ -21,7 +21,7 @@ use super::tasks::panic_text;
 use super::turnstile::Turnstile;
 use crate::agent::Role;
 use crate::chat::IncomingKind;
-use crate::ids::{EffectId, ThreadKey};
+use crate::ids::{EffectId, Epoch, ThreadKey};
 use crate::render::posts::posts;
 use crate::store::{Append, Session, StoreError, Waiting};
 use crate::thread::command::Action;
@@ -40,6 +40,10 @@ pub async fn run(project: Arc<Project>, key: ThreadKey, nudge: Arc<Notify>, stop
         let id = format!("{:x}", project.clock.now().0);
         match life.await {
             Ok(Ok(())) => return,
+            Ok(Err(StoreError::Superseded { .. })) => {
+                tracing::warn!(thread.ts = %key, "another worker has this thread; this one ends");
+                return;
+            }
             Ok(Err(error)) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(thread.ts = %key, error.id = id, error, "the thread stopped");
@@ -77,6 +81,7 @@ async fn confess(project: &Project, key: &ThreadKey, id: &str, told: &mut Option
     // Without the store nobody knows whether it was said before: once by this worker, and looked for in the chat.
     if *told != Some(hour) {
         *told = Some(hour);
+        let name = format!("unstored/{hour}");
         if matches!(project.chat.find(key, &name).await, Ok(None)) {
             let _ = project.chat.post(key, &name, &post).await;
         }
@@ -124,6 +129,8 @@ struct Outcome {
 /// One thread at work.
 struct Worker<'a> {
     project: &'a Arc<Project>,
+    /// Our turn at this thread: the store takes nothing from a worker that another has followed.
+    epoch: Epoch,
     thread: Thread,
     kit: Kit,
     turnstile: Turnstile,
@@ -152,6 +159,7 @@ impl<'a> Worker<'a> {
     async fn load(project: &'a Arc<Project>, key: &ThreadKey) -> Result<Self, StoreError> {
         let mut worker = Self {
             project,
+            epoch: project.store.lease(key).await?,
             thread: Thread::new(key.clone()),
             kit: Kit::new(key.clone()),
             turnstile: Turnstile::new(project.slots.clone(), key.channel.clone()),
@@ -238,6 +246,7 @@ impl<'a> Worker<'a> {
         }
         let append = Append {
             thread: self.thread.key.clone(),
+            epoch: self.epoch,
             expected: self.thread.seq,
             at,
             posts: shown,
@@ -266,6 +275,7 @@ impl<'a> Worker<'a> {
             phase: Phase::of(thread).to_string(),
             title: title(thread),
             works: !pending(thread, |role| settings.rules.turns(role)).is_empty(),
+            pull: thread.pull.as_ref().filter(|_| !thread.is_closed()).map(|pull| pull.number),
         }
     }
 

@@ -47,7 +47,7 @@ pub struct StoredEvent {
 impl Reader {
     /// Opens the store; `None` when there is none.
     pub fn open(path: &Path) -> Result<Option<Self>, StoreError> {
-        if !path.try_exists().map_err(|source| StoreError::Io { path: path.to_owned(), source })? {
+        if !path.try_exists().map_err(|source| StoreError::Io { path: path.to_owned(), source: source.into() })? {
             return Ok(None);
         }
         let (connection, found) = connect(path)?;
@@ -173,7 +173,7 @@ mod tests {
 
     use super::Reader;
     use crate::chat::{Incoming, IncomingKind};
-    use crate::ids::{CallId, ChannelId, MessageTs, Millis, RunId, ThreadKey, UserId};
+    use crate::ids::{CallId, ChannelId, Epoch, MessageTs, Millis, RunId, ThreadKey, UserId};
     use crate::store::{Append, Session, Store, StoreError};
     use crate::thread::Event;
     use crate::thread::event::ToolResult;
@@ -182,10 +182,10 @@ mod tests {
         ThreadKey { workspace: "T1".into(), channel: ChannelId::new("C1"), ts: MessageTs::new(ts) }
     }
 
-    fn append(ts: &str, at: i64, phase: &str, events: Vec<Event>) -> Append {
-        let session = Session { phase: phase.into(), title: format!("title {ts}"), works: false };
+    fn append(ts: &str, epoch: Epoch, at: i64, phase: &str, events: Vec<Event>) -> Append {
+        let session = Session { phase: phase.into(), title: format!("title {ts}"), works: false, pull: None };
         let (posts, acked) = (vec![], vec![]);
-        Append { thread: key(ts), expected: 0, at: Millis(at), events, posts, acked, session, durable: true }
+        Append { thread: key(ts), epoch, expected: 0, at: Millis(at), events, posts, acked, session, durable: true }
     }
 
     fn big() -> Vec<Event> {
@@ -197,8 +197,10 @@ mod tests {
     }
 
     async fn fill(store: &Store) {
-        store.append(append("1.0", 7, "closed", big())).await.expect("appended");
-        store.append(append("2.0", 9, "pm", vec![])).await.expect("appended");
+        let one = store.lease(&key("1.0")).await.expect("leased");
+        store.append(append("1.0", one, 7, "closed", big())).await.expect("appended");
+        let two = store.lease(&key("2.0")).await.expect("leased");
+        store.append(append("2.0", two, 9, "pm", vec![])).await.expect("appended");
         let what = IncomingKind::Pressed { action: "a".into(), value: "v".into() };
         let incoming = |ts, key_| Incoming {
             thread: key(ts),
@@ -207,8 +209,8 @@ mod tests {
             what: what.clone(),
             dedupe: vec![key_],
         };
-        store.accept(incoming("2.0", "a".to_owned()), vec![]).await.expect("stored");
-        store.accept(incoming("3.0", "b".to_owned()), vec![]).await.expect("stored");
+        store.accept(incoming("2.0", "a".to_owned()), vec![], Millis(1)).await.expect("stored");
+        store.accept(incoming("3.0", "b".to_owned()), vec![], Millis(1)).await.expect("stored");
     }
 
     fn check(reader: &Reader) {

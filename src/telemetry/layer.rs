@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn tag_thread_text_and_fields_are_found() {
         let cause = std::io::Error::other("no\nspace");
-        let error = crate::store::StoreError::Io { path: "/x".into(), source: cause };
+        let error = crate::store::StoreError::Io { path: "/x".into(), source: cause.into() };
         let lines = logged(|| {
             tracing::info!("plain");
             tracing::info!(tag = "MSG", thread.ts = %"1.0", "Ana wrote {} characters", 3);
