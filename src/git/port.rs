@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use super::commit::Commit;
 use super::diff::DiffStat;
 use super::push::Pushed;
-use super::{Author, BaseCommit, GitError, Repository, Selection, ThreadGit, View};
+use super::{Author, BaseCommit, Condition, GitError, Repository, Selection, ThreadGit, View};
 use crate::ids::{CommitId, ThreadKey};
 use crate::thread::event::Workspace;
 
@@ -47,6 +47,12 @@ pub trait Git: Send + Sync {
 
     /// The folder of a worktree.
     fn worktree_path(&self, workspace: &Workspace) -> PathBuf;
+
+    /// Whether nothing of a worktree is missing, as far as a glance tells. Cheap.
+    fn is_whole(&self, workspace: &Workspace) -> bool;
+
+    /// Brings a thread's worktree into order: mends what git needs of it, and makes it again when its files are gone.
+    async fn restore_worktree(&self, thread: &ThreadKey, workspace: &Workspace) -> Result<Condition, GitError>;
 
     /// The worktree that a thread has by its record, complete or not.
     async fn workspace_of(&self, thread: &ThreadKey) -> Option<Workspace>;
@@ -128,6 +134,14 @@ impl Git for Repository {
 
     fn worktree_path(&self, workspace: &Workspace) -> PathBuf {
         self.worktree_path(workspace)
+    }
+
+    fn is_whole(&self, workspace: &Workspace) -> bool {
+        self.is_whole(workspace)
+    }
+
+    async fn restore_worktree(&self, thread: &ThreadKey, workspace: &Workspace) -> Result<Condition, GitError> {
+        self.restore_worktree(thread, workspace).await
     }
 
     async fn workspace_of(&self, thread: &ThreadKey) -> Option<Workspace> {

@@ -18,7 +18,7 @@ use async_trait::async_trait;
 
 use self::branch::SimulatedBranch;
 use self::state::{State, write_files};
-use super::{Author, BaseCommit, BranchGit, Git, GitError, View, slug::slug};
+use super::{Author, BaseCommit, BranchGit, Condition, Git, GitError, View, slug::slug};
 use crate::ids::{CommitId, ThreadKey};
 use crate::simulation::probe::Probe;
 use crate::thread::event::Workspace;
@@ -89,6 +89,11 @@ impl SimulatedGit {
             state.note(format!("delete remote branch {branch}"));
         }
         gone
+    }
+
+    /// Somebody deletes a local branch; a worktree that was on it stays.
+    pub fn delete_local_branch(&self, branch: &str) -> bool {
+        self.lock().local.remove(branch).is_some()
     }
 
     /// Somebody deletes a worktree's folder by hand.
@@ -257,6 +262,31 @@ impl Git for SimulatedGit {
 
     fn worktree_path(&self, workspace: &Workspace) -> PathBuf {
         self.root.join(".codebutler/branches").join(&workspace.slug)
+    }
+
+    fn is_whole(&self, workspace: &Workspace) -> bool {
+        self.worktree_path(workspace).is_dir()
+    }
+
+    async fn restore_worktree(&self, thread: &ThreadKey, workspace: &Workspace) -> Result<Condition, GitError> {
+        let folder = self.worktree_path(workspace);
+        self.operate("restore_worktree", |state| {
+            let head = match state.local.get(&workspace.branch).cloned() {
+                Some(head) => head,
+                None => state.fetch(&workspace.branch)?.ok_or_else(|| {
+                    GitError::new(format!("The branch `{}` is gone.", workspace.branch), "`!close` the thread.")
+                })?,
+            };
+            state.local.insert(workspace.branch.clone(), head.clone());
+            if folder.is_dir() && state.is_complete(thread) {
+                return Ok(Condition::Whole);
+            }
+            write_files(&folder, &state.files(&head));
+            state.complete(thread);
+            state.note(format!("restore worktree {}", workspace.slug));
+            Ok(Condition::Lost(head))
+        })
+        .await
     }
 
     async fn workspace_of(&self, thread: &ThreadKey) -> Option<Workspace> {

@@ -133,7 +133,7 @@ impl Repository {
         if !admin.is_dir() || !folder.is_dir() {
             return Err(GitError::new(
                 format!("The worktree `{}` is gone.", folder.display()),
-                "`!close` the thread and open a new one, or make the worktree again with `git worktree add`.",
+                "Try again: it is made again from its branch.",
             ));
         }
         let git = git2::Repository::open(&admin).map_err(|error| internal("open the worktree", &error))?;

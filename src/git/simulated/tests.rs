@@ -178,6 +178,15 @@ async fn faults_strike_before_after_or_silence_the_answer() {
     let made = world.git.create_worktree(&key("2"), "Other", &base, "codebutler/").await.expect("completed");
     assert_eq!(made.slug, "add-b-2");
     assert!(world.git.worktree_path(&made).join("a.txt").exists());
+    assert_eq!(world.git.restore_worktree(&key("2"), &made).await, Ok(Condition::Whole));
     world.git.delete_folder(&made);
-    assert!(!world.git.worktree_path(&made).exists());
+    assert!(!world.git.is_whole(&made));
+    let lost = Ok(Condition::Lost(made.base.clone()));
+    assert_eq!(world.git.restore_worktree(&key("2"), &made).await, lost);
+    assert!(world.git.is_whole(&made) && world.git.worktree_path(&made).join("a.txt").exists());
+    world.git.delete_folder(&made);
+    assert!(world.git.delete_local_branch(&made.branch));
+    assert!(world.git.restore_worktree(&key("2"), &made).await.is_err());
+    let theirs = world.git.somebody_pushes(&made.branch, &[]);
+    assert_eq!(world.git.restore_worktree(&key("2"), &made).await, Ok(Condition::Lost(theirs)));
 }

@@ -3,6 +3,7 @@
 mod commits;
 mod hostile;
 mod remotes;
+mod restore;
 mod views;
 mod worktrees;
 
