@@ -15,4 +15,5 @@ mod github;
 mod happy_path;
 mod local;
 mod prompts;
+mod repair;
 mod slack;
