@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::agent::Role;
-use crate::chat::local::{LocalChat, LocalOptions, Restored};
+use crate::chat::local::{LocalChat, LocalOptions, LogLine, LogQuery, LogReader, Restored};
 use crate::chat::slack::{SlackChat, SlackOptions};
 use crate::chat::{Chat, Incoming, IncomingKind};
 use crate::config::settings::{Author, SandboxLevel, Timing};
@@ -26,12 +26,13 @@ use crate::offload::offload;
 use crate::runtime::intake::Routes;
 use crate::runtime::outbox;
 use crate::runtime::project::{ChannelModels, Project, ProjectSettings};
+use crate::runtime::slots::Slots;
 use crate::runtime::tasks::TaskKind;
 use crate::runtime::upstream::GitRemote;
 use crate::runtime::{Clock, Supervisor, Tasks};
 use crate::store::{self, Store, StoreError};
 use crate::thread::Rules;
-use crate::{process, sandbox, tools};
+use crate::{process, sandbox, telemetry, tools};
 
 /// Why a command does not do what it was asked to, for the one who gave it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,6 +106,7 @@ pub async fn serve_slack(
     let model = model(&global)?;
     sandbox_notice(&global).iter().for_each(&on_notice);
     let chat: Arc<dyn Chat> = Arc::new(slack.clone());
+    let slots = Slots::default();
     let mut routes = Vec::new();
     let mut served = Vec::new();
     for (repo, one) in opened {
@@ -113,7 +115,7 @@ pub async fn serve_slack(
         let name = channel_name(&repo);
         one.notices.iter().for_each(&on_notice);
         let settings = project_settings(home, &global, &repo, false);
-        let project = one.project(&channel, Arc::clone(&chat), Arc::clone(&model), settings).await?;
+        let project = one.project(&channel, Arc::clone(&chat), Arc::clone(&model), settings, slots.clone()).await?;
         routes.push((channel, name, project));
     }
     let routes = start_projects(routes, &tasks);
@@ -160,7 +162,8 @@ pub async fn serve_local(
     sandbox_notice(&global).iter().for_each(&on_notice);
     let channel = ChannelId::new("local");
     let name = one.repository.root().file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let options = LocalOptions { listen, token: None, title: name.clone(), notice, channel: channel.clone() };
+    let log: Arc<dyn LogReader> = Arc::new(OwnLog);
+    let options = LocalOptions { listen, token: None, title: name.clone(), notice, channel: channel.clone(), log };
     let restored = restored(&one.store).await.map_err(|error| vec![store_problem(&error)])?;
     let local = LocalChat::bind(options, restored).map_err(|error| {
         vec![Failure::new(
@@ -173,7 +176,7 @@ pub async fn serve_local(
     let settings = project_settings(&home, &global, &repo, true);
     let chat: Arc<dyn Chat> = Arc::clone(&local) as Arc<dyn Chat>;
     let served = Served { channel: channel.clone(), repository: one.repository.root().to_owned() };
-    let project = one.project(&channel, chat, model, settings).await?;
+    let project = one.project(&channel, chat, model, settings, Slots::default()).await?;
     let routes = start_projects(vec![(channel, name, project)], &tasks);
     let stop = tasks.stop_token();
     let page = Arc::clone(&local);
@@ -254,6 +257,7 @@ impl Opened {
         chat: Arc<dyn Chat>,
         model: Arc<dyn ChatModel>,
         settings: ProjectSettings,
+        slots: Slots,
     ) -> Result<Arc<Project>, Vec<Failure>> {
         let channel_models = ChannelModels::load(&self.store, channel).await;
         Ok(Arc::new(Project {
@@ -267,6 +271,7 @@ impl Opened {
             settings,
             clock: Clock::system(),
             channel_models: channel_models.map_err(|error| vec![store_problem(&error)])?,
+            slots,
         }))
     }
 }
@@ -282,7 +287,8 @@ fn forge_of(repository: &Repository, author: &Author) -> Arc<dyn Forge> {
     Arc::new(Local::new(root, repository.common_dir().to_owned(), author, upstream))
 }
 
-fn store_problem(error: &StoreError) -> Failure {
+/// What went wrong with a store, for people.
+pub fn store_problem(error: &StoreError) -> Failure {
     let hint = match error {
         StoreError::InUse { pid, .. } => format!("stop the other one first: kill {pid}"),
         StoreError::Newer { .. } => "update codebutler".to_owned(),
@@ -318,6 +324,10 @@ fn project_settings(home: &Path, global: &Global, repo: &RepoSettings, slash: bo
         home: home.to_owned(),
         accumulation: global.timing.accumulation,
         worker_idle: global.timing.worker_idle,
+        stop_grace: global.timing.stop_grace,
+        coders_in_all: global.limits.max_concurrent_threads,
+        coders: repo.limits.max_concurrent_threads,
+        builds: repo.limits.concurrent_builds.clone(),
         bash_timeout: global.timing.bash_timeout,
         rules: Rules {
             allowed: global.access.allowed.clone(),
@@ -344,11 +354,30 @@ fn start_projects(projects: Vec<(ChannelId, String, Arc<Project>)>, tasks: &Task
     let started = projects.into_iter().map(|(channel, name, project)| {
         let supervisor = Supervisor::start(Arc::clone(&project), tasks);
         let changed = Arc::clone(&project.outbox_changed);
-        let sender = outbox::send(project.store.clone(), Arc::clone(&project.chat), changed, tasks.stop_token());
+        let sender = outbox::send(project.store.clone(), Arc::clone(&project.chat), changed, tasks.end_token());
         tasks.spawn(TaskKind::Outbox, channel.as_str(), sender);
         (channel, name, project, supervisor)
     });
     Routes::new(started.collect::<Vec<_>>())
+}
+
+/// The log of this process, for the page.
+#[derive(Debug)]
+struct OwnLog;
+
+impl LogReader for OwnLog {
+    fn read(&self, query: &LogQuery) -> Vec<LogLine> {
+        let LogQuery { thread, after, limit } = query.clone();
+        let kept = telemetry::recent(&telemetry::Query { thread, after, limit }).into_iter();
+        kept.map(|telemetry::Kept { seq, record }| LogLine {
+            seq,
+            time: record.time,
+            tag: record.tag.to_owned(),
+            thread: record.thread,
+            text: record.text,
+        })
+        .collect()
+    }
 }
 
 /// What the local page showed before it was stopped.
@@ -366,9 +395,11 @@ async fn restored(store: &Store) -> Result<Vec<Restored>, StoreError> {
 }
 
 async fn shut_down(tasks: Tasks, timing: &Timing) {
+    tracing::info!(
+        "stopping: nothing new is taken, what is under way comes to its end; a second signal ends it at once"
+    );
     // Beyond the grace of the tools, what is left is ended with the process; the log has everything.
-    let grace = timing.stop_grace + Duration::from_secs(2);
-    if !tasks.shut_down(grace).await {
+    if !tasks.shut_down(timing.stop_grace + Duration::from_secs(1)).await {
         tracing::warn!("some tasks did not end in time");
     }
 }

@@ -54,6 +54,10 @@ text_id! {
     PlanId
 }
 text_id! {
+    /// A question's id within its thread: `q` and the number of the event that asked it.
+    QuestionId
+}
+text_id! {
     /// A commit's full hexadecimal hash.
     CommitId
 }

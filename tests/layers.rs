@@ -66,7 +66,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "daemon",
         ],
     ),
-    ("cli", &["telemetry", "config", "runtime", "daemon", "demo"]),
+    // It looks into stores that a daemon may be driving; it never drives one.
+    ("cli", &["telemetry", "config", "store", "runtime", "daemon", "demo"]),
     ("main", &[]),
 ];
 

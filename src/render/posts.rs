@@ -9,7 +9,7 @@ use super::progress;
 use super::text::{Piece, extension, pieces};
 use crate::agent::Role;
 use crate::ids::{MessageTs, Millis, RunId};
-use crate::thread::event::{Answer, Event, RunOutcome};
+use crate::thread::event::{Answer, Event, Failure, InitStep, RunOutcome};
 use crate::thread::state::{PlanFate, Thread};
 
 /// A post and the key that names it within its thread.
@@ -55,9 +55,12 @@ pub fn posts(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Vec<
         Event::RunStarted { run, .. }
         | Event::ToolsStarted { run, .. }
         | Event::ToolFinished { run, .. }
+        | Event::RunQueued { run, .. }
         | Event::TodosWritten { run, .. } => {
             out.progress(after, *run, at, false);
         }
+        Event::QuestionAsked { .. } => out.question(after, None),
+        Event::QuestionAnswered { by, answer, .. } => out.question(before, Some(cards::answer(after, by, answer))),
         Event::NotePosted { role, text } => out.say(Some(*role), text),
         Event::RunEnded { run, outcome } => run_ended(before, after, *run, outcome, at, &mut out),
         Event::PlanProposed { .. } => plan_proposed(before, after, &mut out),
@@ -68,19 +71,9 @@ pub fn posts(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Vec<
                 out.set(format!("plan/{}", plan.id), cards::plan(after, plan, Some(verdict)));
             }
         }
-        Event::WorkspaceInitialised { steps } => {
-            for step in steps.iter().filter(|step| !step.ok) {
-                out.say(None, &format!("Preparing the worktree: `{}` failed. The Coder knows.", step.command));
-            }
-        }
+        Event::WorkspaceInitialised { steps } => workspace_initialised(steps, &mut out),
         Event::WorkPublished { .. } => work_published(before, after, &mut out),
-        Event::PublishFailed { run, failure } => {
-            let report = before.publishing.as_ref().map_or("", |publishing| publishing.report.trim());
-            if !report.is_empty() {
-                out.report(*run, report);
-            }
-            out.set(format!("failed/{}", after.seq), cards::failure(after, Role::Coder, failure, run.to_string()));
-        }
+        Event::PublishFailed { run, failure } => publish_failed(before, after, *run, failure, &mut out),
         Event::MergeRefused { failure } => {
             let text = format!("Not merged. {}\n{}", failure.what, failure.hint);
             out.say(Some(Role::Lead), &text);
@@ -158,6 +151,13 @@ impl Out {
         }
     }
 
+    /// The question of this thread; `verdict` replaces its buttons.
+    fn question(&mut self, thread: &Thread, verdict: Option<String>) {
+        if let Some(question) = &thread.question {
+            self.set(format!("question/{}", question.id), cards::question(question, verdict));
+        }
+    }
+
     fn progress(&mut self, thread: &Thread, run: RunId, at: Millis, ended: bool) {
         if let Some((role, run)) = thread.run(run)
             && let Some(post) = progress::progress(role, run, at, ended)
@@ -186,6 +186,9 @@ fn reply_posts(before: &Thread, after: &Thread, run: RunId, text: &str, at: Mill
 fn run_ended(before: &Thread, after: &Thread, id: RunId, outcome: &RunOutcome, at: Millis, out: &mut Out) {
     let Some((role, run)) = before.run(id) else { return };
     out.progress(before, id, at, true);
+    if before.question.as_ref().is_some_and(|question| question.run == id) {
+        out.question(before, Some("**Void:** the run ended before an answer.".to_owned()));
+    }
     match outcome {
         RunOutcome::Answered { .. } => {}
         RunOutcome::Stopped { by } => {
@@ -233,6 +236,20 @@ fn work_published(before: &Thread, after: &Thread, out: &mut Out) {
         let role = Some(Role::Coder.title().to_owned());
         out.put("say", Post::File { role, name, syntax: "diff".to_owned(), content: diff.clone() });
     }
+}
+
+fn workspace_initialised(steps: &[InitStep], out: &mut Out) {
+    for step in steps.iter().filter(|step| !step.ok) {
+        out.say(None, &format!("Preparing the worktree: `{}` failed. The Coder knows.", step.command));
+    }
+}
+
+fn publish_failed(before: &Thread, after: &Thread, run: RunId, failure: &Failure, out: &mut Out) {
+    let report = before.publishing.as_ref().map_or("", |publishing| publishing.report.trim());
+    if !report.is_empty() {
+        out.report(run, report);
+    }
+    out.set(format!("failed/{}", after.seq), cards::failure(after, Role::Coder, failure, run.to_string()));
 }
 
 fn cleaned_up(after: &Thread, leftovers: &[String], out: &mut Out) {

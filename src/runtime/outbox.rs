@@ -111,7 +111,10 @@ async fn send_due(store: &Store, chat: &dyn Chat, pace: &mut Pace) -> Round {
 /// Brings one row to the chat and notes that it is there.
 async fn bring(store: &Store, chat: &dyn Chat, row: DuePost) -> Result<(), Round> {
     let (ts, fault) = match send_one(store, chat, &row).await {
-        Ok(ts) => (ts, None),
+        Ok(ts) => {
+            super::activity::sent(&row);
+            (ts, None)
+        }
         Err(ChatError::RateLimited { retry_after_ms }) => {
             return Err(Round::TooFast(Duration::from_millis(retry_after_ms.max(100))));
         }

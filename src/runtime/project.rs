@@ -9,6 +9,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::clock::Clock;
+use super::slots::Slots;
+use crate::agent::Platform;
 use crate::chat::Chat;
 use crate::forge::Forge;
 use crate::git::Git;
@@ -40,6 +42,8 @@ pub struct Project {
     pub clock: Clock,
     /// The PM's model that people chose for a channel, by its name in the pool.
     pub channel_models: ChannelModels,
+    /// Who may work at the same time; one for all repositories.
+    pub slots: Slots,
 }
 
 /// How a repository is set up, as far as its threads need it.
@@ -51,6 +55,14 @@ pub struct ProjectSettings {
     pub accumulation: Duration,
     /// How long a worker stays without work.
     pub worker_idle: Duration,
+    /// How long tools under way may take when the daemon stops.
+    pub stop_grace: Duration,
+    /// Coders at work at the same time, over all repositories.
+    pub coders_in_all: u32,
+    /// The same in this repository.
+    pub coders: u32,
+    /// Builds of a platform at the same time, where the configuration says.
+    pub builds: BTreeMap<Platform, u32>,
     /// How long a command may run when the model says nothing.
     pub bash_timeout: Duration,
     /// The rules of decisions, but for the moment and a channel's own model.

@@ -8,6 +8,7 @@ mod blobs;
 mod inbox;
 mod log;
 mod outbox;
+mod reader;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ pub use actor::Store;
 pub use inbox::Waiting;
 pub use log::{Append, Session};
 pub use outbox::DuePost;
+pub use reader::{Reader, StoredEvent, ThreadRow};
 
 /// Why the store did not do what was asked.
 #[derive(Debug, thiserror::Error)]

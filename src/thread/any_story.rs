@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::command::{Action, Command};
 use super::event::{Event, Failure};
-use super::state::{Thread, WorkspaceState};
+use super::state::{CallState, Thread, WorkspaceState};
 use super::tests::Story;
 use super::{Effect, Phase, pending};
 use crate::agent::{Role, ToolCall, ToolName};
@@ -52,13 +52,27 @@ fn carry_out(story: &mut Story, number: u16) {
 /// Lets the role at work take a step.
 fn advance(story: &mut Story, choice: u16, number: u16) {
     let Some((role, run)) = story.thread.runs.iter().next().map(|(role, run)| (*role, run.clone())) else { return };
-    if let Some(open) = run.calls.iter().find(|state| state.started && !state.done) {
+    let asks = |state: &CallState| state.tool == Some(ToolName::AskUser);
+    if let Some(open) = run.calls.iter().find(|state| state.started && !state.done && !asks(state)) {
         let id = open.call.id.as_str().to_owned();
         drop(story.tool(role, &id, "done", vec![]));
         return;
     }
+    let waits = run.calls.iter().any(|state| !state.done);
+    if waits {
+        // Nothing but a person takes a question further.
+        match number % 2 {
+            0 => drop(story.say("BEN", "2")),
+            _ => drop(story.press("ANA", Action::AskOption, &format!("{}/0", story.question_id()))),
+        }
+        return;
+    }
     match choice {
-        12..=16 if role == Role::Pm => story_plan(story, number),
+        12..=14 if role == Role::Pm => story_plan(story, number),
+        15..=16 if role == Role::Pm => {
+            let ask = r#"{"question":"Which?","options":["this","that"]}"#;
+            drop(story.reply(Role::Pm, "", &[("AskUser", ask), ("Read", "{}"), ("AskUser", ask)]));
+        }
         12..=20 => drop(story.reply(role, "text", &[])),
         _ => {
             let names = ["Read", "Bash", "Edit", "Nonsense", "TodoWrite", "GitCommit", "ProposePlan"];
@@ -91,6 +105,10 @@ fn check(story: &Story) {
     let approved = story.log.iter().any(|event| matches!(event, Event::PlanApproved { .. }));
     assert!(approved || thread.workspace == WorkspaceState::None, "no worktree before an approval");
     assert!(approved || !thread.runs.contains_key(&Role::Coder), "no Coder before an approval");
+    let asked = |state: &CallState| state.tool == Some(ToolName::AskUser) && state.started && !state.done;
+    let open: Vec<_> = thread.runs.values().flat_map(|run| &run.calls).filter(|state| asked(state)).collect();
+    let waiting: Vec<_> = thread.question.iter().map(|question| &question.call).collect();
+    assert_eq!(open.iter().map(|state| &state.call.id).collect::<Vec<_>>(), waiting, "a call per waiting question");
 }
 
 /// `pending` once more, from the log's last words on each thing in place of the state.
@@ -177,6 +195,9 @@ fn slow_run(story: &Story, role: Role, effects: &mut Vec<Effect>) {
     let init = matches!(story.thread.workspace, WorkspaceState::Ready { initialised: false, .. });
     for call in open.into_iter().filter(|call| released.contains(&call.id)) {
         let tool = ToolName::parse(&call.name).expect("only known tools are released");
+        if tool == ToolName::AskUser {
+            continue;
+        }
         if !(tool == ToolName::Bash && init) {
             effects.push(Effect::RunTool { run, role, tool, call });
         }

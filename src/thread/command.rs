@@ -81,6 +81,15 @@ pub enum Command {
     MergeDone(Result<CommitId, Failure>),
     /// The clean-up ended; what is left is named.
     CleanUpDone(Vec<String>),
+    /// A run's place in the queue changed.
+    Queued {
+        /// The run.
+        run: RunId,
+        /// Its place from 1; `None`: it goes on.
+        place: Option<u32>,
+        /// The platform of the build that it waits to begin; `None`: it waits for its role's turn.
+        build: Option<String>,
+    },
     /// The process began anew; these calls were cut.
     Interrupted {
         /// Calls that change something and had been released.
@@ -105,6 +114,7 @@ pub enum Action {
     PlanApprove,
     PlanChange,
     PlanCancel,
+    AskOption,
     PrMerge,
     RunRetry,
     RunStop,
@@ -113,10 +123,11 @@ pub enum Action {
 
 impl Action {
     /// All actions built so far.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::PlanApprove,
         Self::PlanChange,
         Self::PlanCancel,
+        Self::AskOption,
         Self::PrMerge,
         Self::RunRetry,
         Self::RunStop,
@@ -129,6 +140,7 @@ impl Action {
             Self::PlanApprove => "plan_approve",
             Self::PlanChange => "plan_change",
             Self::PlanCancel => "plan_cancel",
+            Self::AskOption => "ask_option",
             Self::PrMerge => "pr_merge",
             Self::RunRetry => "run_retry",
             Self::RunStop => "run_stop",

@@ -13,6 +13,7 @@ pub mod effect;
 pub mod event;
 pub mod phase;
 pub mod plan;
+pub mod question;
 pub mod rules;
 pub mod state;
 #[cfg(test)]

@@ -18,7 +18,8 @@ use super::support::fake_slack::{ANA, APP_TOKEN, BOT_TOKEN, FakeSlack, Message, 
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The tools of the PM that are built so far.
-const PM_TOOLS: &[&str] = &["Read", "Grep", "Glob", "GitLog", "GitDiff", "GHStatus", "ProposePlan", "SlackNotify"];
+const PM_TOOLS: &[&str] =
+    &["Read", "Grep", "Glob", "GitLog", "GitDiff", "GHStatus", "ProposePlan", "AskUser", "SlackNotify"];
 
 /// The Coder's.
 const CODER_TOOLS: &[&str] = &[
@@ -329,9 +330,18 @@ impl Daemon {
 
     /// Waits for a line of its log.
     pub fn wait_for(&self, line: &str) {
+        self.wait_for_line(line, |printed| printed == line);
+    }
+
+    /// Waits for a line of its log with this text in it.
+    pub fn mentions(&self, text: &str) {
+        self.wait_for_line(text, |printed| printed.contains(text));
+    }
+
+    fn wait_for_line(&self, line: &str, is_it: impl Fn(&str) -> bool) {
         let started = Instant::now();
         let mut output = self.output.0.lock().unwrap_or_else(PoisonError::into_inner);
-        while !output.lines.iter().any(|printed| printed == line) {
+        while !output.lines.iter().any(|printed| is_it(printed)) {
             assert!(!output.ended && started.elapsed() < PATIENCE, "no line {line:?} in:\n{}", output.lines.join("\n"));
             output = self.output.1.wait_timeout(output, PATIENCE).unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -349,10 +359,15 @@ impl Daemon {
         (status, text)
     }
 
-    /// SIGTERM; gives its status and its log.
-    pub fn stop(self) -> (ExitStatus, String) {
+    /// SIGTERM, without waiting for what comes of it.
+    pub fn terminate(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
+    }
+
+    /// SIGTERM; gives its status and its log.
+    pub fn stop(self) -> (ExitStatus, String) {
+        self.terminate();
         self.ended()
     }
 

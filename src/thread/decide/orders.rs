@@ -102,7 +102,9 @@ impl Deciding<'_> {
         // A call without a result would make every later request invalid.
         let open: Vec<_> = run.calls.iter().filter(|state| !state.done).cloned().collect();
         for state in open {
-            let text = if state.started {
+            let text = if state.tool == Some(ToolName::AskUser) {
+                "Not answered: a person stopped the run."
+            } else if state.started {
                 "Interrupted: a person stopped the run while this was running. It may have done part of its work."
             } else {
                 "Not run: a person stopped the run."

@@ -25,6 +25,7 @@ impl Deciding<'_> {
         self.know(&by, &message.name);
         match words::read(&message.text, to_bot, self.rules.slash) {
             Typed::Order(order) => self.order(order, ts, by),
+            Typed::Word { .. } | Typed::Text if self.thread.question.is_some() => self.answer_by_message(message),
             Typed::Word { approves, merges, talk } => {
                 if approves && let Some(id) = self.thread.waiting_plan().map(|plan| plan.id.clone()) {
                     self.approve(&id, by, Some(ts));
@@ -102,6 +103,7 @@ impl Deciding<'_> {
             Action::PlanApprove => self.approve(&PlanId::new(value), by, None),
             Action::PlanChange => self.ask_change(PlanId::new(value), by),
             Action::PlanCancel => self.cancel_plan(PlanId::new(value), by),
+            Action::AskOption => self.answer_by_button(value, by),
             Action::PrMerge if self.thread.head.as_ref().is_some_and(|head| head.as_str() != value) => {
                 self.refuse(None, by, "The pull request has changed since this card was shown. Use its newest card.");
             }
