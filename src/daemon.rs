@@ -22,6 +22,7 @@ use crate::git::Repository;
 use crate::ids::{ChannelId, Millis};
 use crate::llm::ChatModel;
 use crate::llm::openrouter::{OpenRouter, OpenRouterOptions};
+use crate::offload::offload;
 use crate::runtime::intake::Routes;
 use crate::runtime::outbox;
 use crate::runtime::project::{ChannelModels, Project, ProjectSettings};
@@ -31,7 +32,7 @@ use crate::runtime::upstream::GitRemote;
 use crate::runtime::{Clock, Supervisor, Tasks};
 use crate::store::{self, Store, StoreError};
 use crate::thread::Rules;
-use crate::{sandbox, telemetry, tools};
+use crate::{process, sandbox, telemetry, tools};
 
 /// Why a command does not do what it was asked to, for the one who gave it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -236,6 +237,16 @@ impl Opened {
             notices.push(format!("wrote {} default files below {}", seeded.len(), root.join(".codebutler").display()));
         }
         let store = Store::open(&store::path_in(&root)).map_err(|error| store_problem(&error))?;
+        // Only we drive this repository now: what still works for it was left by one that was killed.
+        let left = repository.clone();
+        let is_left = move |orphan: &process::Orphan| {
+            // In the checkout run git and gh. What they put into a session of its own is to stay, for the user.
+            left.is_of_worktrees(&orphan.folder) || (orphan.folder == left.root() && !orphan.own_session)
+        };
+        let ended = offload(move || process::end_orphans(is_left)).await.unwrap_or_default();
+        if ended > 0 {
+            notices.push(format!("ended {ended} programs that an earlier run had left behind in {}", root.display()));
+        }
         let forge = forge_of(&repository, author);
         Ok(Self { repository, forge, store, notices })
     }
@@ -254,7 +265,8 @@ impl Opened {
             outbox_changed: Arc::new(Notify::new()),
             chat,
             model,
-            repository: self.repository,
+            repository: Arc::new(self.repository),
+            shell: Arc::new(sandbox::HostShell),
             forge: self.forge,
             settings,
             clock: Clock::system(),

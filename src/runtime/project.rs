@@ -13,9 +13,10 @@ use super::slots::Slots;
 use crate::agent::Platform;
 use crate::chat::Chat;
 use crate::forge::Forge;
-use crate::git::Repository;
+use crate::git::Git;
 use crate::ids::{ChannelId, ThreadKey};
 use crate::llm::ChatModel;
+use crate::sandbox::Shell;
 use crate::store::{Store, StoreError};
 use crate::thread::Rules;
 
@@ -30,7 +31,9 @@ pub struct Project {
     /// Its models.
     pub model: Arc<dyn ChatModel>,
     /// Its git repository.
-    pub repository: Repository,
+    pub repository: Arc<dyn Git>,
+    /// Where commands in its worktrees run.
+    pub shell: Arc<dyn Shell>,
     /// Its pull requests.
     pub forge: Arc<dyn Forge>,
     /// How it is set up.

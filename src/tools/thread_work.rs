@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::{ToolContext, ToolError};
 use crate::forge::{Forge, NewPullRequest};
-use crate::git::{GitError, ThreadGit};
+use crate::git::{BranchGit, GitError};
 use crate::thread::command::Deed;
 use crate::thread::event::{Failure, PullRequest};
 
@@ -16,7 +16,7 @@ use crate::thread::event::{Failure, PullRequest};
 #[derive(Clone)]
 pub struct ThreadWork {
     /// Its worktree's git, or the base commit's.
-    pub git: ThreadGit,
+    pub git: Arc<dyn BranchGit>,
     /// Where its pull request lives.
     pub forge: Arc<dyn Forge>,
     /// The pull request, when there is one.

@@ -425,7 +425,7 @@ async fn what_the_coder_leaves_is_brought_to_a_pull_request_without_what_command
     let ts = story.approved().await;
     let (card, _) = story.card(&ts, "pr_merge").await;
     let text = blocks_text(&card);
-    for part in ["The greeting is friendlier now.", "#1 Say good morning", "3 files", "left out", "made.txt"] {
+    for part in ["The greeting is friendlier now.", "#1 Say good morning", "3 files", "Left out", "made.txt"] {
         assert!(text.contains(part), "{part} is not on the card: {text}");
     }
     let files = story.git_in(&story.remote(), &["diff", "--name-only", "main", BRANCH]);

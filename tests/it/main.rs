@@ -19,5 +19,6 @@ mod local;
 mod looking;
 mod prompts;
 mod questions;
+mod repair;
 mod slack;
 mod stopping;

@@ -15,6 +15,7 @@ use async_trait::async_trait;
 
 use super::{Forge, ForgeError, MergeRequest, NewPullRequest, PullRequestStatus};
 use crate::ids::CommitId;
+use crate::offload::offload;
 use crate::thread::event::PullRequest;
 use records::{Record, State};
 
@@ -58,8 +59,8 @@ impl Local {
         work: impl FnOnce(&Inner) -> Result<T, ForgeError> + Send + 'static,
     ) -> Result<T, ForgeError> {
         let inner = Arc::clone(&self.0);
-        tokio::task::spawn_blocking(move || work(&inner)).await.unwrap_or_else(|error| {
-            Err(refused(format!("Git work broke off: {error}."), "Try again; the log has the details."))
+        offload(move || work(&inner)).await.unwrap_or_else(|| {
+            Err(refused("CodeButler is stopping; nothing was done.", "It goes on after the next start."))
         })
     }
 

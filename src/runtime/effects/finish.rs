@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use super::tool::thread_work;
+use super::tool::{restore, thread_work};
 use crate::agent::Role;
 use crate::forge::{ForgeError, MergeRequest};
 use crate::ids::CommitId;
@@ -20,7 +20,7 @@ pub(super) fn publish(
     thread: &Thread,
     publishing: Publishing,
 ) -> impl Future<Output = Command> + use<> {
-    let work = thread_work(&project, thread, Role::Coder);
+    let (key, work) = (thread.key.clone(), thread_work(&project, thread, Role::Coder));
     let title = thread
         .approved
         .as_ref()
@@ -32,7 +32,21 @@ pub(super) fn publish(
             let hint = "Open a new thread for the work.".to_owned();
             return Command::PublishDone { run, result: Err(Failure { what, hint }), deeds: Vec::new() };
         };
+        let restored = match work.git.workspace() {
+            Ok(workspace) => restore(&project, &key, workspace).await,
+            Err(error) => Err(error),
+        };
+        let lost = match restored {
+            Ok(lost) => lost,
+            Err(error) => return Command::PublishDone { run, result: Err(error.into()), deeds: Vec::new() },
+        };
         let (mut result, deeds) = publish::publish(&work, &publishing, &title).await;
+        if let (Ok(publication), Some(head)) = (&mut result, lost) {
+            publication.left_out.push(format!(
+                "what was not committed: the worktree had been deleted and was made again from `{}`",
+                head.short()
+            ));
+        }
         let opened = deeds.iter().find_map(|deed| match deed {
             Deed::Opened(pull) => Some(pull),
             Deed::Committed(_) | Deed::Pushed(_) => None,
