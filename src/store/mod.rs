@@ -5,6 +5,7 @@
 
 mod actor;
 mod blobs;
+mod catch_up;
 mod inbox;
 mod log;
 mod outbox;
@@ -15,6 +16,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 pub use actor::Store;
+pub use catch_up::Standing;
 pub use inbox::Waiting;
 pub use log::{Append, Session};
 pub use outbox::DuePost;
