@@ -33,7 +33,20 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("runtime", &["process", "telemetry", "config", "chat", "llm", "forge", "git", "sandbox", "tools", "store"]),
     (
         "daemon",
-        &["process", "telemetry", "lock", "config", "chat", "llm", "forge", "git", "sandbox", "tools", "store", "runtime"],
+        &[
+            "process",
+            "telemetry",
+            "lock",
+            "config",
+            "chat",
+            "llm",
+            "forge",
+            "git",
+            "sandbox",
+            "tools",
+            "store",
+            "runtime",
+        ],
     ),
     (
         "demo",

@@ -203,7 +203,11 @@ impl Fetcher<'_> {
                 return Ok(messages);
             }
         }
-        warn!(method, messages = messages.len(), "too much was said while nobody listened; the oldest of it is not read");
+        warn!(
+            method,
+            messages = messages.len(),
+            "too much was said while nobody listened; the oldest of it is not read"
+        );
         Ok(messages)
     }
 
