@@ -17,6 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("process", &[]),
     ("offload", &[]),
     ("telemetry", &[]),
+    ("lock", &[]),
     // Adapters never know each other.
     ("config", &[]),
     ("chat", &["process"]),
@@ -37,6 +38,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "process",
             "offload",
             "telemetry",
+            "lock",
             "config",
             "chat",
             "llm",
@@ -53,6 +55,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "process",
             "telemetry",
+            "lock",
             "config",
             "chat",
             "llm",
