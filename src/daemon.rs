@@ -27,6 +27,7 @@ use crate::runtime::outbox;
 use crate::runtime::project::{ChannelModels, Project, ProjectSettings};
 use crate::runtime::tasks::TaskKind;
 use crate::runtime::upstream::GitRemote;
+use crate::runtime::watch;
 use crate::runtime::{Clock, Supervisor, Tasks};
 use crate::store::{self, Store, StoreError};
 use crate::thread::Rules;
@@ -252,6 +253,7 @@ impl Opened {
             model,
             repository: self.repository,
             forge: self.forge,
+            pulls_asked: Arc::new(Notify::new()),
             settings,
             clock: Clock::system(),
             channel_models: channel_models.map_err(|error| vec![store_problem(&error)])?,
@@ -305,6 +307,7 @@ fn project_settings(home: &Path, global: &Global, repo: &RepoSettings, slash: bo
     ProjectSettings {
         home: home.to_owned(),
         accumulation: global.timing.accumulation,
+        poll: global.timing.poll,
         worker_idle: global.timing.worker_idle,
         bash_timeout: global.timing.bash_timeout,
         rules: Rules {
@@ -327,10 +330,12 @@ fn project_settings(home: &Path, global: &Global, repo: &RepoSettings, slash: bo
     }
 }
 
-/// Starts supervisors and senders.
+/// Starts supervisors, watches and senders.
 fn start_projects(projects: Vec<(ChannelId, String, Arc<Project>)>, tasks: &Tasks) -> Routes {
     let started = projects.into_iter().map(|(channel, name, project)| {
         let supervisor = Supervisor::start(Arc::clone(&project), tasks);
+        let watching = watch::watch(Arc::clone(&project), supervisor.clone(), tasks.stop_token());
+        tasks.spawn(TaskKind::Watch, channel.as_str(), watching);
         let changed = Arc::clone(&project.outbox_changed);
         let sender = outbox::send(project.store.clone(), Arc::clone(&project.chat), changed, tasks.stop_token());
         tasks.spawn(TaskKind::Outbox, channel.as_str(), sender);

@@ -12,6 +12,7 @@ mod exclude;
 pub mod guard;
 mod log;
 pub mod push;
+pub mod remote_work;
 mod slug;
 pub mod snapshot;
 pub mod thread_git;

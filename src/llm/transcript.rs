@@ -123,7 +123,8 @@ impl Transcript {
             | Event::ThreadClosed { .. }
             | Event::PmModelChosen { .. }
             | Event::StopRequested { .. }
-            | Event::RetryRequested { .. } => {}
+            | Event::RetryRequested { .. }
+            | Event::Outside { .. } => {}
         }
     }
 

@@ -13,6 +13,7 @@ pub mod publish;
 pub mod supervisor;
 pub mod tasks;
 pub mod upstream;
+pub mod watch;
 pub mod worker;
 
 pub use clock::Clock;

@@ -21,6 +21,8 @@ pub enum TaskKind {
     Supervisor,
     /// Drives one thread.
     Worker,
+    /// Watches the pull requests of a project.
+    Watch,
     /// Serves the scripted model of the demo.
     ScriptedModel,
 }

@@ -85,6 +85,7 @@ fn insert(connection: &rusqlite::Connection, incoming: &Incoming) -> Result<(), 
         IncomingKind::Message { ts, text, .. } | IncomingKind::Edited { ts, text } => (Some(ts), text),
         IncomingKind::Deleted { ts } => (Some(ts), ""),
         IncomingKind::Pressed { action, .. } => (None, action),
+        IncomingKind::PullChanged { .. } => (None, ""),
     };
     let ThreadKey { channel, ts: thread_ts, .. } = &incoming.thread;
     connection

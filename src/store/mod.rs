@@ -8,6 +8,7 @@ mod blobs;
 mod inbox;
 mod log;
 mod outbox;
+mod pulls;
 mod schema;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 //! Commands are not stored; the events that they lead to are.
 
 use super::event::{Base, Failure, InitStep, Message, Publication, PullRequest, Reply, ToolResult, Workspace};
+use super::outside::Sighting;
 use crate::ids::{CallId, CommitId, MessageTs, RunId, UserId};
 
 /// Something that a thread is asked to deal with.
@@ -81,6 +82,8 @@ pub enum Command {
     MergeDone(Result<CommitId, Failure>),
     /// The clean-up ended; what is left is named.
     CleanUpDone(Vec<String>),
+    /// The pull request was seen on its forge otherwise than the thread left it.
+    PullChanged(Sighting),
     /// The process began anew; these calls were cut.
     Interrupted {
         /// Calls that change something and had been released.

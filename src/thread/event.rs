@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::outside::Outside;
 use super::plan::{Plan, Todo};
 use crate::agent::{Role, ToolCall, Usage};
 use crate::ids::{CallId, CommitId, MessageTs, PlanId, RunId, UserId};
@@ -284,6 +285,11 @@ pub enum Event {
         by: UserId,
         /// The message, when typed.
         ts: Option<MessageTs>,
+    },
+    /// Something happened to the pull request outside the chat.
+    Outside {
+        /// What.
+        news: Outside,
     },
 }
 

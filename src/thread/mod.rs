@@ -11,6 +11,7 @@ pub mod command;
 pub mod decide;
 pub mod effect;
 pub mod event;
+pub mod outside;
 pub mod phase;
 pub mod plan;
 pub mod rules;

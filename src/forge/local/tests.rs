@@ -22,6 +22,14 @@ impl Upstream for Bare {
         Ok((!found.is_empty()).then(|| CommitId::new(found)))
     }
 
+    async fn heads(&self, branches: &[String]) -> Result<BTreeMap<String, CommitId>, ForgeError> {
+        let mut heads = BTreeMap::new();
+        for branch in branches {
+            heads.extend(self.head(branch).await?.map(|head| (branch.clone(), head)));
+        }
+        Ok(heads)
+    }
+
     async fn advance(&self, branch: &str, commit: &CommitId) -> Result<bool, ForgeError> {
         let before = self.before_push.lock().expect("not poisoned").take();
         if let Some(script) = before {
