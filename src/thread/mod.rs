@@ -12,6 +12,8 @@ pub mod decide;
 pub mod effect;
 pub mod event;
 pub mod outside;
+#[cfg(test)]
+mod outside_tests;
 pub mod phase;
 pub mod plan;
 pub mod rules;

@@ -14,7 +14,7 @@ pub(super) fn outside(before: &Thread, after: &Thread, news: &Outside, at: Milli
         Outside::Merged { .. } => cut(before, at, out),
         Outside::Closed { by, branch_gone } => {
             card(before, false, out);
-            let gone = if *branch_gone { ", its branch deleted" } else { "" };
+            let gone = if *branch_gone { " and its branch deleted" } else { "" };
             let next = if before.runs.contains_key(&Role::Coder) || before.publishing.is_some() {
                 "The Coder's work gets a new one when it is done.".to_owned()
             } else {
@@ -26,7 +26,7 @@ pub(super) fn outside(before: &Thread, after: &Thread, news: &Outside, at: Milli
             out.say(
                 Some(Role::Lead),
                 &format!(
-                    "Pull request #{number} was closed {place} without a merge{}{gone}. The work is kept on {}.\n{next}",
+                    "Pull request #{number} was closed {place}{}{gone}, without a merge. The work is kept on {}.\n{next}",
                     who(by.as_ref()),
                     branch(before)
                 ),
@@ -34,7 +34,7 @@ pub(super) fn outside(before: &Thread, after: &Thread, news: &Outside, at: Milli
         }
         Outside::Reopened { by } => {
             card(after, true, out);
-            let text = format!("Pull request #{number} is open again{}. `merge` merges it.", who(by.as_ref()));
+            let text = format!("Pull request #{number} was opened again{}. `merge` merges it.", who(by.as_ref()));
             out.say(Some(Role::Lead), &text);
         }
         Outside::Moved { head, by } => moved(before, head, by.as_ref(), out),
