@@ -29,6 +29,7 @@ pub use base::BaseCommit;
 pub use commit::{Author, Selection};
 pub use thread_git::ThreadGit;
 
+use crate::ids::CommitId;
 use crate::thread::event::Failure;
 
 /// What git refused, as what happened and what to do; both go to people as they are.
@@ -39,12 +40,14 @@ pub struct GitError {
     pub what: String,
     /// What to do about it, as a sentence with a final dot.
     pub hint: String,
+    /// The remote's head of the thread's branch, when commits of someone else are the reason.
+    pub foreign: Option<CommitId>,
 }
 
 impl GitError {
     /// An error from its two sentences.
     pub fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { what: what.into(), hint: hint.into() }
+        Self { what: what.into(), hint: hint.into(), foreign: None }
     }
 }
 

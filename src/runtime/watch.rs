@@ -164,3 +164,32 @@ fn in_words(error: &StoreError) -> String {
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
     format!("{error}{cause}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{ChannelId, MessageTs};
+
+    #[test]
+    fn a_round_asks_for_a_hundred_and_the_next_for_those_after_them() {
+        let watched = |count: u64| -> Vec<(ThreadKey, u64)> {
+            let key = |number: u64| ThreadKey {
+                workspace: "T1".to_owned(),
+                channel: ChannelId::new("C1"),
+                ts: MessageTs::new(format!("{number}.0")),
+            };
+            (0..count).map(|number| (key(number), number)).collect()
+        };
+        let mut next = 0;
+        assert_eq!(turn(&watched(100), &mut next).len(), 100);
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..3 {
+            let turn = turn(&watched(250), &mut next);
+            assert_eq!(turn.len(), PER_ROUND);
+            seen.extend(turn.into_iter().map(|(_, number)| number));
+        }
+        assert_eq!(seen.len(), 250, "nobody is forgotten");
+        // Fewer than where the next would begin.
+        assert_eq!(turn(&watched(150), &mut next).len(), PER_ROUND);
+    }
+}

@@ -100,6 +100,8 @@ pub enum Deed {
     Pushed(CommitId),
     /// The pull request was opened or found.
     Opened(PullRequest),
+    /// A push was refused: someone else had made this the head of the branch.
+    FoundForeign(CommitId),
 }
 
 /// A button, by its action id (`contract.md` 3).

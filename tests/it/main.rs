@@ -14,5 +14,6 @@ mod failures;
 mod github;
 mod happy_path;
 mod local;
+mod outside;
 mod prompts;
 mod slack;

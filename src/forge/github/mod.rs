@@ -113,13 +113,12 @@ impl GitHub {
                 hint: "Commit and push something first.".to_owned(),
             }));
         }
-        for (field, branch) in [("head", &new.branch), ("base", &new.base)] {
+        let again = "`!retry` pushes it again.";
+        let by_hand = "Bring it back on GitHub, then `!retry`.";
+        for (field, branch, hint) in [("head", &new.branch, again), ("base", &new.base, by_hand)] {
             if answer.refuses_field(field) {
-                return Err(Trouble::Final(ForgeError {
-                    what: format!("The branch `{branch}` is not on GitHub: someone deleted it there."),
-                    hint: "Say `!retry`: the work is pushed again. A base branch must be brought back by hand first."
-                        .to_owned(),
-                }));
+                let what = format!("The branch `{branch}` is not on GitHub: someone deleted it there.");
+                return Err(Trouble::Final(ForgeError { what, hint: hint.to_owned() }));
             }
         }
         answer.read_act("open the pull request")

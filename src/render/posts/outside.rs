@@ -52,12 +52,10 @@ fn moved(thread: &Thread, head: &CommitId, by: Option<&String>, out: &mut Out) {
     let next = if thread.runs.contains_key(&Role::Coder) {
         "The Coder, who is at work, is told to take it over.".to_owned()
     } else {
-        let number = thread.pull.as_ref().map_or(0, |pull| pull.number);
-        format!(
-            "It is not merged unseen. `!retry` lets the Coder take it over into its work; or look at pull request \
-             #{number} and merge it {}.",
-            place(thread)
-        )
+        let there = thread.pull.as_ref().map_or_else(String::new, |pull| {
+            format!("; or look at pull request #{} and merge it {}", pull.number, place(thread))
+        });
+        format!("It is not merged unseen. `!retry` lets the Coder take it over into its work{there}.")
     };
     let text = format!(
         "Someone else pushed to {}: its head is `{}`{made}, no longer `{ours}`.\n{next}",

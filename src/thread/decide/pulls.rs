@@ -48,21 +48,27 @@ impl Deciding<'_> {
             self.emit_outside(Outside::Reopened { by: seen.by.clone().filter(|_| !seen.foreign) });
             self.note(Role::Pm, format!("[codebutler] Pull request #{} is open again.", seen.number));
         }
-        let known = &self.thread.elsewhere.head;
         if !seen.foreign {
-            if known.is_some() {
+            if self.thread.elsewhere.head.is_some() {
                 self.emit_outside(Outside::Restored { head: seen.head });
             }
-        } else if *known != Some(seen.head.clone()) && self.thread.head.as_ref() != Some(&seen.head) {
-            let text = format!(
-                "[codebutler] Someone else pushed `{}` to the branch of pull request #{}. It is not part of the \
-                 thread's own work yet.",
-                seen.head, seen.number
-            );
-            self.note(Role::Pm, text);
-            self.note(Role::Coder, take_over(&seen.head));
-            self.emit_outside(Outside::Moved { head: seen.head, by: seen.by });
+        } else {
+            self.found_foreign(seen.head, seen.by);
         }
+    }
+
+    /// Someone else made this commit the branch's head on the remote.
+    pub(super) fn found_foreign(&mut self, head: CommitId, by: Option<String>) {
+        if self.thread.elsewhere.head.as_ref() == Some(&head) || self.thread.head.as_ref() == Some(&head) {
+            return;
+        }
+        let text = format!(
+            "[codebutler] Someone else pushed `{head}` to the thread's branch. It is not part of the thread's own work \
+             yet."
+        );
+        self.note(Role::Pm, text);
+        self.note(Role::Coder, take_over(&head));
+        self.emit_outside(Outside::Moved { head, by });
     }
 
     /// `!retry` after something happened outside: the Coder takes over what others pushed, and a closed pull request
