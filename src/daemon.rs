@@ -30,6 +30,7 @@ use crate::runtime::project::{ChannelModels, Project, ProjectSettings};
 use crate::runtime::slots::Slots;
 use crate::runtime::tasks::TaskKind;
 use crate::runtime::upstream::GitRemote;
+use crate::runtime::watch;
 use crate::runtime::{Clock, Supervisor, Tasks};
 use crate::store::{self, Store, StoreError};
 use crate::thread::Rules;
@@ -277,6 +278,7 @@ impl Opened {
             repository: Arc::new(self.repository),
             shell: Arc::new(sandbox::HostShell),
             forge: self.forge,
+            pulls_asked: Arc::new(Notify::new()),
             settings,
             clock: Clock::system(),
             channel_models: channel_models.map_err(|error| vec![store_problem(&error)])?,
@@ -323,6 +325,7 @@ fn project_settings(home: &Path, global: &Global, repo: &RepoSettings, slash: bo
     ProjectSettings {
         home: home.to_owned(),
         accumulation: global.timing.accumulation,
+        poll: global.timing.poll,
         worker_idle: global.timing.worker_idle,
         stop_grace: global.timing.stop_grace,
         coders_in_all: global.limits.max_concurrent_threads,
@@ -349,10 +352,12 @@ fn project_settings(home: &Path, global: &Global, repo: &RepoSettings, slash: bo
     }
 }
 
-/// Starts supervisors and senders.
+/// Starts supervisors, watches and senders.
 fn start_projects(projects: Vec<(ChannelId, String, Arc<Project>)>, tasks: &Tasks) -> Routes {
     let started = projects.into_iter().map(|(channel, name, project)| {
         let supervisor = Supervisor::start(Arc::clone(&project), tasks);
+        let watching = watch::watch(Arc::clone(&project), supervisor.clone(), tasks.stop_token());
+        tasks.spawn(TaskKind::Watch, channel.as_str(), watching);
         let changed = Arc::clone(&project.outbox_changed);
         let sender = outbox::send(project.store.clone(), Arc::clone(&project.chat), changed, tasks.end_token());
         tasks.spawn(TaskKind::Outbox, channel.as_str(), sender);

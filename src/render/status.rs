@@ -30,7 +30,11 @@ pub fn status(thread: &Thread, now: Millis) -> String {
         let _ = write!(text, "\nBranch `{}`", workspace.branch);
     }
     if let Some(pull) = &thread.pull {
-        let _ = write!(text, "\nPull request #{} {}", pull.number, pull.url);
+        let closed = if thread.elsewhere.closed { " (closed there; `!retry` opens a new one)" } else { "" };
+        let _ = write!(text, "\nPull request #{} {}{closed}", pull.number, pull.url);
+    }
+    if let Some(head) = &thread.elsewhere.head {
+        let _ = write!(text, "\nSomeone else pushed `{}`; `!retry` lets the Coder take it over", head.short());
     }
     for stalled in &thread.stalled {
         let _ = write!(text, "\nStopped: {} `!retry` goes on.", super::story::reason(stalled));

@@ -14,6 +14,7 @@ use crate::ids::{Millis, RunId, UserId};
 use crate::thread::event::{
     Answer, Event, Failure, InitStep, Message, Publication, PullRequest, Reply, RunOutcome, ToolResult, Workspace,
 };
+use crate::thread::outside::Outside;
 use crate::thread::plan::{Todo, TodoStatus};
 use crate::thread::state::{Run, Stalled, Thread, WorkspaceState};
 
@@ -126,6 +127,7 @@ pub fn line(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Optio
             let what = format!("{} answered question {id}", name(by));
             Some(Line::said(Tag::Message, what, &format!("{} answered", name(by)), answer))
         }
+        Event::Outside { news } => info(outside(after, news)),
         Event::RunQueued { run, place, build } => role(before.run(*run)?.0, queued(*run, *place, build.as_deref())),
         Event::PlanProposed { id, plan, .. } => {
             let text = format!("proposes plan {id} with {}", count(plan.steps.len(), "step"));
@@ -423,4 +425,21 @@ fn count(number: usize, noun: &str) -> String {
 
 fn characters(text: &str) -> String {
     count(text.chars().count(), "character")
+}
+
+/// What others did to the pull request outside the chat, or what was asked to be done about it.
+fn outside(thread: &Thread, news: &Outside) -> String {
+    let by = |by: &Option<String>| by.as_ref().map(|name| format!(" by {}", excerpt(name))).unwrap_or_default();
+    match news {
+        Outside::Merged { commit, by: who, .. } => format!("merged as {} outside the chat{}", commit.short(), by(who)),
+        Outside::Closed { by: who, branch_gone } => {
+            let branch = if *branch_gone { ", its branch is gone" } else { "" };
+            format!("the pull request was closed outside the chat{}{branch}", by(who))
+        }
+        Outside::Reopened { by: who } => format!("the pull request was opened again{}", by(who)),
+        Outside::Moved { head, by: who } => format!("the branch was moved to {}{}", head.short(), by(who)),
+        Outside::Restored { head } => format!("the branch is at {} again, without commits of others", head.short()),
+        Outside::TakeOver { by, .. } => format!("{} has the Coder take over commits of others", who(thread, by)),
+        Outside::PublishAgain { by, .. } => format!("{} asked to publish the work again", who(thread, by)),
+    }
 }

@@ -16,6 +16,7 @@ pub mod supervisor;
 pub mod tasks;
 mod turnstile;
 pub mod upstream;
+pub mod watch;
 pub mod worker;
 
 pub use clock::Clock;

@@ -361,5 +361,6 @@ fn command_of(incoming: crate::chat::Incoming) -> Option<Command> {
         IncomingKind::Pressed { action, value } => {
             Action::parse(&action).map(|action| Command::Press { action, value, by: from, name })
         }
+        IncomingKind::PullChanged { seen } => Some(Command::PullChanged(seen)),
     }
 }

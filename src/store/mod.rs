@@ -11,6 +11,7 @@ mod error;
 mod inbox;
 mod log;
 mod outbox;
+mod pulls;
 mod queue;
 mod reader;
 mod schema;

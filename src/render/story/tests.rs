@@ -8,6 +8,7 @@ use crate::thread::command::{Action, Command};
 use crate::thread::event::{
     Answer, Base, Event, Failure, InitStep, Message, Publication, PullRequest, Reply, RunOutcome, ToolResult, Workspace,
 };
+use crate::thread::outside::Outside;
 use crate::thread::plan::{Plan, PlanStep, Todo, TodoStatus};
 use crate::thread::question::Ask;
 use crate::thread::tests::Story;
@@ -96,11 +97,12 @@ fn variant(event: &Event) -> usize {
         Event::QuestionAsked { .. } => 40,
         Event::QuestionAnswered { .. } => 41,
         Event::RunQueued { .. } => 42,
+        Event::Outside { .. } => 43,
     }
 }
 
 /// How many variants there are.
-const VARIANTS: usize = 43;
+const VARIANTS: usize = 44;
 
 /// Every variant with the lines that it gives; `-` for none.
 fn samples() -> Vec<(Event, &'static str)> {
@@ -241,6 +243,20 @@ fn work() -> Vec<(Event, &'static str)> {
         (Event::PlanChangeAsked { id: id.clone(), by: by.clone() }, "INF Ana (UANA) wants plan p1 changed"),
         (Event::PlanApproved { id: id.clone(), by: by.clone() }, "INF Ana (UANA) approved plan p1"),
         (Event::PlanCancelled { id, by }, "INF Ana (UANA) cancelled plan p1"),
+        (
+            Event::Outside {
+                news: Outside::Merged { commit: commit.clone(), head: commit.clone(), by: Some("eve".into()) },
+            },
+            "INF merged as abcdef1 outside the chat by eve",
+        ),
+        (
+            Event::Outside { news: Outside::Closed { by: None, branch_gone: true } },
+            "INF the pull request was closed outside the chat, its branch is gone",
+        ),
+        (
+            Event::Outside { news: Outside::Moved { head: commit.clone(), by: None } },
+            "INF the branch was moved to abcdef1",
+        ),
         (Event::WorkspaceReady { workspace }, "INF worktree on codebutler/x from main@abcdef1"),
         (Event::WorkspaceFailed { failure: failure() }, "WRN no worktree: It broke."),
         (Event::WorkspaceInitialised { steps: vec![] }, "-"),
