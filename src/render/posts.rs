@@ -11,7 +11,7 @@ use super::progress;
 use super::text::{Piece, extension, pieces};
 use crate::agent::Role;
 use crate::ids::{MessageTs, Millis, RunId};
-use crate::thread::event::{Answer, Event, RunOutcome};
+use crate::thread::event::{Answer, Event, Failure, RunOutcome};
 use crate::thread::state::{PlanFate, Published, Thread};
 
 /// A post and the key that names it within its thread.
@@ -83,11 +83,7 @@ pub fn posts(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Vec<
             }
             out.set(format!("failed/{}", after.seq), cards::failure(after, Role::Coder, failure, run.to_string()));
         }
-        Event::MergeRefused { failure } => {
-            let text = format!("Not merged. {}\n{}", failure.what, failure.hint);
-            out.say(Some(Role::Lead), &text);
-            out.done(before.merging.as_ref().and_then(|merging| merging.ts.as_ref()).into_iter());
-        }
+        Event::MergeRefused { failure } => merge_refused(before, failure, &mut out),
         Event::CleanedUp { leftovers } => cleaned_up(after, leftovers, &mut out),
         Event::ThreadClosed { .. } => thread_closed(before, after, &mut out),
         Event::PmModelChosen { ts, name, model, .. } => {
@@ -247,6 +243,12 @@ fn publication(published: &Published, open: bool, out: &mut Out) {
         cards::publication(published, open)
     };
     out.set(format!("pull/{}", published.run), post);
+}
+
+fn merge_refused(before: &Thread, failure: &Failure, out: &mut Out) {
+    let text = format!("Not merged. {}\n{}", failure.what, failure.hint);
+    out.say(Some(Role::Lead), &text);
+    out.done(before.merging.as_ref().and_then(|merging| merging.ts.as_ref()).into_iter());
 }
 
 fn cleaned_up(after: &Thread, leftovers: &[String], out: &mut Out) {
