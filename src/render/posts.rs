@@ -76,11 +76,7 @@ pub fn posts(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Vec<
         Event::WorkspaceInitialised { steps } => workspace_initialised(steps, &mut out),
         Event::WorkPublished { .. } => work_published(before, after, &mut out),
         Event::PublishFailed { run, failure } => publish_failed(before, after, *run, failure, &mut out),
-        Event::MergeRefused { failure } => {
-            let text = format!("Not merged. {}\n{}", failure.what, failure.hint);
-            out.say(Some(Role::Lead), &text);
-            out.done(before.merging.as_ref().and_then(|merging| merging.ts.as_ref()).into_iter());
-        }
+        Event::MergeRefused { failure } => merge_refused(before, failure, &mut out),
         Event::CleanedUp { leftovers } => cleaned_up(after, leftovers, &mut out),
         Event::ThreadClosed { .. } => thread_closed(before, after, &mut out),
         Event::PmModelChosen { ts, name, model, .. } => {
@@ -264,6 +260,12 @@ fn publication(published: &Published, open: bool, out: &mut Out) {
         cards::publication(published, open)
     };
     out.set(format!("pull/{}", published.run), post);
+}
+
+fn merge_refused(before: &Thread, failure: &Failure, out: &mut Out) {
+    let text = format!("Not merged. {}\n{}", failure.what, failure.hint);
+    out.say(Some(Role::Lead), &text);
+    out.done(before.merging.as_ref().and_then(|merging| merging.ts.as_ref()).into_iter());
 }
 
 fn cleaned_up(after: &Thread, leftovers: &[String], out: &mut Out) {

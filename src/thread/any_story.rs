@@ -30,7 +30,7 @@ fn carry_out(story: &mut Story, number: u16) {
         5 => story.workspace(),
         6 => drop(story.act(Command::MergeDone(Ok(CommitId::new("abc"))))),
         7 => drop(story.act(Command::CleanUpDone(vec![]))),
-        12 if number / 32 % 2 == 0 => drop(story.act(Command::PullChanged(sighting(number / 64)))),
+        12 if (number / 32).is_multiple_of(2) => drop(story.act(Command::PullChanged(sighting(number / 64)))),
         8 if story.thread.publishing.is_some() => story.published(),
         9 if story.thread.plan.is_some() => drop(story.press(who, Action::PlanCancel, &story.plan_id())),
         10 => {
@@ -58,7 +58,8 @@ fn sighting(number: u16) -> Sighting {
         1..=3 => PullFate::Closed,
         _ => PullFate::Open,
     };
-    let (foreign, head) = (fate == PullFate::Open && number % 2 == 0, CommitId::new(format!("f{}", number % 3)));
+    let (foreign, head) =
+        (fate == PullFate::Open && number.is_multiple_of(2), CommitId::new(format!("f{}", number % 3)));
     let number = if number % 16 == 15 { 8 } else { 7 };
     Sighting { fate, foreign, ..Sighting::begin(number, head) }
 }
@@ -236,9 +237,11 @@ proptest! {
 
     #[test]
     fn any_story_holds_the_invariants_and_any_prefix_of_its_log_applies(
+        opened in any::<bool>(),
         numbers in proptest::collection::vec(any_command(), 0..80)
     ) {
-        let mut story = Story::new();
+        // Half of them begin where others can do something to the pull request.
+        let mut story = if opened { Story::opened() } else { Story::new() };
         let mut phases = vec![Phase::of(&story.thread)];
         for number in numbers {
             if !story.log.is_empty() || number % 32 == 1 {

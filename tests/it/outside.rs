@@ -115,6 +115,13 @@ async fn one_that_was_merged_on_github_ends_the_thread_and_is_told_once() {
 }
 
 impl Story {
+    /// How many rows of the inbox came from the forge.
+    fn rows_of_the_forge(&self) -> i64 {
+        let store = rusqlite::Connection::open(self.checkout().join(".codebutler/store.db")).expect("opens");
+        let sql = "SELECT count(*) FROM messages WHERE from_user = 'forge'";
+        store.query_row(sql, [], |row| row.get(0)).expect("counted")
+    }
+
     /// Whether no card of the thread can be merged by a press.
     fn card_has_no_button(&self, ts: &str) -> bool {
         self.thread_messages(ts).iter().all(|message| button(message, "pr_merge").is_none())
@@ -146,6 +153,8 @@ async fn one_that_was_closed_on_github_is_told_and_comes_back() {
         // The same once more is something new.
         story.github.edit(1, &json!({ "state": "closed", "actor": "ana" }));
         story.until("the second close", || story.times(&ts, closed) == 2).await;
+        story.looked_at().await;
+        assert_eq!(story.rows_of_the_forge(), 3, "what is known is not stored again at every look");
         let retry = story.slack.say(BEN, SHOP, "!retry", Some(&ts));
         story.says(&ts, "/pull/2").await;
         story.is_done(&retry).await;

@@ -66,7 +66,9 @@ async fn kill_at_every_act(fixture: &mut Fixture, after: bool) -> PathBuf {
     let real = fixture.run("command -v gh").await;
     let folder = fixture.folder.path();
     let (marks, tools) = (folder.join("marks"), folder.join("tools"));
-    [&marks, &tools].into_iter().for_each(|folder| std::fs::create_dir(folder).expect("made"));
+    for folder in [&marks, &tools] {
+        std::fs::create_dir(folder).expect("made");
+    }
     let act = if after { format!("{real} \"$@\" >/dev/null 2>&1") } else { ":".to_owned() };
     let mut script = "#!/bin/sh\ncase \" $* \" in\n".to_owned();
     for (number, (method, path)) in ACTS.into_iter().enumerate() {
