@@ -11,8 +11,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::agent::Role;
-use crate::chat::local::{LocalChat, LocalOptions, Restored};
-use crate::chat::slack::{SlackChat, SlackOptions};
+use crate::chat::local::{LocalChat, LocalOptions, LogLine, LogQuery, LogReader, Restored};
+use crate::chat::slack::{SlackChat, SlackOptions, SlackTiming};
 use crate::chat::{Chat, Incoming, IncomingKind};
 use crate::config::settings::{Author, SandboxLevel, Timing};
 use crate::config::{self, Global, Need, RepoSettings, Settings};
@@ -22,6 +22,7 @@ use crate::git::Repository;
 use crate::ids::{ChannelId, Millis};
 use crate::llm::ChatModel;
 use crate::llm::openrouter::{OpenRouter, OpenRouterOptions};
+use crate::lock::{self, AppInUse};
 use crate::offload::offload;
 use crate::runtime::intake::Routes;
 use crate::runtime::outbox;
@@ -29,10 +30,11 @@ use crate::runtime::project::{ChannelModels, Project, ProjectSettings};
 use crate::runtime::slots::Slots;
 use crate::runtime::tasks::TaskKind;
 use crate::runtime::upstream::GitRemote;
+use crate::runtime::watch;
 use crate::runtime::{Clock, Supervisor, Tasks};
 use crate::store::{self, Store, StoreError};
 use crate::thread::Rules;
-use crate::{process, sandbox, tools};
+use crate::{process, sandbox, telemetry, tools};
 
 /// Why a command does not do what it was asked to, for the one who gave it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +48,13 @@ pub struct Failure {
 impl From<config::Problem> for Failure {
     fn from(problem: config::Problem) -> Self {
         Self::new(problem.to_string(), problem.fix)
+    }
+}
+
+impl From<AppInUse> for Failure {
+    fn from(problem: AppInUse) -> Self {
+        let hint = problem.hint();
+        Self::new(problem.to_string(), hint)
     }
 }
 
@@ -80,6 +89,11 @@ pub async fn serve_slack(
         let hint = "list it in `repos` of the global config.json, name it with --repo PATH, or go into it";
         return Err(vec![Failure::new("there is no repository to serve", hint)]);
     }
+    let (Some(bot_token), Some(app_token)) = (global.slack.bot_token.clone(), global.slack.app_token.clone()) else {
+        return Err(vec![Failure::new("the Slack tokens are missing", "run `codebutler config check`")]);
+    };
+    // Before anything is opened: beside another daemon nothing else matters.
+    let _alone = lock::for_slack_app(home, &global.slack.api_url, &app_token).map_err(|error| vec![error.into()])?;
     let mut problems = Vec::new();
     let mut opened = Vec::new();
     for repo in repos {
@@ -90,10 +104,8 @@ pub async fn serve_slack(
     }
     let channels: Vec<(ChannelId, String)> =
         opened.iter().filter_map(|(repo, _)| Some((repo.channel.clone()?, channel_name(repo)))).collect();
-    let (Some(bot_token), Some(app_token)) = (global.slack.bot_token.clone(), global.slack.app_token.clone()) else {
-        return Err(vec![Failure::new("the Slack tokens are missing", "run `codebutler config check`")]);
-    };
-    let options = SlackOptions { bot_token, app_token, api_url: global.slack.api_url.clone() };
+    let timing = SlackTiming { retry_base: global.timing.retry_base, ..SlackTiming::default() };
+    let options = SlackOptions { bot_token, app_token, api_url: global.slack.api_url.clone(), timing };
     let slack = match SlackChat::start(options, &channels).await {
         Ok(slack) => Some(slack),
         Err(of_slack) => {
@@ -121,9 +133,7 @@ pub async fn serve_slack(
     let routes = start_projects(routes, &tasks);
     let stop = tasks.stop_token();
     tasks.spawn(TaskKind::Chat, "slack", async move {
-        if let Err(error) = slack.run(Arc::new(routes), move || on_ready(&served), stop).await {
-            tracing::error!(error = &error as &dyn std::error::Error, "Slack ended");
-        }
+        slack.run(Arc::new(routes), move || on_ready(&served), stop).await;
     });
     shutdown.await;
     shut_down(tasks, &global.timing).await;
@@ -162,7 +172,8 @@ pub async fn serve_local(
     sandbox_notice(&global).iter().for_each(&on_notice);
     let channel = ChannelId::new("local");
     let name = one.repository.root().file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let options = LocalOptions { listen, token: None, title: name.clone(), notice, channel: channel.clone() };
+    let log: Arc<dyn LogReader> = Arc::new(OwnLog);
+    let options = LocalOptions { listen, token: None, title: name.clone(), notice, channel: channel.clone(), log };
     let restored = restored(&one.store).await.map_err(|error| vec![store_problem(&error)])?;
     let local = LocalChat::bind(options, restored).map_err(|error| {
         vec![Failure::new(
@@ -267,6 +278,7 @@ impl Opened {
             repository: Arc::new(self.repository),
             shell: Arc::new(sandbox::HostShell),
             forge: self.forge,
+            pulls_asked: Arc::new(Notify::new()),
             settings,
             clock: Clock::system(),
             channel_models: channel_models.map_err(|error| vec![store_problem(&error)])?,
@@ -286,7 +298,8 @@ fn forge_of(repository: &Repository, author: &Author) -> Arc<dyn Forge> {
     Arc::new(Local::new(root, repository.common_dir().to_owned(), author, upstream))
 }
 
-fn store_problem(error: &StoreError) -> Failure {
+/// What went wrong with a store, for people.
+pub fn store_problem(error: &StoreError) -> Failure {
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
     Failure::new(format!("{error}{cause}"), error.hint())
 }
@@ -312,6 +325,7 @@ fn project_settings(home: &Path, global: &Global, repo: &RepoSettings, slash: bo
     ProjectSettings {
         home: home.to_owned(),
         accumulation: global.timing.accumulation,
+        poll: global.timing.poll,
         worker_idle: global.timing.worker_idle,
         stop_grace: global.timing.stop_grace,
         coders_in_all: global.limits.max_concurrent_threads,
@@ -338,16 +352,37 @@ fn project_settings(home: &Path, global: &Global, repo: &RepoSettings, slash: bo
     }
 }
 
-/// Starts supervisors and senders.
+/// Starts supervisors, watches and senders.
 fn start_projects(projects: Vec<(ChannelId, String, Arc<Project>)>, tasks: &Tasks) -> Routes {
     let started = projects.into_iter().map(|(channel, name, project)| {
         let supervisor = Supervisor::start(Arc::clone(&project), tasks);
+        let watching = watch::watch(Arc::clone(&project), supervisor.clone(), tasks.stop_token());
+        tasks.spawn(TaskKind::Watch, channel.as_str(), watching);
         let changed = Arc::clone(&project.outbox_changed);
         let sender = outbox::send(project.store.clone(), Arc::clone(&project.chat), changed, tasks.end_token());
         tasks.spawn(TaskKind::Outbox, channel.as_str(), sender);
         (channel, name, project, supervisor)
     });
     Routes::new(started.collect::<Vec<_>>())
+}
+
+/// The log of this process, for the page.
+#[derive(Debug)]
+struct OwnLog;
+
+impl LogReader for OwnLog {
+    fn read(&self, query: &LogQuery) -> Vec<LogLine> {
+        let LogQuery { thread, after, limit } = query.clone();
+        let kept = telemetry::recent(&telemetry::Query { thread, after, limit }).into_iter();
+        kept.map(|telemetry::Kept { seq, record }| LogLine {
+            seq,
+            time: record.time,
+            tag: record.tag.to_owned(),
+            thread: record.thread,
+            text: record.text,
+        })
+        .collect()
+    }
 }
 
 /// What the local page showed before it was stopped.

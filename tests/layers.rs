@@ -17,6 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("process", &[]),
     ("offload", &[]),
     ("telemetry", &[]),
+    ("lock", &[]),
     // Adapters never know each other.
     ("config", &[]),
     ("chat", &["process"]),
@@ -40,6 +41,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "process",
             "offload",
             "telemetry",
+            "lock",
             "config",
             "chat",
             "llm",
@@ -56,6 +58,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "process",
             "telemetry",
+            "lock",
             "config",
             "chat",
             "llm",
@@ -69,7 +72,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "daemon",
         ],
     ),
-    ("cli", &["telemetry", "config", "runtime", "daemon", "demo"]),
+    // It looks into stores that a daemon may be driving; it never drives one.
+    ("cli", &["telemetry", "config", "store", "runtime", "daemon", "demo"]),
     ("main", &[]),
 ];
 

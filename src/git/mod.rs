@@ -14,6 +14,7 @@ mod locks;
 mod log;
 pub mod port;
 pub mod push;
+pub mod remote_work;
 pub mod restore;
 mod slug;
 pub mod snapshot;
@@ -36,6 +37,7 @@ pub use port::{BranchGit, Git};
 pub use restore::Condition;
 pub use thread_git::{ThreadGit, View};
 
+use crate::ids::CommitId;
 use crate::offload::offload;
 use crate::thread::event::Failure;
 
@@ -47,12 +49,14 @@ pub struct GitError {
     pub what: String,
     /// What to do about it, as a sentence with a final dot.
     pub hint: String,
+    /// The remote's head of the thread's branch, when commits of someone else are the reason.
+    pub foreign: Option<CommitId>,
 }
 
 impl GitError {
     /// An error from its two sentences.
     pub fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { what: what.into(), hint: hint.into() }
+        Self { what: what.into(), hint: hint.into(), foreign: None }
     }
 }
 

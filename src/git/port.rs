@@ -24,6 +24,9 @@ pub trait Git: Send + Sync {
     /// The head of a branch on the remote, fetched; `None` when there is none.
     async fn remote_head(&self, branch: &str) -> Result<Option<CommitId>, GitError>;
 
+    /// Whether a local branch has this commit, as its head or before it.
+    async fn branch_has(&self, branch: &str, commit: &CommitId) -> Result<bool, GitError>;
+
     /// A folder below `home` with the tracked files of a commit, read-only and without secrets.
     async fn snapshot(&self, commit: &CommitId, home: &Path) -> Result<PathBuf, GitError>;
 
@@ -104,6 +107,10 @@ impl Git for Repository {
 
     async fn remote_head(&self, branch: &str) -> Result<Option<CommitId>, GitError> {
         self.remote_head(branch).await
+    }
+
+    async fn branch_has(&self, branch: &str, commit: &CommitId) -> Result<bool, GitError> {
+        self.branch_has(branch, commit).await
     }
 
     async fn snapshot(&self, commit: &CommitId, home: &Path) -> Result<PathBuf, GitError> {

@@ -209,6 +209,14 @@ impl Git for SimulatedGit {
         self.operate("remote_head", |state| state.fetch(branch)).await
     }
 
+    async fn branch_has(&self, branch: &str, commit: &CommitId) -> Result<bool, GitError> {
+        self.operate("branch_has", |state| {
+            let head = state.local.get(branch).cloned();
+            Ok(head.is_some_and(|head| state.is_in(commit, &head)))
+        })
+        .await
+    }
+
     async fn snapshot(&self, commit: &CommitId, home: &Path) -> Result<PathBuf, GitError> {
         let folder = home.join("snapshots/simulated");
         let target = folder.join(commit.as_str());

@@ -238,7 +238,10 @@ async fn meanwhile<T>(
 /// Brings one row to the chat and notes that it is there.
 async fn bring(store: &Store, chat: &dyn Chat, row: &DuePost) -> Outcome {
     let (ts, fault) = match send_one(store, chat, row).await {
-        Ok(ts) => (ts, None),
+        Ok(ts) => {
+            super::activity::sent(row);
+            (ts, None)
+        }
         Err(Fault::Chat(ChatError::RateLimited { retry_after_ms })) => {
             tracing::debug!(lane = ?row.lane(), retry_after_ms, "the chat wants a pause");
             return Outcome::TooFast(Duration::from_millis(retry_after_ms.max(100)));

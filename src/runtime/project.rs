@@ -36,6 +36,8 @@ pub struct Project {
     pub shell: Arc<dyn Shell>,
     /// Its pull requests.
     pub forge: Arc<dyn Forge>,
+    /// Notified when the pull requests are to be looked at now, not only when it is their time.
+    pub pulls_asked: Arc<Notify>,
     /// How it is set up.
     pub settings: ProjectSettings,
     /// The time.
@@ -53,6 +55,8 @@ pub struct ProjectSettings {
     pub home: PathBuf,
     /// How long a fresh thread waits for more messages.
     pub accumulation: Duration,
+    /// The time between two looks at the pull requests.
+    pub poll: Duration,
     /// How long a worker stays without work.
     pub worker_idle: Duration,
     /// How long tools under way may take when the daemon stops.

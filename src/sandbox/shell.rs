@@ -13,8 +13,8 @@ use crate::process::{Finished, ProcessError};
 /// Where scripts run.
 #[async_trait]
 pub trait Shell: Send + Sync {
-    /// Runs a script to its end; nothing that it started outlives it. Both output streams are merged into `stdout`.
-    /// Dropping the future ends the script too.
+    /// Runs a script to its end, both output streams merged into `stdout`. Its process group ends with it, also when the
+    /// future is dropped; what put itself into a session of its own lives on until the daemon's next start.
     async fn run(&self, script: Script) -> Result<Finished, ShellError>;
 }
 

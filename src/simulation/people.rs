@@ -29,6 +29,8 @@ pub enum Step {
     Press(&'static str),
     /// Waits for a message with this in it, newer than what was said last.
     See(&'static str),
+    /// Waits for the card at the end of the Coder's work.
+    SeeReport,
     /// Waits for a button, on a message newer than what was said last.
     SeeButton(&'static str),
     /// Waits until the last message has its ✅.
@@ -200,6 +202,7 @@ impl People {
             Step::SeeButton(action) => {
                 return posts.iter().filter(new).any(|shown| button(shown, action).is_some());
             }
+            Step::SeeReport => return posts.iter().filter(new).any(|shown| shown.key.starts_with("pull/")),
             Step::SeeDone => {
                 let (Some(key), Some(said)) = (&actor.key, actor.said.last()) else { return true };
                 return room.has_reaction(key, &said.ts, "white_check_mark");

@@ -96,7 +96,7 @@ pub fn robbed(number: usize) -> Vec<Step> {
         Step::Rest(4_000),
         Step::Outside(Outside::DeleteWorktree),
         // What was not committed may be lost, and is told so; a second wish brings new work.
-        Step::See("Done: "),
+        Step::SeeReport,
         wish(number, "good-evening", ""),
         Step::SeeButton("plan_approve"),
         Step::Press("plan_approve"),

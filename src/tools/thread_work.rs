@@ -35,7 +35,9 @@ impl ThreadWork {
         draft: bool,
         deeds: &mut Vec<Deed>,
     ) -> Result<PullRequest, Failure> {
-        let pushed = self.git.push().await?;
+        let pushed = self.git.push().await.inspect_err(|error| {
+            deeds.extend(error.foreign.clone().map(Deed::FoundForeign));
+        })?;
         deeds.push(Deed::Pushed(pushed.head));
         let workspace = self.git.workspace()?;
         let new = NewPullRequest {

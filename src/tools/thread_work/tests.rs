@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::forge::{ForgeError, Local, MergeRequest, PullRequestStatus};
+use crate::forge::{ForgeError, Local, MergeRequest, PullRequestStatus, PullState};
 use crate::git::tests::{Fixture, author, folder_of, write};
 use crate::git::{ThreadGit, View};
 use crate::ids::CommitId;
@@ -29,6 +29,10 @@ impl Forge for Broken {
     async fn status(&self, _: u64) -> Result<PullRequestStatus, ForgeError> {
         Err(ForgeError { what: "It is broken.".to_owned(), hint: "Mend it.".to_owned() })
     }
+    async fn changes(&self, _: &[u64]) -> Result<Vec<PullState>, ForgeError> {
+        unreachable!("nothing here watches")
+    }
+
     async fn merge(&self, request: &MergeRequest) -> Result<CommitId, ForgeError> {
         Ok(request.head.clone())
     }
