@@ -6,7 +6,7 @@
 use super::dice::Dice;
 use super::fate::{BEGIN, Fate, Weather};
 use super::invariants::{check, tail};
-use super::people::{Outside, Step};
+use super::people::Step;
 use super::stories;
 use super::sweep::{asked, in_parallel};
 use super::world::{Setup, World};
@@ -48,9 +48,9 @@ fn story(dice: &mut Dice, number: usize) -> Vec<Step> {
         5 => stories::cancelled(number),
         6 => stories::closed(number),
         7 => stories::robbed(number),
-        8 => stories::meddled(number, Outside::PushToBranch),
-        9 => stories::meddled(number, Outside::ClosePull),
-        _ => stories::forestalled(number),
+        8 => stories::pushed_to(number),
+        9 => stories::closed_there(number),
+        _ => stories::merged_there(number),
     }
 }
 

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use super::fate::{Fate, Trouble};
-use crate::forge::{Forge, ForgeError, MergeRequest, NewPullRequest, PullRequestStatus, UNFINISHED};
+use crate::forge::{Forge, ForgeError, MergeRequest, NewPullRequest, PullRequestStatus, PullState, UNFINISHED};
 use crate::git::simulated::SimulatedGit;
 use crate::ids::CommitId;
 use crate::thread::event::PullRequest;
+use crate::thread::outside::PullFate;
 
 /// A pull request as the forge has it.
 #[derive(Clone, Debug)]
@@ -175,6 +176,34 @@ impl Forge for SimulatedForge {
         };
         self.end("status", false, lost).await?;
         Ok(status)
+    }
+
+    async fn changes(&self, numbers: &[u64]) -> Result<Vec<PullState>, ForgeError> {
+        let _busy = self.fate.enter();
+        let lost = self.begin("changes", false).await?;
+        let pulls: Vec<Pull> =
+            self.held().pulls.iter().filter(|pull| numbers.contains(&pull.number)).cloned().collect();
+        let state = |pull: Pull| {
+            let fate = match pull.state {
+                State::Open => PullFate::Open,
+                State::Closed => PullFate::Closed,
+                State::Merged(commit) => PullFate::Merged { commit },
+            };
+            let there = self.head(&pull.branch);
+            let head = there.clone().filter(|_| fate == PullFate::Open).unwrap_or(pull.head);
+            PullState {
+                number: pull.number,
+                fate,
+                branch: pull.branch,
+                head,
+                branch_gone: there.is_none(),
+                by: None,
+                author: None,
+            }
+        };
+        let states = pulls.into_iter().map(state).collect();
+        self.end("changes", false, lost).await?;
+        Ok(states)
     }
 
     async fn merge(&self, request: &MergeRequest) -> Result<CommitId, ForgeError> {

@@ -106,31 +106,43 @@ pub fn robbed(number: usize) -> Vec<Step> {
     ]
 }
 
-/// Somebody pushes to the branch, or closes the pull request, before it is merged: it is not merged.
-pub fn meddled(number: usize, what: Outside) -> Vec<Step> {
-    vec![
-        wish(number, "good-day", ""),
-        Step::SeeButton("plan_approve"),
-        Step::Press("plan_approve"),
-        Step::SeeButton("pr_merge"),
-        Step::Outside(what),
-        Step::Type("merge"),
-        Step::See("Not merged"),
+/// Somebody pushes to the branch before it is merged: it is not merged unseen.
+pub fn pushed_to(number: usize) -> Vec<Step> {
+    let more = [
+        Step::Outside(Outside::PushToBranch),
+        Step::See("Someone else pushed to"),
         Step::Type("!close"),
         Step::See("Closed without merging"),
-    ]
+    ];
+    to_the_pull(number).into_iter().chain(more).collect()
 }
 
-/// Somebody merges the pull request on the forge; then it is said here too.
-pub fn forestalled(number: usize) -> Vec<Step> {
+/// Somebody closes the pull request; a new one is opened and merged.
+pub fn closed_there(number: usize) -> Vec<Step> {
+    let more = [
+        Step::Outside(Outside::ClosePull),
+        Step::See("was closed on GitHub"),
+        Step::Type("!retry"),
+        Step::Rest(30_000),
+        Step::SeeButton("pr_merge"),
+        Step::Type("merge"),
+        Step::See("Merged as"),
+    ];
+    to_the_pull(number).into_iter().chain(more).collect()
+}
+
+/// Somebody merges the pull request on the forge.
+pub fn merged_there(number: usize) -> Vec<Step> {
+    let more = [Step::Outside(Outside::MergePull), Step::See("was merged on GitHub")];
+    to_the_pull(number).into_iter().chain(more).collect()
+}
+
+fn to_the_pull(number: usize) -> Vec<Step> {
     vec![
         wish(number, "good-day", ""),
         Step::SeeButton("plan_approve"),
         Step::Press("plan_approve"),
         Step::SeeButton("pr_merge"),
-        Step::Outside(Outside::MergePull),
-        Step::Type("merge"),
-        Step::See("Merged as"),
     ]
 }
 

@@ -12,8 +12,17 @@ use super::stories;
 use super::world::{Setup, World};
 
 /// The stories that are swept; the full one first.
-const STORIES: [Story; 6] =
-    [stories::full, stories::question, stories::changed, stories::follow_up, stories::cancelled, stories::closed];
+const STORIES: [Story; 9] = [
+    stories::full,
+    stories::question,
+    stories::changed,
+    stories::follow_up,
+    stories::cancelled,
+    stories::closed,
+    stories::pushed_to,
+    stories::closed_there,
+    stories::merged_there,
+];
 
 type Story = fn(usize) -> Vec<Step>;
 

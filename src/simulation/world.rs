@@ -24,7 +24,7 @@ use crate::runtime::intake::Routes;
 use crate::runtime::project::{ChannelModels, Project, ProjectSettings};
 use crate::runtime::slots::Slots;
 use crate::runtime::tasks::TaskKind;
-use crate::runtime::{Clock, Supervisor, Tasks, outbox};
+use crate::runtime::{Clock, Supervisor, Tasks, outbox, watch};
 use crate::sandbox::simulated::SimulatedShell;
 use crate::store::Store;
 use crate::store::simulated::{Moment, Verdict as StoreVerdict};
@@ -164,12 +164,15 @@ impl World {
             repository: Arc::new(self.git.reborn(self.probe("git"))),
             shell: Arc::new(self.shell.reborn(self.probe("shell"))),
             forge: Arc::new(self.forge.clone()),
+            pulls_asked: Arc::new(Notify::new()),
             settings: self.settings(),
             clock: Clock::of(move || clock.shown()),
             channel_models,
             slots: Slots::default(),
         });
         let supervisor = Supervisor::start(Arc::clone(&project), tasks);
+        let watching = watch::watch(Arc::clone(&project), supervisor.clone(), tasks.stop_token());
+        tasks.spawn(TaskKind::Watch, CHANNEL, watching);
         let chat: Arc<dyn Chat> = Arc::clone(&project.chat);
         let sender = outbox::send(store, chat, Arc::clone(&project.outbox_changed), tasks.end_token());
         tasks.spawn(TaskKind::Outbox, CHANNEL, sender);
@@ -220,6 +223,7 @@ impl World {
         ProjectSettings {
             home: self.folder.path().join("home"),
             accumulation: Duration::from_secs(3),
+            poll: Duration::from_secs(30),
             worker_idle: Duration::from_secs(60),
             stop_grace: Duration::from_secs(10),
             coders_in_all: self.coders,
