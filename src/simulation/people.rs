@@ -29,6 +29,8 @@ pub enum Step {
     Press(&'static str),
     /// Waits for a message with this in it, newer than what was said last.
     See(&'static str),
+    /// Waits until the merge is told, by whomever it was seen to be made: its answer may have been lost.
+    SeeMerged,
     /// Waits for the card at the end of the Coder's work.
     SeeReport,
     /// Waits for a button, on a message newer than what was said last.
@@ -201,6 +203,10 @@ impl People {
             Step::See(text) => return posts.iter().filter(new).any(|shown| words(shown).contains(text)),
             Step::SeeButton(action) => {
                 return posts.iter().filter(new).any(|shown| button(shown, action).is_some());
+            }
+            Step::SeeMerged => {
+                let told = |shown: &Shown| ["Merged as", "was merged on"].iter().any(|said| words(shown).contains(said));
+                return posts.iter().filter(new).any(told);
             }
             Step::SeeReport => return posts.iter().filter(new).any(|shown| shown.key.starts_with("pull/")),
             Step::SeeDone => {

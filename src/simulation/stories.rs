@@ -15,7 +15,7 @@ pub fn full(number: usize) -> Vec<Step> {
         Step::Press("plan_approve"),
         Step::SeeButton("pr_merge"),
         Step::Type("merge"),
-        Step::See("Merged as"),
+        Step::SeeMerged,
         Step::SeeDone,
     ]
 }
@@ -37,7 +37,7 @@ pub fn changed(number: usize) -> Vec<Step> {
         Step::Type("approve"),
         Step::SeeButton("pr_merge"),
         Step::Press("pr_merge"),
-        Step::See("Merged as"),
+        Step::SeeMerged,
     ]
 }
 
@@ -55,7 +55,7 @@ pub fn follow_up(number: usize) -> Vec<Step> {
         Step::Type("lgtm"),
         Step::SeeButton("pr_merge"),
         Step::Type("!merge"),
-        Step::See("Merged as"),
+        Step::SeeMerged,
     ]
 }
 
@@ -102,7 +102,7 @@ pub fn robbed(number: usize) -> Vec<Step> {
         Step::Press("plan_approve"),
         Step::SeeButton("pr_merge"),
         Step::Type("merge"),
-        Step::See("Merged as"),
+        Step::SeeMerged,
     ]
 }
 
@@ -126,7 +126,7 @@ pub fn closed_there(number: usize) -> Vec<Step> {
         Step::Rest(30_000),
         Step::SeeButton("pr_merge"),
         Step::Type("merge"),
-        Step::See("Merged as"),
+        Step::SeeMerged,
     ];
     to_the_pull(number).into_iter().chain(more).collect()
 }
