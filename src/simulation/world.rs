@@ -1,6 +1,7 @@
 //! A world: the real runtime over the fakes, one life after another. A life is one tokio runtime with paused time; at
 //! its end everything of it is dropped. The fakes' state, the people and the store's file live on.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +59,8 @@ pub struct World {
     pub git: SimulatedGit,
     pub people: People,
     pub lives: u32,
+    /// Worktrees that somebody deleted by hand.
+    pub robbed: BTreeSet<String>,
     shell: SimulatedShell,
     folder: tempfile::TempDir,
     dice: Dice,
@@ -100,6 +103,7 @@ impl World {
             unkind,
             coders,
             lives: 0,
+            robbed: BTreeSet::new(),
         }
     }
 
@@ -326,6 +330,7 @@ impl World {
         match what {
             Outside::DeleteWorktree => {
                 let _ = std::fs::remove_dir_all(crate::git::Git::worktree_path(&self.git, &workspace));
+                self.robbed.insert(workspace.slug);
             }
             Outside::PushToBranch => {
                 if self.git.remote_heads().contains_key(&workspace.branch) {

@@ -186,6 +186,22 @@ fn only_an_approver_approves_and_only_the_newest_plan() {
 }
 
 #[test]
+fn the_same_plan_again_is_another_request_however_often_it_comes() {
+    let mut story = Story::new();
+    let mut ids = vec![story.plan()];
+    for title in ["Keep the first row", "Keep the last row", "Keep the first row", "Keep the last row"] {
+        story.say("BEN", "no, the other one");
+        story.propose(title);
+        ids.push(story.plan_id());
+    }
+    let different: std::collections::BTreeSet<&String> = ids.iter().collect();
+    assert_eq!(different.len(), ids.len(), "an id is the key of a card: {ids:?}");
+    story.say("BEN", "again please");
+    story.propose("Keep the last row");
+    assert_eq!(story.plan_id(), *ids.last().expect("five"), "what waits already is not shown again");
+}
+
+#[test]
 fn the_coder_gets_the_plan_that_was_approved_and_nothing_is_made_before() {
     let mut story = Story::new();
     story.plan();

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use super::Deciding;
 use crate::agent::tool_name::Conduct;
 use crate::agent::{Role, Step, ToolName, next_step};
-use crate::ids::{CallId, RunId};
+use crate::ids::{CallId, PlanId, RunId};
 use crate::thread::command::Deed;
 use crate::thread::event::{Event, Failure, Reply, RunOutcome, ToolResult};
 use crate::thread::plan::{Plan, Todo};
@@ -237,12 +237,14 @@ impl Deciding<'_> {
         let base = base.commit.clone();
         let approvers: Vec<String> = self.rules.approvers.iter().map(ToString::to_string).collect();
         let mut id = plan.id(&base, &approvers);
-        if self.thread.plan.as_ref().is_some_and(|old| old.id == id) {
-            if self.thread.waiting_plan().is_some() {
-                return Ok("This very plan is already shown and waits for a person. End your turn.".to_owned());
-            }
-            // The same words again after an approval are a new request for approval.
-            id = crate::ids::PlanId::new(format!("{id}-{}", self.thread.seq));
+        let again = |known: &PlanId| known.as_str().strip_prefix(id.as_str()).is_some_and(|rest| rest.starts_with('-'));
+        if self.thread.waiting_plan().is_some_and(|waiting| waiting.id == id || again(&waiting.id)) {
+            return Ok("This very plan is already shown and waits for a person. End your turn.".to_owned());
+        }
+        // The same words again after an approval, or after another plan, are a new request for approval, on a card of
+        // its own: the old one is far up and stays as it was judged.
+        if self.thread.plan_ids.contains(&id) {
+            id = PlanId::new(format!("{id}-{}", self.thread.seq));
         }
         self.emit(Event::PlanProposed { id, plan, base });
         Ok("The plan is shown with buttons and waits for a person's approval. Only a person can approve it; nothing \
