@@ -256,7 +256,7 @@ fn pm(request: &ScriptedRequest) -> Line {
     if last.role == "user" && !wished(last) && !goes_on {
         return text(format!("I heard {}.", marks(&last.text()).join(" ")));
     }
-    let Some(begun) = begun else { return text("Nothing is wished.") };
+    let Some(begun) = begun else { return text(format!("I heard {}.", marks(&request.user_text()).join(" "))) };
     let part = request.messages[begun].parts.iter().rev().find(|part| wish(part).is_some()).expect("found above");
     let (file, new) = wish(part).expect("found above");
     let done = results(&request.messages[begun..]);

@@ -186,8 +186,6 @@ impl People {
         if actor.key.is_none() && now < actor.begins {
             return false;
         }
-        let posts: Vec<Shown> = actor.key.as_ref().map(|key| room.thread(key).to_vec()).unwrap_or_default();
-        let new = |shown: &&Shown| actor.fence.as_ref().is_none_or(|fence| order(&shown.ts) > order(fence));
         match step {
             Step::Say(text) => self.say(index, text, true, room),
             Step::Ask(text) => {
@@ -196,19 +194,19 @@ impl People {
                 self.actors[index].fence = fence;
             }
             Step::Type(text) => self.say(index, text, false, room),
-            Step::Press(action) => match posts.iter().filter(new).rev().find_map(|shown| button(shown, action)) {
-                Some(value) => self.press(index, action, value),
-                None => return false,
-            },
-            Step::See(text) => return posts.iter().filter(new).any(|shown| words(shown).contains(text)),
-            Step::SeeButton(action) => {
-                return posts.iter().filter(new).any(|shown| button(shown, action).is_some());
+            Step::Press(action) => {
+                let value = actor.news(room).rev().find_map(|shown| button(shown, action));
+                let Some(value) = value else { return false };
+                self.press(index, action, value);
             }
+            Step::See(text) => return actor.news(room).any(|shown| words(shown).contains(text)),
+            Step::SeeButton(action) => return actor.news(room).any(|shown| button(shown, action).is_some()),
             Step::SeeMerged => {
-                let told = |shown: &Shown| ["Merged as", "was merged on"].iter().any(|said| words(shown).contains(said));
-                return posts.iter().filter(new).any(told);
+                let told =
+                    |shown: &Shown| ["Merged as", "was merged on"].iter().any(|said| words(shown).contains(said));
+                return actor.news(room).any(told);
             }
-            Step::SeeReport => return posts.iter().filter(new).any(|shown| shown.key.starts_with("pull/")),
+            Step::SeeReport => return actor.news(room).any(|shown| shown.key.starts_with("pull/")),
             Step::SeeDone => {
                 let (Some(key), Some(said)) = (&actor.key, actor.said.last()) else { return true };
                 return room.has_reaction(key, &said.ts, "white_check_mark");
@@ -321,6 +319,15 @@ impl People {
             }
         }
         self.deliveries.push(Delivery { due, number: self.number, attempt: 0, incoming });
+    }
+}
+
+impl Actor {
+    /// What the thread shows since the last thing that was said in it.
+    fn news<'a>(&'a self, room: &'a Room) -> impl DoubleEndedIterator<Item = &'a Shown> {
+        let posts = self.key.as_ref().map(|key| room.thread(key)).unwrap_or_default();
+        let fence = self.fence.as_ref().map(order);
+        posts.iter().filter(move |shown| fence.is_none_or(|fence| order(&shown.ts) > fence))
     }
 }
 
