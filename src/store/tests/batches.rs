@@ -224,7 +224,9 @@ async fn a_transaction_is_as_careful_as_the_most_careful_in_it() {
         lock.release();
         both.await.1.expect("read")
     };
-    let leased = async || drop(store.lease(&key("5.0")).await.expect("leased"));
+    let leased = async || {
+        store.lease(&key("5.0")).await.expect("leased");
+    };
     assert_eq!(care(leased().boxed()).await, 1);
     assert_eq!(care(store.mark_sent(1, 1, None, None).map(drop).boxed()).await, 1);
     assert_eq!(care(store.mark_tried(1).map(drop).boxed()).await, 2, "what others may see is never forgotten");
