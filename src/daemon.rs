@@ -275,17 +275,8 @@ fn forge_of(repository: &Repository, author: &Author) -> Arc<dyn Forge> {
 }
 
 fn store_problem(error: &StoreError) -> Failure {
-    let hint = match error {
-        StoreError::InUse { pid, .. } => format!("stop the other one first: kill {pid}"),
-        StoreError::Newer { .. } => "update codebutler".to_owned(),
-        StoreError::Io { .. }
-        | StoreError::Conflict { .. }
-        | StoreError::Json(_)
-        | StoreError::Sqlite(_)
-        | StoreError::Closed => "check the disk, and the owner of the file".to_owned(),
-    };
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
-    Failure::new(format!("{error}{cause}"), hint)
+    Failure::new(format!("{error}{cause}"), error.hint())
 }
 
 fn model(global: &Global) -> Result<Arc<dyn ChatModel>, Vec<Failure>> {

@@ -91,6 +91,10 @@ impl fmt::Display for RunId {
     }
 }
 
+/// Which load of a thread this is: whoever loads it later takes a higher one, and then the older may not write any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Epoch(pub u64);
+
 /// A thread: workspace, channel, and the timestamp of its first message. The timestamp alone is unique
 /// only within a channel (`decisions.md` 5).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

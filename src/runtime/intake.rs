@@ -41,7 +41,8 @@ impl Intake for Routes {
             posts.push((seen_key(ts), Post::Reaction { ts: ts.clone(), name: "eyes".to_owned() }));
         }
         let thread = incoming.thread.clone();
-        let fresh = route.project.store.accept(incoming, posts).await.map_err(|error| IntakeError(error.into()))?;
+        let accepted = route.project.store.accept(incoming, posts, route.project.clock.now()).await;
+        let fresh = accepted.map_err(|error| IntakeError(error.into()))?;
         if fresh {
             route.project.outbox_changed.notify_one();
             route.supervisor.wake(thread);

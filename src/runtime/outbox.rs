@@ -1,137 +1,289 @@
-//! Sends posts: brings the chat in line with the outbox, in order, at the chat's pace, each post once.
+//! Sends posts: brings the chat in line with the outbox, at the chat's pace, each post once. New posts (in order within a
+//! channel), edits and reactions go by lanes of their own: what holds one of them holds no other.
+//!
+//! Knows a row only while it is on its way; everything else is read from the store again each time.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::error::Error;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::pace::{Pace, is_post};
+use super::pace::Pace;
 use crate::chat::{Chat, ChatError};
+use crate::ids::MessageTs;
 use crate::render::post::Post;
-use crate::store::{DuePost, Store};
+use crate::store::{DuePost, Lane, Store, StoreError};
 
-/// How long news are let come together while something waits for the pace: a run changes its progress message with
+/// How long news are let come together while something waits or is under way: a run changes its progress message with
 /// every turn, and each look costs the store a query.
 const GATHER: Duration = Duration::from_millis(20);
 
-/// The longest wait between tries while the chat does not answer.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// The first and the longest wait between tries while the chat or the store does not answer.
+const WAITS: (Duration, Duration) = (Duration::from_millis(400), Duration::from_secs(30));
 
 /// Sends until `stop`. `changed` is notified whenever the outbox has something new.
 pub async fn send(store: Store, chat: Arc<dyn Chat>, changed: Arc<Notify>, stop: CancellationToken) {
-    let mut pace = Pace::new(chat.pace());
-    let mut wait = Duration::from_millis(200);
-    loop {
-        let round = tokio::select! {
-            round = send_due(&store, &*chat, &mut pace) => round,
-            () = stop.cancelled() => return,
-        };
-        let rest = async {
-            match round {
-                Round::Idle => changed.notified().await,
-                Round::Paced(pause) => {
-                    let news = async {
-                        tokio::time::sleep(GATHER).await;
-                        changed.notified().await;
-                    };
-                    // Whichever is first: what did not wait before may be there now.
-                    let _ = tokio::time::timeout(pause, news).await;
-                }
-                Round::TooFast(pause) => tokio::time::sleep(pause).await,
-                Round::Trouble => {
-                    wait = (wait * 2).min(LONGEST_WAIT);
-                    tokio::time::sleep(wait).await;
-                }
-            }
-        };
-        tokio::select! {
-            () = rest => {}
-            () = stop.cancelled() => return,
+    let mut sender = Sender {
+        pace: Pace::new(chat.pace()),
+        store,
+        chat,
+        calls: FuturesUnordered::new(),
+        under_way: HashSet::new(),
+        lanes: HashMap::new(),
+        outbox: Rest::default(),
+    };
+    let sending = async {
+        loop {
+            let next = sender.start_due().await;
+            sender.rest(next, &changed).await;
         }
-        if !matches!(round, Round::Trouble) {
-            wait = Duration::from_millis(200);
-        }
+    };
+    tokio::select! {
+        () = sending => {}
+        () = stop.cancelled() => {}
     }
 }
 
-/// What a round of sending came to.
-#[derive(Clone, Copy)]
-enum Round {
-    /// Everything is sent.
-    Idle,
-    /// What is left waits for the pace, this long at least.
-    Paced(Duration),
+/// The calls under way and what holds back others.
+struct Sender {
+    store: Store,
+    chat: Arc<dyn Chat>,
+    pace: Pace,
+    calls: FuturesUnordered<BoxFuture<'static, Ended>>,
+    /// Rows with a call under way: never two for one row, for the second would not know of the first.
+    under_way: HashSet<i64>,
+    lanes: HashMap<Lane, LaneState>,
+    /// Holds back the next look after the store failed.
+    outbox: Rest,
+}
+
+#[derive(Default)]
+struct LaneState {
+    calls: usize,
+    rest: Rest,
+}
+
+/// A rest after trouble, longer each time.
+#[derive(Default)]
+struct Rest {
+    until: Option<Instant>,
+    wait: Option<Duration>,
+}
+
+/// A call that has ended.
+struct Ended {
+    row: i64,
+    lane: Lane,
+    outcome: Outcome,
+}
+
+/// What a call came to.
+enum Outcome {
+    /// The row is where it should be, or never will be, and the store knows.
+    Noted,
     /// The chat wants to be left alone for so long.
     TooFast(Duration),
     /// The chat or the store did not answer.
     Trouble,
 }
 
-async fn send_due(store: &Store, chat: &dyn Chat, pace: &mut Pace) -> Round {
-    loop {
-        let mut due = match store.due_posts().await {
-            Ok(due) if due.is_empty() => return Round::Idle,
-            Ok(due) => due,
-            Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "the outbox cannot be read");
-                return Round::Trouble;
+impl Sender {
+    /// Starts what may be sent now. Returns when to look again at the latest, if something waits for a moment.
+    async fn start_due(&mut self) -> Option<Instant> {
+        loop {
+            if let Some(until) = self.outbox.until(Instant::now()) {
+                return Some(until);
+            }
+            let mut ended = Vec::new();
+            let due = meanwhile(&mut self.calls, self.store.due_posts(), &mut ended).await;
+            let next = match due {
+                Ok(mut due) => {
+                    self.outbox = Rest::default();
+                    self.pace.order(&mut due);
+                    due.into_iter().filter_map(|row| self.start(row, Instant::now())).min()
+                }
+                Err(error) => {
+                    complain(&error, "the outbox cannot be read");
+                    Some(self.outbox.lengthen(Instant::now()))
+                }
+            };
+            // Only now: what was read may be older than what these calls did to their rows.
+            if ended.is_empty() {
+                return next;
+            }
+            ended.into_iter().for_each(|ended| self.settle(ended));
+        }
+    }
+
+    /// Starts a call for this row, unless there is one, or its lane has no place for it. Returns how long it waits if it
+    /// waits for a moment, and not for the end of a call.
+    fn start(&mut self, row: DuePost, now: Instant) -> Option<Instant> {
+        let lane = row.lane();
+        let state = self.lanes.entry(lane.clone()).or_default();
+        if self.under_way.contains(&row.id) || state.calls >= places(&lane) {
+            return None;
+        }
+        if let Some(until) = state.rest.until(now) {
+            return Some(until);
+        }
+        if let Err(wait) = self.pace.take(&row, now) {
+            return Some(now + wait);
+        }
+        state.calls += 1;
+        self.under_way.insert(row.id);
+        let (store, chat) = (self.store.clone(), Arc::clone(&self.chat));
+        let call = async move {
+            let outcome = bring(&store, &*chat, &row).await;
+            Ended { row: row.id, lane, outcome }
+        };
+        self.calls.push(call.boxed());
+        None
+    }
+
+    fn settle(&mut self, Ended { row, lane, outcome }: Ended) {
+        self.under_way.remove(&row);
+        let state = self.lanes.entry(lane).or_default();
+        state.calls = state.calls.saturating_sub(1);
+        match outcome {
+            Outcome::Noted => state.rest.wait = None,
+            Outcome::TooFast(pause) => state.rest.at_least(Instant::now() + pause),
+            Outcome::Trouble => {
+                state.rest.lengthen(Instant::now());
+            }
+        }
+    }
+
+    /// Waits until there may be something to start: a call has ended, the outbox has news, or `next` has come.
+    async fn rest(&mut self, next: Option<Instant>, changed: &Notify) {
+        let idle = self.calls.is_empty() && next.is_none();
+        let news = async {
+            if !idle {
+                tokio::time::sleep(GATHER).await;
+            }
+            changed.notified().await;
+        };
+        let moment = async {
+            match next {
+                Some(next) => tokio::time::sleep_until(next).await,
+                None => std::future::pending().await,
             }
         };
-        pace.order(&mut due);
-        let mut pause: Option<Duration> = None;
-        let mut held = HashSet::new();
-        let mut sent = false;
-        for row in due {
-            // A post that waits holds back the later posts of its channel, not edits and reactions.
-            let in_order = is_post(&row);
-            if in_order && held.contains(&row.thread.channel) {
-                continue;
-            }
-            if let Err(wait) = pace.take(&row, Instant::now()) {
-                pause = Some(pause.map_or(wait, |pause| pause.min(wait)));
-                if in_order {
-                    held.insert(row.thread.channel);
-                }
-                continue;
-            }
-            if let Err(round) = bring(store, chat, row).await {
-                return round;
-            }
-            sent = true;
+        tokio::select! {
+            Some(ended) = self.calls.next(), if !self.calls.is_empty() => self.settle(ended),
+            () = moment => {}
+            () = news => {}
         }
-        if let (Some(pause), false) = (pause, sent) {
-            return Round::Paced(pause);
+    }
+}
+
+/// How many calls of a lane are under way at once. Posts of a channel are seen in the order in which they were made.
+fn places(lane: &Lane) -> usize {
+    match lane {
+        Lane::Posts(_) => 1,
+        Lane::Edits | Lane::Reactions => 4,
+    }
+}
+
+impl Rest {
+    /// When the rest ends, if it has not.
+    fn until(&self, now: Instant) -> Option<Instant> {
+        self.until.filter(|until| *until > now)
+    }
+
+    fn at_least(&mut self, until: Instant) {
+        self.until = self.until.max(Some(until));
+    }
+
+    /// Begins a rest twice as long as the last; calls that fail together make one. Returns its end.
+    fn lengthen(&mut self, now: Instant) -> Instant {
+        if let Some(until) = self.until(now) {
+            return until;
+        }
+        let wait = self.wait.map_or(WAITS.0, |wait| (wait * 2).min(WAITS.1));
+        self.wait = Some(wait);
+        self.at_least(now + wait);
+        now + wait
+    }
+}
+
+/// Awaits `work` while the calls go on; those that end meanwhile are put into `ended`.
+async fn meanwhile<T>(
+    calls: &mut FuturesUnordered<BoxFuture<'static, Ended>>,
+    work: impl Future<Output = T>,
+    ended: &mut Vec<Ended>,
+) -> T {
+    let mut work = pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            result = &mut work => return result,
+            Some(one) = calls.next(), if !calls.is_empty() => ended.push(one),
         }
     }
 }
 
 /// Brings one row to the chat and notes that it is there.
-async fn bring(store: &Store, chat: &dyn Chat, row: DuePost) -> Result<(), Round> {
-    let (ts, fault) = match send_one(store, chat, &row).await {
+async fn bring(store: &Store, chat: &dyn Chat, row: &DuePost) -> Outcome {
+    let (ts, fault) = match send_one(store, chat, row).await {
         Ok(ts) => (ts, None),
-        Err(ChatError::RateLimited { retry_after_ms }) => {
-            return Err(Round::TooFast(Duration::from_millis(retry_after_ms.max(100))));
+        Err(Fault::Chat(ChatError::RateLimited { retry_after_ms })) => {
+            tracing::debug!(lane = ?row.lane(), retry_after_ms, "the chat wants a pause");
+            return Outcome::TooFast(Duration::from_millis(retry_after_ms.max(100)));
         }
-        Err(ChatError::Refused { code }) => {
+        Err(Fault::Chat(ChatError::Refused { code })) => {
             tracing::error!(thread.ts = %row.thread, post.key = row.key, code, "the chat refused a post");
             (None, Some(code))
         }
-        Err(error @ ChatError::Unreachable(_)) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the chat cannot be reached");
-            return Err(Round::Trouble);
+        Err(Fault::Chat(error @ ChatError::Unreachable(_))) => {
+            tracing::warn!(lane = ?row.lane(), error = &error as &dyn Error, "the chat cannot be reached");
+            return Outcome::Trouble;
+        }
+        Err(Fault::Store(error)) => {
+            complain(&error, "the outbox cannot be written");
+            return Outcome::Trouble;
         }
     };
-    store.mark_sent(row.id, row.revision, ts, fault).await.map_err(|error| {
-        tracing::error!(error = &error as &dyn std::error::Error, "the outbox cannot be written");
-        Round::Trouble
-    })
+    note(store, row, ts, fault).await;
+    Outcome::Noted
+}
+
+/// Notes what became of a row, again and again until the store takes it: as long as it does not, the row keeps its place,
+/// so that what the chat shows is not sent a second time.
+async fn note(store: &Store, row: &DuePost, ts: Option<MessageTs>, fault: Option<String>) {
+    let mut rest = Rest::default();
+    while let Err(error) = store.mark_sent(row.id, row.revision, ts.clone(), fault.clone()).await {
+        complain(&error, "it cannot be noted that a post was sent");
+        tokio::time::sleep_until(rest.lengthen(Instant::now())).await;
+    }
+}
+
+fn complain(error: &StoreError, what: &str) {
+    tracing::error!(error = error as &dyn Error, hint = error.hint(), "{what}");
+}
+
+/// Why a row was not sent.
+#[derive(Debug)]
+enum Fault {
+    Chat(ChatError),
+    Store(StoreError),
+}
+
+impl From<ChatError> for Fault {
+    fn from(error: ChatError) -> Self {
+        Self::Chat(error)
+    }
 }
 
 /// Brings one row to the chat. A post whose answer may have been lost is looked for before it is made again.
-async fn send_one(store: &Store, chat: &dyn Chat, row: &DuePost) -> Result<Option<crate::ids::MessageTs>, ChatError> {
+async fn send_one(store: &Store, chat: &dyn Chat, row: &DuePost) -> Result<Option<MessageTs>, Fault> {
     let DuePost { thread, key, post, .. } = row;
     let known = match (&row.ts, row.tried, post) {
         (Some(ts), ..) => Some(ts.clone()),
@@ -146,10 +298,11 @@ async fn send_one(store: &Store, chat: &dyn Chat, row: &DuePost) -> Result<Optio
             Ok(Some(ts))
         }
         (Some(ts), Post::File { .. } | Post::Reaction { .. } | Post::Ephemeral { .. }) => Ok(Some(ts)),
-        (None, _) => {
-            let store_failed = |error: crate::store::StoreError| ChatError::Unreachable(error.into());
-            store.mark_tried(row.id).await.map_err(store_failed)?;
-            chat.post(thread, key, post).await
+        // A reaction made twice is one reaction: there is nothing to look for later.
+        (None, Post::Reaction { .. }) => Ok(chat.post(thread, key, post).await?),
+        (None, Post::Message { .. } | Post::File { .. } | Post::Ephemeral { .. }) => {
+            store.mark_tried(row.id).await.map_err(Fault::Store)?;
+            Ok(chat.post(thread, key, post).await?)
         }
     }
 }

@@ -66,7 +66,7 @@ impl Pace {
 }
 
 /// Whether this makes something new in the channel, which must stay in order and counts against its pace.
-pub fn is_post(row: &DuePost) -> bool {
+fn is_post(row: &DuePost) -> bool {
     row.ts.is_none() && !matches!(row.post, Post::Reaction { .. })
 }
 

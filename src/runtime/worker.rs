@@ -20,7 +20,7 @@ use super::tasks::panic_text;
 use super::turnstile::Turnstile;
 use crate::agent::Role;
 use crate::chat::IncomingKind;
-use crate::ids::{EffectId, ThreadKey};
+use crate::ids::{EffectId, Epoch, ThreadKey};
 use crate::render::posts::posts;
 use crate::store::{Append, Session, StoreError, Waiting};
 use crate::thread::command::Action;
@@ -123,6 +123,8 @@ struct Outcome {
 /// One thread at work.
 struct Worker<'a> {
     project: &'a Arc<Project>,
+    /// Our turn at this thread: the store takes nothing from a worker that another has followed.
+    epoch: Epoch,
     thread: Thread,
     kit: Kit,
     turnstile: Turnstile,
@@ -151,6 +153,7 @@ impl<'a> Worker<'a> {
     async fn load(project: &'a Arc<Project>, key: &ThreadKey) -> Result<Self, StoreError> {
         let mut worker = Self {
             project,
+            epoch: project.store.lease(key).await?,
             thread: Thread::new(key.clone()),
             kit: Kit::new(key.clone()),
             turnstile: Turnstile::new(project.slots.clone(), key.channel.clone()),
@@ -237,6 +240,7 @@ impl<'a> Worker<'a> {
         }
         let append = Append {
             thread: self.thread.key.clone(),
+            epoch: self.epoch,
             expected: self.thread.seq,
             at,
             posts: shown,
@@ -264,6 +268,7 @@ impl<'a> Worker<'a> {
             phase: Phase::of(thread).to_string(),
             title: title(thread),
             works: !pending(thread, |role| settings.rules.turns(role)).is_empty(),
+            pull: thread.pull.as_ref().filter(|_| !thread.is_closed()).map(|pull| pull.number),
         }
     }
 

@@ -1,76 +1,184 @@
-//! The one thread that owns the connection; others hand it work and wait for the answer.
+//! The handle to the store and the two threads behind it: one writes, in batches; one reads, so that a long look never
+//! delays a write and a lock on the file never stops a look.
+//!
+//! A write is answered after its commit, so that whoever waited for it sees it in every later read.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Write as _};
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::batch::Writer;
+use super::queue::{Job, Operation, Queue};
 use super::{StoreError, schema};
 
-type Job = Box<dyn FnOnce(&mut Database) + Send>;
+/// How long work waits for the lock of another program before it fails: longer than a backup of a store takes.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A handle to the store. Cheap to clone; the store closes when the last one is gone.
 #[derive(Clone)]
 pub struct Store {
-    jobs: mpsc::Sender<Job>,
+    driver: Driver,
 }
 
-/// The connection, and how careful it is at the moment.
-pub(super) struct Database {
-    pub(super) connection: Connection,
-    durable: bool,
-    /// Held as long as the store is open; another process sees it and keeps away.
-    _lock: File,
+/// Who runs the work.
+#[derive(Clone)]
+enum Driver {
+    /// Threads of its own.
+    Threads(Arc<Threads>),
+    /// The calling task, step by step under a test's hand.
+    #[cfg(test)]
+    Simulated(Arc<super::simulated::Simulated>),
 }
+
+/// The ways to both threads; they end when this is gone.
+struct Threads {
+    writes: Arc<Queue>,
+    reads: mpsc::Sender<Look>,
+}
+
+type Look = Box<dyn FnOnce(&Connection) + Send>;
 
 impl Store {
     /// Opens the store, alone: a second process is refused.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let io = |source| StoreError::Io { path: path.to_owned(), source };
+        Self::open_for(path, PATIENCE)
+    }
+
+    /// Opens the store; its work waits so long for the lock of another program.
+    pub(super) fn open_for(path: &Path, patience: Duration) -> Result<Self, StoreError> {
+        let io = |source| StoreError::Io { path: path.to_owned(), source: Arc::new(source) };
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(io)?;
         }
-        let lock = lock(path)?;
-        let connection = schema::open(path)?;
-        let mut database = Database { connection, durable: false, _lock: lock };
-        let (jobs, inbox) = mpsc::channel::<Job>();
-        std::thread::Builder::new()
-            .name("store".to_owned())
-            .spawn(move || {
-                while let Ok(job) = inbox.recv() {
-                    job(&mut database);
-                }
-            })
-            .map_err(io)?;
-        Ok(Self { jobs })
+        // Held as long as one of the threads is there; another process sees it and keeps away.
+        let lock = Arc::new(lock(path)?);
+        let mut writer = Writer::new(schema::open(path)?, patience)?;
+        let reader = schema::open_to_read(path)?;
+        let writes = Arc::new(Queue::default());
+        let (reads, looks) = mpsc::channel::<Look>();
+        let (queue, held) = (Closing(Arc::clone(&writes)), Arc::clone(&lock));
+        let write = move || {
+            let _held = held;
+            while queue.0.wait() {
+                writer.run(&queue.0);
+            }
+        };
+        let read = move || {
+            let _held = lock;
+            while let Ok(look) = looks.recv() {
+                look(&reader);
+            }
+        };
+        std::thread::Builder::new().name("store".to_owned()).spawn(write).map_err(io)?;
+        std::thread::Builder::new().name("store-reader".to_owned()).spawn(read).map_err(io)?;
+        Ok(Self { driver: Driver::Threads(Arc::new(Threads { writes, reads })) })
     }
 
-    /// Runs `work` on the store's thread.
-    pub(super) async fn run<T: Send + 'static>(
+    #[cfg(test)]
+    pub(super) fn over(simulated: super::simulated::Simulated) -> Self {
+        Self { driver: Driver::Simulated(Arc::new(simulated)) }
+    }
+
+    /// How many transactions there were.
+    #[cfg(test)]
+    pub(super) fn batches(&self) -> usize {
+        match &self.driver {
+            Driver::Threads(threads) => threads.writes.batches.load(std::sync::atomic::Ordering::Relaxed),
+            Driver::Simulated(_) => 0,
+        }
+    }
+
+    /// Looks something up.
+    pub(super) async fn read<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Database) -> Result<T, StoreError> + Send + 'static,
+        mut work: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        let threads = match &self.driver {
+            Driver::Threads(threads) => threads,
+            #[cfg(test)]
+            Driver::Simulated(simulated) => return simulated.read(work).await,
+        };
         let (answer, answered) = oneshot::channel();
-        let job: Job = Box::new(move |database| {
-            // Nobody waits any more when the asking task was cancelled; the work is done all the same.
-            let _ = answer.send(work(database));
+        let look: Look = Box::new(move |connection| {
+            let _ = answer.send(patiently(|| work(connection)));
         });
-        self.jobs.send(job).map_err(|_| StoreError::Closed)?;
+        threads.reads.send(look).map_err(|_| StoreError::Closed)?;
+        answered.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Changes something: all that `work` does or, when it fails, nothing.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        operation: Operation,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let threads = match &self.driver {
+            Driver::Threads(threads) => threads,
+            #[cfg(test)]
+            Driver::Simulated(simulated) => return simulated.write(operation, work).await,
+        };
+        let (answer, answered) = oneshot::channel();
+        threads.writes.push(operation, Box::new(Write { work: Some(work), result: None, answer }))?;
         answered.await.map_err(|_| StoreError::Closed)?
     }
 }
 
-impl Database {
-    /// Makes the next transactions survive a power failure, or only a crash of this process, which is cheaper.
-    pub(super) fn durable(&mut self, durable: bool) -> Result<(), StoreError> {
-        if self.durable != durable {
-            self.connection.pragma_update(None, "synchronous", if durable { "FULL" } else { "NORMAL" })?;
-            self.durable = durable;
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.writes.close();
+    }
+}
+
+/// Closes the queue also when the thread panics, so that nobody waits for an answer that never comes.
+struct Closing(Arc<Queue>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+        self.0.overdue(Duration::ZERO);
+    }
+}
+
+/// A write and the one who waits for it.
+struct Write<T, F> {
+    work: Option<F>,
+    result: Option<Result<T, StoreError>>,
+    answer: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T: Send, F: FnOnce(&Connection) -> Result<T, StoreError> + Send> Job for Write<T, F> {
+    fn run(&mut self, connection: &Connection) -> Result<(), StoreError> {
+        let Some(work) = self.work.take() else { return Ok(()) };
+        let result = work(connection);
+        let failed = result.as_ref().map(drop).map_err(StoreError::clone);
+        self.result = Some(result);
+        failed
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
+        let answer = match (self.result, committed) {
+            (Some(Err(own)), _) | (_, Err(own)) => Err(own),
+            (Some(done), Ok(())) => done,
+            (None, Ok(())) => Err(StoreError::Closed),
+        };
+        // Nobody waits any more when the asking task was cancelled; the work is done all the same.
+        let _ = self.answer.send(answer);
+    }
+}
+
+/// Looks again as long as another program holds the lock: it seldom does so against readers.
+fn patiently<T>(mut work: impl FnMut() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    let begun = Instant::now();
+    loop {
+        match work() {
+            Err(StoreError::Busy(_)) if begun.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(20)),
+            done => return done,
         }
-        Ok(())
     }
 }
 
@@ -78,7 +186,7 @@ impl Database {
 fn lock(path: &Path) -> Result<File, StoreError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
-    let io = |source| StoreError::Io { path: name.clone().into(), source };
+    let io = |source| StoreError::Io { path: name.clone().into(), source: Arc::new(source) };
     let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&name).map_err(io)?;
     match file.try_lock() {
         Ok(()) => {

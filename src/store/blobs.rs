@@ -15,14 +15,33 @@ const LIMIT: usize = 16 * 1024;
 /// The key that marks a blob in stored JSON.
 const MARK: &str = "$blob";
 
-/// The JSON text to store for `body`, its big texts written to the blobs.
-pub(super) fn outline(connection: &Connection, body: String) -> Result<String, StoreError> {
+/// A JSON text as it is stored, and the big texts that were taken out of it.
+#[derive(Debug)]
+pub(super) struct Outlined {
+    /// The JSON text.
+    pub(super) body: String,
+    blobs: Vec<(String, String)>,
+}
+
+/// Takes the big texts out of `body`. Done by the caller, not by the store's thread: it may be megabytes.
+pub(super) fn outline(body: String) -> Result<Outlined, StoreError> {
+    let mut blobs = Vec::new();
     if body.len() <= LIMIT {
-        return Ok(body);
+        return Ok(Outlined { body, blobs });
     }
     let mut value: Value = serde_json::from_str(&body)?;
-    put(connection, &mut value)?;
-    Ok(serde_json::to_string(&value)?)
+    take_out(&mut value, &mut blobs);
+    Ok(Outlined { body: serde_json::to_string(&value)?, blobs })
+}
+
+/// Writes what [`outline`] took out.
+pub(super) fn put(connection: &Connection, outlined: &Outlined) -> Result<(), StoreError> {
+    for (hash, text) in &outlined.blobs {
+        connection
+            .prepare_cached("INSERT OR IGNORE INTO blobs (hash, content) VALUES (?1, ?2)")?
+            .execute(params![hash, text.as_bytes()])?;
+    }
+    Ok(())
 }
 
 /// The JSON text as it was before [`outline`].
@@ -31,32 +50,30 @@ pub(super) fn inline(connection: &Connection, body: String) -> Result<String, St
         return Ok(body);
     }
     let mut value: Value = serde_json::from_str(&body)?;
-    take(connection, &mut value)?;
+    put_back(connection, &mut value)?;
     Ok(serde_json::to_string(&value)?)
 }
 
-fn put(connection: &Connection, value: &mut Value) -> Result<(), StoreError> {
+fn take_out(value: &mut Value, blobs: &mut Vec<(String, String)>) {
     match value {
         Value::String(text) if text.len() > LIMIT => {
             let hash = hash(text.as_bytes());
-            connection
-                .prepare_cached("INSERT OR IGNORE INTO blobs (hash, content) VALUES (?1, ?2)")?
-                .execute(params![hash, text.as_bytes()])?;
-            *value = serde_json::json!({ MARK: hash, "bytes": text.len() });
+            let mark = serde_json::json!({ MARK: hash, "bytes": text.len() });
+            blobs.push((hash, std::mem::take(text)));
+            *value = mark;
         }
-        Value::Array(items) => items.iter_mut().try_for_each(|item| put(connection, item))?,
-        Value::Object(fields) => fields.values_mut().try_for_each(|field| put(connection, field))?,
+        Value::Array(items) => items.iter_mut().for_each(|item| take_out(item, blobs)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| take_out(field, blobs)),
         Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
-    Ok(())
 }
 
-fn take(connection: &Connection, value: &mut Value) -> Result<(), StoreError> {
+fn put_back(connection: &Connection, value: &mut Value) -> Result<(), StoreError> {
     match value {
         Value::Object(fields) => {
             let hash = match (fields.len(), fields.get(MARK)) {
                 (2, Some(Value::String(hash))) => hash.clone(),
-                _ => return fields.values_mut().try_for_each(|field| take(connection, field)),
+                _ => return fields.values_mut().try_for_each(|field| put_back(connection, field)),
             };
             let content: Option<Vec<u8>> = connection
                 .prepare_cached("SELECT content FROM blobs WHERE hash = ?1")?
@@ -67,7 +84,7 @@ fn take(connection: &Connection, value: &mut Value) -> Result<(), StoreError> {
                 *value = Value::String(text);
             }
         }
-        Value::Array(items) => items.iter_mut().try_for_each(|item| take(connection, item))?,
+        Value::Array(items) => items.iter_mut().try_for_each(|item| put_back(connection, item))?,
         Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
     Ok(())

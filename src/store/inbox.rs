@@ -1,16 +1,19 @@
 //! The inbox: what people did, stored once under all the keys by which it may come again.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use rusqlite::{Connection, params};
 
-use rusqlite::params;
-
+use super::queue::Operation;
 use super::{Store, StoreError, outbox};
 use crate::chat::{Incoming, IncomingKind};
-use crate::ids::{MessageTs, ThreadKey};
+use crate::ids::{MessageTs, Millis, ThreadKey};
 use crate::render::post::Post;
 
-/// How long dedupe keys are kept: Slack's last redelivery comes after five minutes, and a day is safe.
-const KEEP_KEYS_MS: i64 = 24 * 60 * 60 * 1000;
+/// How many dedupe keys are kept, the newest. Counted and not timed, so that a clock that jumps forgets none. Slack
+/// delivers at most 30,000 events an hour, each with up to three keys, and what it delivers again comes within minutes.
+/// A message that comes later than that, from the history, is known by its channel and ts for ever.
+const KEEP_KEYS: i64 = 100_000;
+
+const ACCEPT: Operation = Operation { label: "accept", durable: true, first: true };
 
 /// An inbox row that no decision has dealt with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,28 +25,18 @@ pub struct Waiting {
 }
 
 impl Store {
-    /// Stores what a person did, durably, with what the chat should show at once. `false`: it was there already.
-    pub async fn accept(&self, incoming: Incoming, posts: Vec<(String, Post)>) -> Result<bool, StoreError> {
-        self.run(move |database| {
-            database.durable(true)?;
-            let transaction = database.connection.transaction()?;
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_millis());
-            let now = i64::try_from(now).unwrap_or(i64::MAX);
-            let mut fresh = true;
-            for key in &incoming.dedupe {
-                let sql = "INSERT OR IGNORE INTO seen (key, at) VALUES (?1, ?2)";
-                fresh &= transaction.prepare_cached(sql)?.execute(params![key, now])? == 1;
+    /// Stores what a person did, durably, with what the chat should show at once; `at` is the time now. `false`: it was
+    /// there already.
+    pub async fn accept(&self, incoming: Incoming, posts: Vec<(String, Post)>, at: Millis) -> Result<bool, StoreError> {
+        let row = Row::of(&incoming, at)?;
+        let posts = outbox::prepare(&posts)?;
+        self.write(ACCEPT, move |connection| {
+            if !row.is_new(connection, &incoming.dedupe)? {
+                return Ok(false);
             }
-            if fresh {
-                transaction.prepare_cached("DELETE FROM seen WHERE at < ?1")?.execute([now - KEEP_KEYS_MS])?;
-                insert(&transaction, &incoming)?;
-                let thread = incoming.thread.to_text();
-                for (key, post) in &posts {
-                    outbox::put(&transaction, &thread, key, post)?;
-                }
-            }
-            transaction.commit()?;
-            Ok(fresh)
+            row.insert(connection)?;
+            posts.iter().try_for_each(|post| outbox::put(connection, &incoming.thread, post))?;
+            Ok(true)
         })
         .await
     }
@@ -51,9 +44,9 @@ impl Store {
     /// The rows of a thread that wait, oldest first.
     pub async fn waiting(&self, thread: &ThreadKey) -> Result<Vec<Waiting>, StoreError> {
         let thread = thread.to_text();
-        self.run(move |database| {
+        self.read(move |connection| {
             let sql = "SELECT id, incoming FROM messages WHERE thread = ?1 AND acked = 0 ORDER BY id LIMIT 100";
-            let mut statement = database.connection.prepare_cached(sql)?;
+            let mut statement = connection.prepare_cached(sql)?;
             let rows = statement.query_map([&thread], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
             let mut waiting = Vec::new();
             for row in rows {
@@ -67,8 +60,8 @@ impl Store {
 
     /// Everything that people wrote, oldest first: what the local chat shows after a restart.
     pub async fn written(&self) -> Result<Vec<Incoming>, StoreError> {
-        self.run(|database| {
-            let mut statement = database.connection.prepare("SELECT incoming FROM messages ORDER BY id")?;
+        self.read(|connection| {
+            let mut statement = connection.prepare("SELECT incoming FROM messages ORDER BY id")?;
             let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
             let mut written = Vec::new();
             for row in rows {
@@ -80,26 +73,67 @@ impl Store {
     }
 }
 
-fn insert(connection: &rusqlite::Connection, incoming: &Incoming) -> Result<(), StoreError> {
-    let (ts, content): (Option<&MessageTs>, &str) = match &incoming.what {
-        IncomingKind::Message { ts, text, .. } | IncomingKind::Edited { ts, text } => (Some(ts), text),
-        IncomingKind::Deleted { ts } => (Some(ts), ""),
-        IncomingKind::Pressed { action, .. } => (None, action),
-    };
-    let ThreadKey { channel, ts: thread_ts, .. } = &incoming.thread;
-    connection
-        .prepare_cached(
-            "INSERT INTO messages (thread_ts, channel_id, from_user, content, timestamp, thread, incoming) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        )?
-        .execute(params![
-            thread_ts.as_str(),
-            channel.as_str(),
-            incoming.from.as_str(),
-            content,
-            ts.unwrap_or(thread_ts).as_str(),
-            incoming.thread.to_text(),
-            serde_json::to_string(incoming)?
+/// An inbox row as it is stored.
+struct Row {
+    thread: ThreadKey,
+    from: String,
+    content: String,
+    ts: MessageTs,
+    /// Whether it is a message, which is stored once under its channel and ts.
+    said: bool,
+    incoming: String,
+    at: Millis,
+}
+
+impl Row {
+    fn of(incoming: &Incoming, at: Millis) -> Result<Self, StoreError> {
+        let (ts, content) = match &incoming.what {
+            IncomingKind::Message { ts, text, .. } | IncomingKind::Edited { ts, text } => (Some(ts), text.as_str()),
+            IncomingKind::Deleted { ts } => (Some(ts), ""),
+            IncomingKind::Pressed { action, .. } => (None, action.as_str()),
+        };
+        Ok(Self {
+            thread: incoming.thread.clone(),
+            from: incoming.from.to_string(),
+            content: content.to_owned(),
+            ts: ts.unwrap_or(&incoming.thread.ts).clone(),
+            said: matches!(incoming.what, IncomingKind::Message { .. }),
+            incoming: serde_json::to_string(incoming)?,
+            at,
+        })
+    }
+
+    /// Whether neither one of its keys nor, for a message, its place in the channel is known; notes all keys.
+    fn is_new(&self, connection: &Connection, keys: &[String]) -> Result<bool, StoreError> {
+        let mut fresh = true;
+        for key in keys {
+            let sql = "INSERT OR IGNORE INTO seen (key) VALUES (?1)";
+            fresh &= connection.prepare_cached(sql)?.execute([key])? == 1;
+        }
+        if fresh && !keys.is_empty() {
+            let sql = "DELETE FROM seen WHERE number <= ?1";
+            connection.prepare_cached(sql)?.execute([connection.last_insert_rowid() - KEEP_KEYS])?;
+        }
+        let sql = "SELECT 1 FROM messages WHERE channel_id = ?1 AND timestamp = ?2 AND said = 1";
+        let place = params![self.thread.channel.as_str(), self.ts.as_str()];
+        Ok(fresh && !(self.said && connection.prepare_cached(sql)?.exists(place)?))
+    }
+
+    fn insert(&self, connection: &Connection) -> Result<(), StoreError> {
+        let sql = "INSERT INTO messages \
+                   (thread_ts, channel_id, from_user, content, timestamp, thread, incoming, at, said) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+        connection.prepare_cached(sql)?.execute(params![
+            self.thread.ts.as_str(),
+            self.thread.channel.as_str(),
+            self.from,
+            self.content,
+            self.ts.as_str(),
+            self.thread.to_text(),
+            self.incoming,
+            self.at.0,
+            self.said,
         ])?;
-    Ok(())
+        Ok(())
+    }
 }

@@ -1,18 +1,24 @@
 //! The events: appended with an expected sequence, together with everything else that one decision changes.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::actor::Database;
-use super::{Store, StoreError, blobs, outbox};
-use crate::ids::{MessageTs, Millis, ThreadKey};
+use super::blobs::{self, Outlined};
+use super::queue::Operation;
+use super::{Store, StoreError, outbox};
+use crate::ids::{Epoch, MessageTs, Millis, ThreadKey};
 use crate::render::post::Post;
 use crate::thread::Event;
+
+const LEASE: Operation = Operation { label: "lease", durable: false, first: false };
+const SET_SETTING: Operation = Operation { label: "set_setting", durable: true, first: false };
 
 /// Everything that one decision commits.
 #[derive(Debug)]
 pub struct Append {
     /// The thread.
     pub thread: ThreadKey,
+    /// What [`Store::lease`] gave the writer.
+    pub epoch: Epoch,
     /// How many events it had.
     pub expected: u64,
     /// When it was decided.
@@ -38,19 +44,38 @@ pub struct Session {
     pub title: String,
     /// Whether effects are pending, so that a start must wake the thread.
     pub works: bool,
+    /// The number of its pull request while that is open.
+    pub pull: Option<u64>,
 }
 
 impl Store {
+    /// Takes a thread over: from now on nobody who took it before can append to it. Call it before [`Store::load`].
+    pub async fn lease(&self, thread: &ThreadKey) -> Result<Epoch, StoreError> {
+        let thread = thread.to_text();
+        self.write(LEASE, move |connection| {
+            let sql = "INSERT INTO leases (thread, epoch) VALUES (?1, 1) \
+                       ON CONFLICT (thread) DO UPDATE SET epoch = epoch + 1 RETURNING epoch";
+            let epoch: i64 = connection.prepare_cached(sql)?.query_row([&thread], |row| row.get(0))?;
+            Ok(Epoch(u64::try_from(epoch).unwrap_or_default()))
+        })
+        .await
+    }
+
     /// Commits a decision, all of it or nothing.
     pub async fn append(&self, append: Append) -> Result<(), StoreError> {
-        self.run(move |database| commit(database, &append)).await
+        let operation = Operation { label: "append", durable: append.durable, first: false };
+        let mut events = Vec::with_capacity(append.events.len());
+        for event in &append.events {
+            events.push(blobs::outline(serde_json::to_string(event)?)?);
+        }
+        let posts = outbox::prepare(&append.posts)?;
+        self.write(operation, move |connection| commit(connection, &append, &events, &posts)).await
     }
 
     /// All events of a thread, in order.
     pub async fn load(&self, thread: &ThreadKey) -> Result<Vec<(Millis, Event)>, StoreError> {
         let thread = thread.to_text();
-        self.run(move |database| {
-            let connection = &database.connection;
+        self.read(move |connection| {
             let mut statement =
                 connection.prepare_cached("SELECT at, body FROM events WHERE thread = ?1 ORDER BY seq")?;
             let rows = statement.query_map([&thread], |row| Ok((Millis(row.get(0)?), row.get::<_, String>(1)?)))?;
@@ -67,8 +92,8 @@ impl Store {
 
     /// The threads that have something to do: messages to read or effects pending.
     pub async fn threads_at_work(&self) -> Result<Vec<ThreadKey>, StoreError> {
-        self.run(|database| {
-            let mut statement = database.connection.prepare(
+        self.read(|connection| {
+            let mut statement = connection.prepare(
                 "SELECT session_id FROM sessions WHERE works = 1 \
                  UNION SELECT thread FROM messages WHERE acked = 0",
             )?;
@@ -84,11 +109,10 @@ impl Store {
 
     /// A value kept under a name.
     pub async fn setting(&self, key: &str) -> Result<Option<String>, StoreError> {
-        use rusqlite::OptionalExtension as _;
         let key = key.to_owned();
-        self.run(move |database| {
+        self.read(move |connection| {
             let sql = "SELECT value FROM settings WHERE key = ?1";
-            Ok(database.connection.prepare_cached(sql)?.query_row([&key], |row| row.get(0)).optional()?)
+            Ok(connection.prepare_cached(sql)?.query_row([&key], |row| row.get(0)).optional()?)
         })
         .await
     }
@@ -96,40 +120,46 @@ impl Store {
     /// Keeps a value under a name.
     pub async fn set_setting(&self, key: &str, value: &str) -> Result<(), StoreError> {
         let (key, value) = (key.to_owned(), value.to_owned());
-        self.run(move |database| {
-            database.durable(true)?;
+        self.write(SET_SETTING, move |connection| {
             let sql = "INSERT INTO settings (key, value) VALUES (?1, ?2) \
                        ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-            database.connection.execute(sql, params![key, value])?;
+            connection.execute(sql, params![key, value])?;
             Ok(())
         })
         .await
     }
 }
 
-fn commit(database: &mut Database, append: &Append) -> Result<(), StoreError> {
-    database.durable(append.durable)?;
-    let transaction = database.connection.transaction()?;
+fn commit(
+    connection: &Connection,
+    append: &Append,
+    events: &[Outlined],
+    posts: &[outbox::Prepared],
+) -> Result<(), StoreError> {
     let thread = append.thread.to_text();
-    check_sequence(&transaction, &thread, append.expected)?;
-    {
-        let mut insert = transaction
-            .prepare_cached("INSERT INTO events (thread, seq, at, type, body) VALUES (?1, ?2, ?3, ?4, ?5)")?;
-        for (seq, event) in (append.expected + 1..).zip(&append.events) {
-            let body = serde_json::to_string(event)?;
-            let body = blobs::outline(&transaction, body)?;
-            insert.execute(params![thread, i64::try_from(seq).unwrap_or(i64::MAX), append.at.0, kind(&body), body])?;
-        }
+    check_epoch(connection, &thread, append.epoch)?;
+    check_sequence(connection, &thread, append.expected)?;
+    let sql = "INSERT INTO events (thread, seq, at, type, body) VALUES (?1, ?2, ?3, ?4, ?5)";
+    let mut insert = connection.prepare_cached(sql)?;
+    for (seq, event) in (append.expected + 1..).zip(events) {
+        blobs::put(connection, event)?;
+        let seq = i64::try_from(seq).unwrap_or(i64::MAX);
+        insert.execute(params![thread, seq, append.at.0, kind(&event.body), event.body])?;
     }
-    for (key, post) in &append.posts {
-        outbox::put(&transaction, &thread, key, post)?;
-    }
+    posts.iter().try_for_each(|post| outbox::put(connection, &append.thread, post))?;
     for id in &append.acked {
-        transaction.prepare_cached("UPDATE messages SET acked = 1 WHERE id = ?1")?.execute([id])?;
+        connection.prepare_cached("UPDATE messages SET acked = 1 WHERE id = ?1")?.execute([id])?;
     }
-    write_session(&transaction, append, &thread)?;
-    transaction.commit()?;
-    Ok(())
+    write_session(connection, append, &thread)
+}
+
+fn check_epoch(connection: &Connection, thread: &str, epoch: Epoch) -> Result<(), StoreError> {
+    let current: Option<i64> = connection
+        .prepare_cached("SELECT epoch FROM leases WHERE thread = ?1")?
+        .query_row([thread], |row| row.get(0))
+        .optional()?;
+    let current = current.and_then(|current| u64::try_from(current).ok());
+    if current == Some(epoch.0) { Ok(()) } else { Err(StoreError::Superseded { thread: thread.to_owned() }) }
 }
 
 fn check_sequence(connection: &Connection, thread: &str, expected: u64) -> Result<(), StoreError> {
@@ -142,15 +172,25 @@ fn check_sequence(connection: &Connection, thread: &str, expected: u64) -> Resul
 
 fn write_session(connection: &Connection, append: &Append, thread: &str) -> Result<(), StoreError> {
     let ThreadKey { channel, ts, .. } = &append.thread;
-    let Session { phase, title, works } = &append.session;
+    let Session { phase, title, works, pull } = &append.session;
     connection
         .prepare_cached(
-            "INSERT INTO sessions (thread_ts, channel_id, session_id, updated_at, phase, title, works) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
+            "INSERT INTO sessions (thread_ts, channel_id, session_id, updated_at, phase, title, works, pull) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
              ON CONFLICT (channel_id, thread_ts) DO UPDATE SET session_id = excluded.session_id, \
-             updated_at = excluded.updated_at, phase = excluded.phase, title = excluded.title, works = excluded.works",
+             updated_at = excluded.updated_at, phase = excluded.phase, title = excluded.title, works = excluded.works, \
+             pull = excluded.pull",
         )?
-        .execute(params![MessageTs::as_str(ts), channel.as_str(), thread, append.at.0, phase, title, works])?;
+        .execute(params![
+            MessageTs::as_str(ts),
+            channel.as_str(),
+            thread,
+            append.at.0,
+            phase,
+            title,
+            works,
+            pull.and_then(|number| i64::try_from(number).ok())
+        ])?;
     Ok(())
 }
 

@@ -3,9 +3,17 @@
 
 use rusqlite::{Connection, params};
 
+use super::queue::Operation;
 use super::{Store, StoreError};
-use crate::ids::{MessageTs, ThreadKey};
+use crate::ids::{ChannelId, MessageTs, ThreadKey};
 use crate::render::post::Post;
+
+const POST_ONCE: Operation = Operation { label: "post_once", durable: false, first: false };
+/// Durable: what others can see must not be forgotten after a power failure. The flush also hardens every commit before
+/// it, so that no message tells of a decision that is then lost.
+const MARK_TRIED: Operation = Operation { label: "mark_tried", durable: true, first: false };
+/// Not durable: when it is lost the row counts as tried, and is looked for.
+const MARK_SENT: Operation = Operation { label: "mark_sent", durable: false, first: false };
 
 /// A row that the chat does not show yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,69 +34,117 @@ pub struct DuePost {
     pub tried: bool,
 }
 
+/// What is sent without waiting for the others.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lane {
+    /// What is new in a channel, in order.
+    Posts(ChannelId),
+    /// New versions of what is there.
+    Edits,
+    /// Reactions.
+    Reactions,
+}
+
+impl DuePost {
+    /// The lane it goes by.
+    pub fn lane(&self) -> Lane {
+        match (&self.post, &self.ts) {
+            (Post::Reaction { .. }, _) => Lane::Reactions,
+            (Post::Message { .. } | Post::File { .. } | Post::Ephemeral { .. }, Some(_)) => Lane::Edits,
+            (Post::Message { .. } | Post::File { .. } | Post::Ephemeral { .. }, None) => {
+                Lane::Posts(self.thread.channel.clone())
+            }
+        }
+    }
+}
+
+/// A post as it is stored.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    key: String,
+    post: String,
+    reaction: bool,
+}
+
+/// Posts as they are stored. Done by the caller, not by the store's thread.
+pub(super) fn prepare(posts: &[(String, Post)]) -> Result<Vec<Prepared>, StoreError> {
+    let prepare = |(key, post): &(String, Post)| {
+        let reaction = matches!(post, Post::Reaction { .. });
+        Ok(Prepared { key: key.clone(), post: serde_json::to_string(post)?, reaction })
+    };
+    posts.iter().map(prepare).collect()
+}
+
 /// Puts a post under a key; the same content again changes nothing.
-pub(super) fn put(connection: &Connection, thread: &str, key: &str, post: &Post) -> Result<(), StoreError> {
-    let post = serde_json::to_string(post)?;
+pub(super) fn put(connection: &Connection, thread: &ThreadKey, post: &Prepared) -> Result<(), StoreError> {
+    let Prepared { key, post, reaction } = post;
+    let lane = if *reaction { "reaction".to_owned() } else { format!("post/{}", thread.channel) };
     connection
         .prepare_cached(
-            "INSERT INTO outbox (thread, key, post) VALUES (?1, ?2, ?3) \
+            "INSERT INTO outbox (thread, key, post, lane) VALUES (?1, ?2, ?3, ?4) \
              ON CONFLICT (thread, key) DO UPDATE SET post = excluded.post, revision = revision + 1 \
              WHERE post <> excluded.post",
         )?
-        .execute(params![thread, key, post])?;
+        .execute(params![thread.to_text(), key, post, lane])?;
     Ok(())
 }
+
+/// What may be sent next: the first of each channel's posts, which are sent in order; some reactions, of which the one
+/// that says "done" comes after what its thread was told before it; and the edits, of which progress messages come last
+/// because they may lag behind.
+const DUE: [&str; 3] = [
+    "WHERE id IN (SELECT min(id) FROM outbox WHERE revision > sent AND lane GLOB 'post/*' GROUP BY lane) ORDER BY id",
+    "WHERE revision > sent AND lane = 'reaction' AND NOT (key GLOB 'done/*' AND EXISTS (SELECT 1 FROM outbox AS post \
+     WHERE post.thread = outbox.thread AND post.id < outbox.id AND post.revision > post.sent \
+     AND post.lane GLOB 'post/*')) ORDER BY id LIMIT 16",
+    "WHERE revision > sent AND lane = 'edit' ORDER BY key GLOB 'progress/*', id LIMIT 500",
+];
 
 impl Store {
     /// Puts a post outside a decision, unless there is one under this key.
     pub async fn post_once(&self, thread: &ThreadKey, key: &str, post: &Post) -> Result<(), StoreError> {
-        let (thread, key, post) = (thread.to_text(), key.to_owned(), serde_json::to_string(post)?);
-        self.run(move |database| {
-            let sql = "INSERT OR IGNORE INTO outbox (thread, key, post) VALUES (?1, ?2, ?3)";
-            database.connection.execute(sql, params![thread, key, post])?;
-            Ok(())
+        let (thread, key) = (thread.clone(), key.to_owned());
+        let posts = prepare(&[(key.clone(), post.clone())])?;
+        self.write(POST_ONCE, move |connection| {
+            let sql = "SELECT 1 FROM outbox WHERE thread = ?1 AND key = ?2";
+            if connection.prepare_cached(sql)?.exists(params![thread.to_text(), key])? {
+                return Ok(());
+            }
+            posts.iter().try_for_each(|post| put(connection, &thread, post))
         })
         .await
     }
 
-    /// Rows to send, in order.
+    /// What may be sent next in each lane: never a row before another that must be sent first.
     pub async fn due_posts(&self) -> Result<Vec<DuePost>, StoreError> {
-        self.posts("WHERE revision > sent ORDER BY id LIMIT 100").await
+        self.posts(&DUE).await
     }
 
     /// Every row that was sent, in order: what the local chat shows after a restart.
     pub async fn sent_posts(&self) -> Result<Vec<DuePost>, StoreError> {
-        self.posts("WHERE sent > 0 ORDER BY id").await
+        self.posts(&["WHERE sent > 0 ORDER BY id"]).await
     }
 
-    async fn posts(&self, condition: &str) -> Result<Vec<DuePost>, StoreError> {
-        let sql = format!("SELECT id, thread, key, post, revision, ts, tried FROM outbox {condition}");
-        self.run(move |database| {
-            let mut statement = database.connection.prepare_cached(&sql)?;
-            let mut rows = statement.query([])?;
-            let mut due = Vec::new();
-            while let Some(row) = rows.next()? {
-                let Some(thread) = ThreadKey::parse(&row.get::<_, String>(1)?) else { continue };
-                due.push(DuePost {
-                    id: row.get(0)?,
-                    thread,
-                    key: row.get(2)?,
-                    post: serde_json::from_str(&row.get::<_, String>(3)?)?,
-                    revision: row.get(4)?,
-                    ts: row.get::<_, Option<String>>(5)?.map(MessageTs::new),
-                    tried: row.get(6)?,
-                });
+    async fn posts(&self, conditions: &'static [&'static str]) -> Result<Vec<DuePost>, StoreError> {
+        self.read(move |connection| {
+            let mut found = Vec::new();
+            for condition in conditions {
+                let sql = format!("SELECT id, thread, key, post, revision, ts, tried FROM outbox {condition}");
+                let mut statement = connection.prepare_cached(&sql)?;
+                let mut rows = statement.query([])?;
+                while let Some(row) = rows.next()? {
+                    found.extend(due_post(row)?);
+                }
             }
-            Ok(due)
+            Ok(found)
         })
         .await
     }
 
     /// Notes that a row is about to be posted: from now on it may be there.
     pub async fn mark_tried(&self, id: i64) -> Result<(), StoreError> {
-        self.run(move |database| {
-            database.durable(false)?;
-            database.connection.prepare_cached("UPDATE outbox SET tried = 1 WHERE id = ?1")?.execute([id])?;
+        self.write(MARK_TRIED, move |connection| {
+            connection.prepare_cached("UPDATE outbox SET tried = 1 WHERE id = ?1")?.execute([id])?;
             Ok(())
         })
         .await
@@ -102,13 +158,26 @@ impl Store {
         ts: Option<MessageTs>,
         fault: Option<String>,
     ) -> Result<(), StoreError> {
-        self.run(move |database| {
-            database.durable(false)?;
-            let sql = "UPDATE outbox SET sent = ?2, ts = coalesce(?3, ts), fault = ?4, tried = 1 WHERE id = ?1";
+        self.write(MARK_SENT, move |connection| {
+            let sql = "UPDATE outbox SET sent = ?2, ts = coalesce(?3, ts), fault = ?4, tried = 1, \
+                       lane = CASE WHEN ?3 IS NULL THEN lane ELSE 'edit' END WHERE id = ?1";
             let ts = ts.as_ref().map(MessageTs::as_str);
-            database.connection.prepare_cached(sql)?.execute(params![id, revision, ts, fault])?;
+            connection.prepare_cached(sql)?.execute(params![id, revision, ts, fault])?;
             Ok(())
         })
         .await
     }
+}
+
+fn due_post(row: &rusqlite::Row<'_>) -> Result<Option<DuePost>, StoreError> {
+    let Some(thread) = ThreadKey::parse(&row.get::<_, String>(1)?) else { return Ok(None) };
+    Ok(Some(DuePost {
+        id: row.get(0)?,
+        thread,
+        key: row.get(2)?,
+        post: serde_json::from_str(&row.get::<_, String>(3)?)?,
+        revision: row.get(4)?,
+        ts: row.get::<_, Option<String>>(5)?.map(MessageTs::new),
+        tried: row.get(6)?,
+    }))
 }

@@ -1,0 +1,115 @@
+//! Why the store did not do what was asked, typed as far as somebody acts on it, with what a person can do.
+//!
+//! Cheap to clone: when a transaction fails, everyone whose work was in it hears the same.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rusqlite::ErrorCode;
+
+/// Why the store did not do what was asked.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process drives this store.
+    #[error("another codebutler (process {pid}) already drives {path}")]
+    InUse {
+        /// The lock file's store.
+        path: PathBuf,
+        /// What the other process wrote about itself.
+        pid: String,
+    },
+    /// A newer program wrote this store.
+    #[error("{path} was written by a newer codebutler (schema {found}, this program knows {known})")]
+    Newer {
+        /// The store.
+        path: PathBuf,
+        /// Its schema's number.
+        found: i64,
+        /// The newest schema that this program knows.
+        known: i64,
+    },
+    /// The folder, the lock file or the copy before a migration could not be made.
+    #[error("{path} cannot be used")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: Arc<std::io::Error>,
+    },
+    /// The log has other events than the writer thought: somebody else wrote this thread.
+    #[error("thread {thread} is at event {found}, not at {expected}")]
+    Conflict {
+        /// The thread.
+        thread: String,
+        /// Where the writer thought it was.
+        expected: u64,
+        /// Where it is.
+        found: u64,
+    },
+    /// Somebody else has loaded this thread since; the writer is to stop, without a word.
+    #[error("thread {thread} was taken over by another worker")]
+    Superseded {
+        /// The thread.
+        thread: String,
+    },
+    /// Another program holds a lock on the file, and held it for as long as we wait. Nothing was written.
+    #[error("another program holds a lock on the store")]
+    Busy(#[source] Arc<rusqlite::Error>),
+    /// The disk takes nothing any more. Nothing was written.
+    #[error("the disk is full")]
+    Full(#[source] Arc<rusqlite::Error>),
+    /// An event or a post cannot be read or written as JSON.
+    #[error("a stored value is not what it should be")]
+    Json(#[source] Arc<serde_json::Error>),
+    /// SQLite refused.
+    #[error("the database refused")]
+    Sqlite(#[source] Arc<rusqlite::Error>),
+    /// The store's thread has ended.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl StoreError {
+    /// What the operator can do about it.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::InUse { pid, .. } => format!("stop the other one first: kill {pid}"),
+            Self::Newer { .. } => "update codebutler".to_owned(),
+            Self::Busy(_) => "close what has store.db open for writing: a database browser, a backup; \
+                 `fuser -v .codebutler/store.db` names it"
+                .to_owned(),
+            Self::Full(_) => {
+                "free space on the disk that holds .codebutler/store.db; if there is space, check the disk and the quota"
+                    .to_owned()
+            }
+            Self::Io { .. }
+            | Self::Conflict { .. }
+            | Self::Superseded { .. }
+            | Self::Json(_)
+            | Self::Sqlite(_)
+            | Self::Closed => "check the disk, and the owner of the file".to_owned(),
+        }
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        let code = error.sqlite_error_code();
+        let error = Arc::new(error);
+        match code {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => {
+                Self::Busy(error)
+            }
+            // A full disk is an IO error when it is met while the log's index grows or while the disk is flushed.
+            Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => Self::Full(error),
+            _ => Self::Sqlite(error),
+        }
+    }
+}
+
+impl From<serde_json::Error> for StoreError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Json(Arc::new(error))
+    }
+}

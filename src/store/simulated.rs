@@ -1,0 +1,132 @@
+//! A store for simulations: the same SQL on a real file, but each job runs on the calling task, and a hook decides before
+//! and after each write whether the process lives on.
+//!
+//! It takes no lock file and never flushes the disk, so that thousands of runs are quick; what a power failure does is not
+//! for it to show. A store that has crashed is dead: every later call on any of its handles waits for ever, and its file can
+//! be opened again.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+
+use super::queue::Operation;
+use super::{Store, StoreError, schema};
+
+/// When the hook is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Nothing is written yet.
+    Before,
+    /// It is committed, and the caller does not know yet.
+    After,
+}
+
+/// What the hook answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Go on.
+    Go,
+    /// The process dies here: the call never returns.
+    Crash,
+    /// The write fails as if the disk were full, and nothing is written. After the commit this is the same as `Go`.
+    Fail,
+}
+
+/// Asked with the moment, the number of the write (from 1 in each opened store), and the operation's label.
+pub type Hook = Box<dyn FnMut(Moment, u64, &'static str) -> Verdict + Send>;
+
+/// What the handles of a simulated store share.
+pub(super) struct Simulated(Mutex<State>);
+
+struct State {
+    /// `None` after a crash.
+    connection: Option<Connection>,
+    hook: Hook,
+    writes: u64,
+}
+
+impl Store {
+    /// Opens a store that runs its work on the calling task, under `hook`, which must not call the store itself.
+    pub fn simulated(
+        path: &Path,
+        hook: impl FnMut(Moment, u64, &'static str) -> Verdict + Send + 'static,
+    ) -> Result<Self, StoreError> {
+        let connection = schema::open_carelessly(path)?;
+        let state = State { connection: Some(connection), hook: Box::new(hook), writes: 0 };
+        Ok(Self::over(Simulated(Mutex::new(state))))
+    }
+}
+
+impl Simulated {
+    pub(super) async fn read<T>(
+        &self,
+        mut work: impl FnMut(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let found = self.locked(|state| state.connection.as_ref().map(&mut work));
+        alive(found).await
+    }
+
+    pub(super) async fn write<T>(
+        &self,
+        operation: Operation,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let done = self.locked(|state| state.write(operation.label, work));
+        alive(done).await
+    }
+
+    fn locked<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The answer; none ever comes from the dead.
+async fn alive<T>(answer: Option<T>) -> T {
+    match answer {
+        Some(answer) => answer,
+        None => std::future::pending().await,
+    }
+}
+
+impl State {
+    /// `None`: the process died before the caller heard of it.
+    fn write<T>(
+        &mut self,
+        label: &'static str,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Option<Result<T, StoreError>> {
+        let connection = self.connection.as_mut()?;
+        self.writes += 1;
+        match (self.hook)(Moment::Before, self.writes, label) {
+            Verdict::Go => {}
+            Verdict::Fail => return Some(Err(disk_full())),
+            Verdict::Crash => {
+                self.connection = None;
+                return None;
+            }
+        }
+        let done = transact(connection, work);
+        if (self.hook)(Moment::After, self.writes, label) == Verdict::Crash {
+            self.connection = None;
+            return None;
+        }
+        Some(done)
+    }
+}
+
+fn transact<T>(
+    connection: &mut Connection,
+    work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let transaction = connection.transaction()?;
+    let done = work(&transaction)?;
+    transaction.commit()?;
+    Ok(done)
+}
+
+/// The error of a full disk, as SQLite words it.
+fn disk_full() -> StoreError {
+    let code = rusqlite::ffi::Error { code: rusqlite::ErrorCode::DiskFull, extended_code: rusqlite::ffi::SQLITE_FULL };
+    StoreError::Full(Arc::new(rusqlite::Error::SqliteFailure(code, None)))
+}

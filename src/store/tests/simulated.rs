@@ -1,0 +1,53 @@
+//! The simulated store: what its hook is asked, and what its answers do.
+
+use std::sync::{Arc, Mutex};
+
+use futures_util::FutureExt as _;
+
+use super::{NOW, append, incoming, key, opened};
+use crate::store::simulated::{Moment, Verdict};
+use crate::store::{Store, StoreError};
+
+#[tokio::test]
+async fn a_hook_sees_every_write_and_cuts_before_or_after_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("store.db");
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&seen);
+    let store = Store::simulated(&path, move |moment, number, label| {
+        heard.lock().expect("one thread").push((moment, number, label));
+        match (moment, number) {
+            (Moment::Before, 3) => Verdict::Fail,
+            (Moment::After, 4) => Verdict::Crash,
+            _ => Verdict::Go,
+        }
+    });
+    let store = store.expect("opens");
+    assert!(store.accept(incoming("1.0", &["a"]), vec![], NOW).await.expect("stored"));
+    store.lease(&key("1.0")).await.expect("leased");
+    let failed = store.append(append(0, vec![opened()], &[], vec![1])).await;
+    assert!(matches!(failed, Err(StoreError::Full(_))), "{failed:?}");
+    assert_eq!(store.load(&key("1.0")).await.expect("reads are not asked about"), []);
+    assert_eq!(store.append(append(0, vec![opened()], &[], vec![1])).now_or_never().map(|done| done.is_ok()), None);
+    assert!(store.load(&key("1.0")).now_or_never().is_none(), "the dead read nothing");
+    let expected = [
+        (Moment::Before, 1, "accept"),
+        (Moment::After, 1, "accept"),
+        (Moment::Before, 2, "lease"),
+        (Moment::After, 2, "lease"),
+        (Moment::Before, 3, "append"),
+        (Moment::Before, 4, "append"),
+        (Moment::After, 4, "append"),
+    ];
+    assert_eq!(*seen.lock().expect("one thread"), expected);
+    // The dead handle is still there; the file is free all the same.
+    let again = Store::simulated(&path, |moment, _, _| match moment {
+        Moment::Before => Verdict::Crash,
+        Moment::After => Verdict::Go,
+    });
+    let again = again.expect("opens");
+    assert_eq!(again.load(&key("1.0")).await.expect("read").len(), 1, "what was committed before the crash is there");
+    assert!(again.set_setting("pm", "claude").now_or_never().is_none());
+    let last = Store::open(&path).expect("opens as a real store");
+    assert_eq!(last.setting("pm").await.expect("read"), None);
+}
