@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use crate::agent::Role;
 use crate::chat::local::{LocalChat, LocalOptions, Restored};
-use crate::chat::slack::{SlackChat, SlackOptions};
+use crate::chat::slack::{SlackChat, SlackOptions, SlackTiming};
 use crate::chat::{Chat, Incoming, IncomingKind};
 use crate::config::settings::{Author, SandboxLevel, Timing};
 use crate::config::{self, Global, Need, RepoSettings, Settings};
@@ -22,6 +22,7 @@ use crate::git::Repository;
 use crate::ids::{ChannelId, Millis};
 use crate::llm::ChatModel;
 use crate::llm::openrouter::{OpenRouter, OpenRouterOptions};
+use crate::lock::{self, AppInUse};
 use crate::runtime::intake::Routes;
 use crate::runtime::outbox;
 use crate::runtime::project::{ChannelModels, Project, ProjectSettings};
@@ -45,6 +46,13 @@ pub struct Failure {
 impl From<config::Problem> for Failure {
     fn from(problem: config::Problem) -> Self {
         Self::new(problem.to_string(), problem.fix)
+    }
+}
+
+impl From<AppInUse> for Failure {
+    fn from(problem: AppInUse) -> Self {
+        let hint = problem.hint();
+        Self::new(problem.to_string(), hint)
     }
 }
 
@@ -79,6 +87,11 @@ pub async fn serve_slack(
         let hint = "list it in `repos` of the global config.json, name it with --repo PATH, or go into it";
         return Err(vec![Failure::new("there is no repository to serve", hint)]);
     }
+    let (Some(bot_token), Some(app_token)) = (global.slack.bot_token.clone(), global.slack.app_token.clone()) else {
+        return Err(vec![Failure::new("the Slack tokens are missing", "run `codebutler config check`")]);
+    };
+    // Before anything is opened: beside another daemon nothing else matters.
+    let _alone = lock::for_slack_app(home, &global.slack.api_url, &app_token).map_err(|error| vec![error.into()])?;
     let mut problems = Vec::new();
     let mut opened = Vec::new();
     for repo in repos {
@@ -89,10 +102,8 @@ pub async fn serve_slack(
     }
     let channels: Vec<(ChannelId, String)> =
         opened.iter().filter_map(|(repo, _)| Some((repo.channel.clone()?, channel_name(repo)))).collect();
-    let (Some(bot_token), Some(app_token)) = (global.slack.bot_token.clone(), global.slack.app_token.clone()) else {
-        return Err(vec![Failure::new("the Slack tokens are missing", "run `codebutler config check`")]);
-    };
-    let options = SlackOptions { bot_token, app_token, api_url: global.slack.api_url.clone() };
+    let timing = SlackTiming { retry_base: global.timing.retry_base, ..SlackTiming::default() };
+    let options = SlackOptions { bot_token, app_token, api_url: global.slack.api_url.clone(), timing };
     let slack = match SlackChat::start(options, &channels).await {
         Ok(slack) => Some(slack),
         Err(of_slack) => {
@@ -120,9 +131,7 @@ pub async fn serve_slack(
     let routes = start_projects(routes, &tasks);
     let stop = tasks.stop_token();
     tasks.spawn(TaskKind::Chat, "slack", async move {
-        if let Err(error) = slack.run(Arc::new(routes), move || on_ready(&served), stop).await {
-            tracing::error!(error = &error as &dyn std::error::Error, "Slack ended");
-        }
+        slack.run(Arc::new(routes), move || on_ready(&served), stop).await;
     });
     shutdown.await;
     shut_down(tasks, &global.timing).await;

@@ -10,6 +10,7 @@ mod forge;
 mod git;
 mod ids;
 mod llm;
+mod lock;
 mod process;
 mod render;
 mod runtime;

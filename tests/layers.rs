@@ -16,6 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("render", &[]),
     ("process", &[]),
     ("telemetry", &[]),
+    ("lock", &[]),
     // Adapters never know each other.
     ("config", &[]),
     ("chat", &["process"]),
@@ -32,13 +33,27 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("runtime", &["process", "telemetry", "config", "chat", "llm", "forge", "git", "sandbox", "tools", "store"]),
     (
         "daemon",
-        &["process", "telemetry", "config", "chat", "llm", "forge", "git", "sandbox", "tools", "store", "runtime"],
+        &[
+            "process",
+            "telemetry",
+            "lock",
+            "config",
+            "chat",
+            "llm",
+            "forge",
+            "git",
+            "sandbox",
+            "tools",
+            "store",
+            "runtime",
+        ],
     ),
     (
         "demo",
         &[
             "process",
             "telemetry",
+            "lock",
             "config",
             "chat",
             "llm",

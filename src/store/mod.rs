@@ -6,6 +6,7 @@
 mod actor;
 mod batch;
 mod blobs;
+mod catch_up;
 mod error;
 mod inbox;
 mod log;
@@ -20,6 +21,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 pub use actor::Store;
+pub use catch_up::Standing;
 pub use error::StoreError;
 pub use inbox::Waiting;
 pub use log::{Append, Session};

@@ -202,6 +202,7 @@ impl World {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.home())
+            .env("TMPDIR", self.folder.path())
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -278,6 +279,17 @@ impl World {
     /// The texts of what the bot has posted in a thread.
     pub fn thread_texts(&self, thread: &str) -> Vec<String> {
         self.thread_messages(thread).into_iter().map(|message| message.text).collect()
+    }
+
+    /// A person's message must have been answered once: one post quotes it, one 👀, one ✅.
+    pub fn is_answered_once(&self, thread: &str, ts: &str, text: &str) {
+        let texts = self.thread_texts(thread);
+        assert_eq!(texts.iter().filter(|answer| answer.contains(text)).count(), 1, "{text:?} in {texts:#?}");
+        let reactions = self.slack.look(|state| {
+            let message = state.messages.iter().find(|message| message.ts == ts);
+            message.map(|message| message.reactions.clone()).unwrap_or_default()
+        });
+        assert_eq!(reactions, ["eyes", "white_check_mark"], "{text:?}");
     }
 
     /// The model server must have seen only good requests.
@@ -357,6 +369,11 @@ impl Daemon {
         let text = output.lines.join("\n");
         drop(output);
         (status, text)
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// SIGTERM, without waiting for what comes of it.
