@@ -98,17 +98,18 @@ impl Thread {
 
     fn receive(&mut self, message: &Message) {
         self.first.get_or_insert_with(|| message.ts.clone());
-        self.conversation(Role::Pm).unheard.push(message.clone());
+        let message = Arc::new(message.clone());
+        self.conversation(Role::Pm).unheard.push(Arc::clone(&message));
         // The answer to a question is for the one who asked.
         if self.runs.contains_key(&Role::Coder) && self.question.is_none() {
-            self.conversation(Role::Coder).unheard.push(message.clone());
+            self.conversation(Role::Coder).unheard.push(message);
         }
     }
 
     fn edit(&mut self, ts: &MessageTs, text: &str) {
         for conversation in self.conversations.values_mut() {
             for message in conversation.unheard.iter_mut().filter(|message| message.ts == *ts) {
-                text.clone_into(&mut message.text);
+                text.clone_into(&mut Arc::make_mut(message).text);
             }
         }
     }

@@ -72,8 +72,8 @@ pub struct Thread {
 /// What decisions need to know of a conversation.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConversationState {
-    /// Messages that the role has not read.
-    pub unheard: Vec<Message>,
+    /// Messages that the role has not read. A flood of them must not make each copy of the state dear.
+    pub unheard: Vec<Arc<Message>>,
     /// Notes of the daemon that the role has not read.
     pub notes: Vec<String>,
     /// Whether system prompt and tools are set.
