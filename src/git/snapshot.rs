@@ -19,6 +19,9 @@ use crate::ids::CommitId;
 /// A folder that was being written when its process died is removed after this time.
 const STALE: Duration = Duration::from_secs(24 * 3600);
 
+/// A snapshot that nobody has asked for in this time is removed; whoever asks again gets it written again.
+const UNUSED: Duration = Duration::from_secs(7 * 24 * 3600);
+
 /// What a tree entry is, by git's file modes.
 const EXECUTABLE: i32 = 0o100_755;
 const LINK: i32 = 0o120_000;
@@ -32,6 +35,9 @@ impl Repository {
         self.blocking(move |repository| {
             if !target.is_dir() {
                 repository.write_snapshot(&commit, &folder, &target)?;
+            } else if let Ok(folder) = std::fs::File::open(&target) {
+                // It is in use; if that cannot be noted it is written again some day.
+                let _ = folder.set_modified(std::time::SystemTime::now());
             }
             Ok(target)
         })
@@ -110,9 +116,10 @@ fn random() -> u64 {
 
 fn remove_stale(folder: &Path) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let ours = entry.file_name().as_bytes().starts_with(TEMPORARY.as_bytes());
+        let temporary = entry.file_name().as_bytes().starts_with(TEMPORARY.as_bytes());
+        let longest = if temporary { STALE } else { UNUSED };
         let age = entry.metadata().and_then(|meta| meta.modified()).ok().and_then(|time| time.elapsed().ok());
-        if ours && age.is_some_and(|age| age > STALE) {
+        if age.is_some_and(|age| age > longest) {
             let _ = std::fs::remove_dir_all(entry.path());
         }
     }
