@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::agent::Role;
-use crate::chat::local::{LocalChat, LocalOptions, Restored};
+use crate::chat::local::{LocalChat, LocalOptions, LogLine, LogQuery, LogReader, Restored};
 use crate::chat::slack::{SlackChat, SlackOptions, SlackTiming};
 use crate::chat::{Chat, Incoming, IncomingKind};
 use crate::config::settings::{Author, SandboxLevel, Timing};
@@ -23,16 +23,18 @@ use crate::ids::{ChannelId, Millis};
 use crate::llm::ChatModel;
 use crate::llm::openrouter::{OpenRouter, OpenRouterOptions};
 use crate::lock::{self, AppInUse};
+use crate::offload::offload;
 use crate::runtime::intake::Routes;
 use crate::runtime::outbox;
 use crate::runtime::project::{ChannelModels, Project, ProjectSettings};
 use crate::runtime::slots::Slots;
 use crate::runtime::tasks::TaskKind;
 use crate::runtime::upstream::GitRemote;
+use crate::runtime::watch;
 use crate::runtime::{Clock, Supervisor, Tasks};
 use crate::store::{self, Store, StoreError};
 use crate::thread::Rules;
-use crate::{sandbox, tools};
+use crate::{process, sandbox, telemetry, tools};
 
 /// Why a command does not do what it was asked to, for the one who gave it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,7 +172,8 @@ pub async fn serve_local(
     sandbox_notice(&global).iter().for_each(&on_notice);
     let channel = ChannelId::new("local");
     let name = one.repository.root().file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let options = LocalOptions { listen, token: None, title: name.clone(), notice, channel: channel.clone() };
+    let log: Arc<dyn LogReader> = Arc::new(OwnLog);
+    let options = LocalOptions { listen, token: None, title: name.clone(), notice, channel: channel.clone(), log };
     let restored = restored(&one.store).await.map_err(|error| vec![store_problem(&error)])?;
     let local = LocalChat::bind(options, restored).map_err(|error| {
         vec![Failure::new(
@@ -244,6 +247,16 @@ impl Opened {
             notices.push(format!("wrote {} default files below {}", seeded.len(), root.join(".codebutler").display()));
         }
         let store = Store::open(&store::path_in(&root)).map_err(|error| store_problem(&error))?;
+        // Only we drive this repository now: what still works for it was left by one that was killed.
+        let left = repository.clone();
+        let is_left = move |orphan: &process::Orphan| {
+            // In the checkout run git and gh. What they put into a session of its own is to stay, for the user.
+            left.is_of_worktrees(&orphan.folder) || (orphan.folder == left.root() && !orphan.own_session)
+        };
+        let ended = offload(move || process::end_orphans(is_left)).await.unwrap_or_default();
+        if ended > 0 {
+            notices.push(format!("ended {ended} programs that an earlier run had left behind in {}", root.display()));
+        }
         let forge = forge_of(&repository, author);
         Ok(Self { repository, forge, store, notices })
     }
@@ -262,8 +275,10 @@ impl Opened {
             outbox_changed: Arc::new(Notify::new()),
             chat,
             model,
-            repository: self.repository,
+            repository: Arc::new(self.repository),
+            shell: Arc::new(sandbox::HostShell),
             forge: self.forge,
+            pulls_asked: Arc::new(Notify::new()),
             settings,
             clock: Clock::system(),
             channel_models: channel_models.map_err(|error| vec![store_problem(&error)])?,
@@ -283,7 +298,8 @@ fn forge_of(repository: &Repository, author: &Author) -> Arc<dyn Forge> {
     Arc::new(Local::new(root, repository.common_dir().to_owned(), author, upstream))
 }
 
-fn store_problem(error: &StoreError) -> Failure {
+/// What went wrong with a store, for people.
+pub fn store_problem(error: &StoreError) -> Failure {
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
     Failure::new(format!("{error}{cause}"), error.hint())
 }
@@ -309,6 +325,7 @@ fn project_settings(home: &Path, global: &Global, repo: &RepoSettings, slash: bo
     ProjectSettings {
         home: home.to_owned(),
         accumulation: global.timing.accumulation,
+        poll: global.timing.poll,
         worker_idle: global.timing.worker_idle,
         stop_grace: global.timing.stop_grace,
         coders_in_all: global.limits.max_concurrent_threads,
@@ -335,16 +352,37 @@ fn project_settings(home: &Path, global: &Global, repo: &RepoSettings, slash: bo
     }
 }
 
-/// Starts supervisors and senders.
+/// Starts supervisors, watches and senders.
 fn start_projects(projects: Vec<(ChannelId, String, Arc<Project>)>, tasks: &Tasks) -> Routes {
     let started = projects.into_iter().map(|(channel, name, project)| {
         let supervisor = Supervisor::start(Arc::clone(&project), tasks);
+        let watching = watch::watch(Arc::clone(&project), supervisor.clone(), tasks.stop_token());
+        tasks.spawn(TaskKind::Watch, channel.as_str(), watching);
         let changed = Arc::clone(&project.outbox_changed);
         let sender = outbox::send(project.store.clone(), Arc::clone(&project.chat), changed, tasks.end_token());
         tasks.spawn(TaskKind::Outbox, channel.as_str(), sender);
         (channel, name, project, supervisor)
     });
     Routes::new(started.collect::<Vec<_>>())
+}
+
+/// The log of this process, for the page.
+#[derive(Debug)]
+struct OwnLog;
+
+impl LogReader for OwnLog {
+    fn read(&self, query: &LogQuery) -> Vec<LogLine> {
+        let LogQuery { thread, after, limit } = query.clone();
+        let kept = telemetry::recent(&telemetry::Query { thread, after, limit }).into_iter();
+        kept.map(|telemetry::Kept { seq, record }| LogLine {
+            seq,
+            time: record.time,
+            tag: record.tag.to_owned(),
+            thread: record.thread,
+            text: record.text,
+        })
+        .collect()
+    }
 }
 
 /// What the local page showed before it was stopped.

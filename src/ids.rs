@@ -71,6 +71,11 @@ impl UserId {
     pub fn local() -> Self {
         Self::new("local")
     }
+
+    /// Whoever does something on the forge: not known as a person of the chat, so that it may nothing here.
+    pub fn forge() -> Self {
+        Self::new("forge")
+    }
 }
 
 impl CommitId {

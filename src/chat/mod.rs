@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{ChannelId, MessageTs, ThreadKey, UserId};
 pub use crate::render::post::{Button, ButtonStyle, Post};
+use crate::thread::outside::Sighting;
 
 /// Something that a person did in the chat, as it is stored in the inbox before anything else happens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +63,11 @@ pub enum IncomingKind {
         action: String,
         /// Its value.
         value: String,
+    },
+    /// Changed the thread's pull request on its forge. No chat gives this: the watch over pull requests does.
+    PullChanged {
+        /// How it was seen there.
+        seen: Sighting,
     },
 }
 

@@ -32,7 +32,7 @@ pub(super) fn obey(args: Args) -> Result<(), Ended> {
         listen: args.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0))),
         notice: None,
     };
-    telemetry::init(process_env("RUST_LOG").as_deref());
+    telemetry::init(&process_env, telemetry::Level::Activity);
     let on_notice = |notice: &String| out::error(&format!("{notice}\n"));
     let on_ready = |served: &Served, url: &str| {
         out::error(&format!("ready channel={} repo={}\n", served.channel, served.repository.display()));

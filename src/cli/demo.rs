@@ -53,7 +53,7 @@ pub(super) fn obey(args: Args) -> Result<(), Ended> {
     let key = process_env("OPENROUTER_API_KEY").filter(|key| !key.trim().is_empty());
     let model = model(args.model_url, args.model, key)?;
     let (auto, listen, keep, sandbox) = (args.auto, args.listen, args.keep, args.sandbox);
-    telemetry::init(process_env("RUST_LOG").as_deref());
+    telemetry::init(&process_env, telemetry::Level::Trouble);
     let options = DemoOptions { auto, listen, keep, model, sandbox };
     let conversation = Conversation::new();
     let tell = |event: DemoEvent<'_>| match event {

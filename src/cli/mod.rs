@@ -1,6 +1,6 @@
 //! The command line: what can be typed, the words for people, the exit codes. One file per command.
 //!
-//! Only parses and prints; what a command does is in `daemon` and `config`. Nothing here starts an async runtime.
+//! Only parses and prints; what a command does is in `daemon` and `config`, what a thread is in the core. Nothing here starts an async runtime.
 
 mod asynchronous;
 mod chat;
@@ -8,8 +8,14 @@ mod config;
 mod conversation;
 mod demo;
 mod out;
+mod paint;
+mod replay;
 mod repos;
 mod run;
+mod saved;
+mod show;
+mod stores;
+mod threads;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -49,6 +55,9 @@ enum Command {
     Demo(demo::Args),
     Run(run::Args),
     Chat(chat::Args),
+    Threads(threads::Args),
+    Show(show::Args),
+    Replay(replay::Args),
     Config(config::Args),
 }
 
@@ -90,6 +99,9 @@ fn obey(cli: Cli) -> Result<(), Ended> {
         Command::Demo(args) => demo::obey(args),
         Command::Run(args) => run::obey(args),
         Command::Chat(args) => chat::obey(args),
+        Command::Threads(args) => threads::obey(args),
+        Command::Show(args) => show::obey(args),
+        Command::Replay(args) => replay::obey(args),
         Command::Config(args) => config::obey(args),
     }
 }
@@ -136,7 +148,7 @@ fn in_our_form(message: &str, command: Option<OsString>) -> Failure {
     let tip = paragraphs.find_map(|paragraph| paragraph.trim().strip_prefix("tip: "));
     let hint = tip.map_or_else(
         || {
-            let known = ["demo", "run", "chat", "config"];
+            let known = ["demo", "run", "chat", "threads", "show", "replay", "config"];
             let command = command.and_then(|name| known.into_iter().find(|known| name == *known));
             command.map_or("see codebutler --help".to_owned(), |name| format!("see codebutler {name} --help"))
         },

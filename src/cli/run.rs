@@ -20,7 +20,7 @@ pub(super) struct Args {
 
 pub(super) fn obey(args: Args) -> Result<(), Ended> {
     let (home, repos) = (codebutler_home()?, repos::chosen(&args.repo));
-    telemetry::init(process_env("RUST_LOG").as_deref());
+    telemetry::init(&process_env, telemetry::Level::Activity);
     let on_notice = |notice: &String| out::error(&format!("{notice}\n"));
     let on_ready = |served: &[Served]| {
         for Served { channel, repository } in served {

@@ -10,24 +10,35 @@ pub mod commit;
 pub mod diff;
 mod exclude;
 pub mod guard;
+mod locks;
 mod log;
+pub mod port;
 pub mod push;
+pub mod remote_work;
+pub mod restore;
 mod slug;
 pub mod snapshot;
 pub mod thread_git;
 pub mod worktree;
 
 #[cfg(test)]
+pub mod simulated;
+#[cfg(test)]
 pub mod tests;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 pub use base::BaseCommit;
 pub use commit::{Author, Selection};
-pub use thread_git::ThreadGit;
+pub use port::{BranchGit, Git};
+pub use restore::Condition;
+pub use thread_git::{ThreadGit, View};
 
+use crate::ids::CommitId;
+use crate::offload::offload;
 use crate::thread::event::Failure;
 
 /// What git refused, as what happened and what to do; both go to people as they are.
@@ -38,12 +49,14 @@ pub struct GitError {
     pub what: String,
     /// What to do about it, as a sentence with a final dot.
     pub hint: String,
+    /// The remote's head of the thread's branch, when commits of someone else are the reason.
+    pub foreign: Option<CommitId>,
 }
 
 impl GitError {
     /// An error from its two sentences.
     pub fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { what: what.into(), hint: hint.into() }
+        Self { what: what.into(), hint: hint.into(), foreign: None }
     }
 }
 
@@ -66,6 +79,10 @@ struct Inner {
     remote: Option<Remote>,
     /// The repository's own settings when it was opened.
     settings: guard::Settings,
+    /// When it was opened: what is older and unfinished was left by another life of the program.
+    opened: SystemTime,
+    /// Names this opening among others.
+    life: u64,
     /// Variables that the git program gets beside those passed on; for tests.
     env: Vec<(OsString, OsString)>,
     /// The last fetch of a base.
@@ -124,7 +141,8 @@ impl Repository {
         let remote = Remote::find(&repository).map_err(|error| internal("read the remotes", &error))?;
         let (bases, fetching, worktrees) = Default::default();
         let settings = guard::read(&common);
-        Ok(Self(Arc::new(Inner { root, common, remote, settings, env, bases, fetching, worktrees })))
+        let (opened, life) = (SystemTime::now(), snapshot::random());
+        Ok(Self(Arc::new(Inner { root, common, remote, settings, opened, life, env, bases, fetching, worktrees })))
     }
 
     /// The owner's checkout.
@@ -148,8 +166,8 @@ impl Repository {
         work: impl FnOnce(&Self) -> Result<T, GitError> + Send + 'static,
     ) -> Result<T, GitError> {
         let repository = self.clone();
-        tokio::task::spawn_blocking(move || work(&repository)).await.unwrap_or_else(|error| {
-            Err(GitError::new(format!("Git work broke off: {error}."), "Try again; the log has the details."))
+        offload(move || work(&repository)).await.unwrap_or_else(|| {
+            Err(GitError::new("CodeButler is stopping; nothing was done.", "It goes on after the next start."))
         })
     }
 

@@ -16,9 +16,6 @@ use sha2::{Digest as _, Sha256};
 use super::{GitError, Repository, internal, io_error, oid};
 use crate::ids::CommitId;
 
-/// A folder that was being written when its process died is removed after this time.
-const STALE: Duration = Duration::from_secs(24 * 3600);
-
 /// A snapshot that nobody has asked for in this time is removed; whoever asks again gets it written again.
 const UNUSED: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -89,8 +86,9 @@ impl Repository {
             .mode(0o700)
             .create(folder)
             .map_err(|error| io_error("make the folder", folder, &error))?;
-        remove_stale(folder);
-        let temporary = folder.join(format!("{TEMPORARY}{:016x}", random()));
+        let ours = format!("{TEMPORARY}{:016x}-", self.0.life);
+        remove_left(folder, &ours);
+        let temporary = folder.join(format!("{ours}{:016x}", random()));
         std::fs::create_dir(&temporary).map_err(|error| io_error("make the folder", &temporary, &error))?;
         let written = write_tree(&git, &tree, &temporary);
         let moved = written.and_then(|()| match std::fs::rename(&temporary, target) {
@@ -107,19 +105,26 @@ const TEMPORARY: &str = ".writing-";
 
 /// A number that no one else has. Falls back to the clock, where only two at the same nanosecond would collide, and
 /// then one of them reports an error.
-fn random() -> u64 {
+pub(super) fn random() -> u64 {
     getrandom::u64().unwrap_or_else(|_| {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         u64::try_from(since.as_nanos() & u128::from(u64::MAX)).unwrap_or_default()
     })
 }
 
-fn remove_stale(folder: &Path) {
+/// Removes what other lives of the program were writing when they were killed, for only one drives a repository at a time,
+/// and what nobody uses any more.
+fn remove_left(folder: &Path, ours: &str) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let temporary = entry.file_name().as_bytes().starts_with(TEMPORARY.as_bytes());
-        let longest = if temporary { STALE } else { UNUSED };
-        let age = entry.metadata().and_then(|meta| meta.modified()).ok().and_then(|time| time.elapsed().ok());
-        if age.is_some_and(|age| age > longest) {
+        let name = entry.file_name();
+        let left = match name.as_bytes().starts_with(TEMPORARY.as_bytes()) {
+            true => !name.as_bytes().starts_with(ours.as_bytes()),
+            false => {
+                let used = entry.metadata().and_then(|meta| meta.modified()).ok();
+                used.and_then(|time| time.elapsed().ok()).is_some_and(|age| age > UNUSED)
+            }
+        };
+        if left {
             let _ = std::fs::remove_dir_all(entry.path());
         }
     }

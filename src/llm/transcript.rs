@@ -126,7 +126,8 @@ impl Transcript {
             | Event::ThreadClosed { .. }
             | Event::PmModelChosen { .. }
             | Event::StopRequested { .. }
-            | Event::RetryRequested { .. } => {}
+            | Event::RetryRequested { .. }
+            | Event::Outside { .. } => {}
         }
     }
 

@@ -151,7 +151,7 @@ pub fn publication(published: &Published, open: bool) -> Post {
         _ => text.push_str("\n\nNothing was changed, so there is no pull request."),
     }
     if !summary.left_out.is_empty() {
-        text.push_str("\n\nNew files that were left out:\n");
+        text.push_str("\n\nLeft out:\n");
         summary.left_out.iter().for_each(|file| {
             let _ = writeln!(text, "- {file}");
         });

@@ -13,9 +13,10 @@ use super::slots::Slots;
 use crate::agent::Platform;
 use crate::chat::Chat;
 use crate::forge::Forge;
-use crate::git::Repository;
+use crate::git::Git;
 use crate::ids::{ChannelId, ThreadKey};
 use crate::llm::ChatModel;
+use crate::sandbox::Shell;
 use crate::store::{Store, StoreError};
 use crate::thread::Rules;
 
@@ -30,9 +31,13 @@ pub struct Project {
     /// Its models.
     pub model: Arc<dyn ChatModel>,
     /// Its git repository.
-    pub repository: Repository,
+    pub repository: Arc<dyn Git>,
+    /// Where commands in its worktrees run.
+    pub shell: Arc<dyn Shell>,
     /// Its pull requests.
     pub forge: Arc<dyn Forge>,
+    /// Notified when the pull requests are to be looked at now, not only when it is their time.
+    pub pulls_asked: Arc<Notify>,
     /// How it is set up.
     pub settings: ProjectSettings,
     /// The time.
@@ -50,6 +55,8 @@ pub struct ProjectSettings {
     pub home: PathBuf,
     /// How long a fresh thread waits for more messages.
     pub accumulation: Duration,
+    /// The time between two looks at the pull requests.
+    pub poll: Duration,
     /// How long a worker stays without work.
     pub worker_idle: Duration,
     /// How long tools under way may take when the daemon stops.

@@ -24,6 +24,8 @@ pub enum TaskKind {
     Supervisor,
     /// Drives one thread.
     Worker,
+    /// Watches the pull requests of a project.
+    Watch,
     /// Serves the scripted model of the demo.
     ScriptedModel,
 }
@@ -41,7 +43,13 @@ pub struct Tasks {
 impl Tasks {
     /// Starts a task.
     pub fn spawn(&self, kind: TaskKind, name: &str, work: impl Future<Output = ()> + Send + 'static) {
-        let span = tracing::info_span!("task", task.kind = ?kind, task.name = name);
+        // At error level, so that the thread of a record is known however little is logged.
+        let span = match kind {
+            TaskKind::Worker => tracing::error_span!("worker", thread.ts = name),
+            TaskKind::Chat | TaskKind::Outbox | TaskKind::Supervisor | TaskKind::Watch | TaskKind::ScriptedModel => {
+                tracing::error_span!("task", task.kind = ?kind, task.name = name)
+            }
+        };
         let guarded = AssertUnwindSafe(work).catch_unwind().map(move |ended| {
             if let Err(panic) = ended {
                 tracing::error!(task.kind = ?kind, panic = panic_text(&panic), "a task panicked");
@@ -50,7 +58,7 @@ impl Tasks {
         #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns tasks")]
         match kind {
             TaskKind::Outbox => self.last.spawn(guarded.instrument(span)),
-            TaskKind::Chat | TaskKind::Supervisor | TaskKind::Worker | TaskKind::ScriptedModel => {
+            TaskKind::Chat | TaskKind::Supervisor | TaskKind::Watch | TaskKind::Worker | TaskKind::ScriptedModel => {
                 self.tracker.spawn(guarded.instrument(span))
             }
         };

@@ -13,6 +13,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::activity;
 use super::effects;
 use super::kit::Kit;
 use super::project::Project;
@@ -39,6 +40,10 @@ pub async fn run(project: Arc<Project>, key: ThreadKey, nudge: Arc<Notify>, stop
         let id = format!("{:x}", project.clock.now().0);
         match life.await {
             Ok(Ok(())) => return,
+            Ok(Err(StoreError::Superseded { .. })) => {
+                tracing::warn!(thread.ts = %key, "another worker has this thread; this one ends");
+                return;
+            }
             Ok(Err(error)) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(thread.ts = %key, error.id = id, error, "the thread stopped");
@@ -76,6 +81,7 @@ async fn confess(project: &Project, key: &ThreadKey, id: &str, told: &mut Option
     // Without the store nobody knows whether it was said before: once by this worker, and looked for in the chat.
     if *told != Some(hour) {
         *told = Some(hour);
+        let name = format!("unstored/{hour}");
         if matches!(project.chat.find(key, &name).await, Ok(None)) {
             let _ = project.chat.post(key, &name, &post).await;
         }
@@ -251,6 +257,7 @@ impl<'a> Worker<'a> {
         };
         let posted = !append.posts.is_empty();
         self.project.store.append(append).await?;
+        activity::log(&self.thread, &events, at);
         events.iter().for_each(|event| self.kit.apply(event));
         if let Some(after) = after {
             self.thread = after;
@@ -354,5 +361,6 @@ fn command_of(incoming: crate::chat::Incoming) -> Option<Command> {
         IncomingKind::Pressed { action, value } => {
             Action::parse(&action).map(|action| Command::Press { action, value, by: from, name })
         }
+        IncomingKind::PullChanged { seen } => Some(Command::PullChanged(seen)),
     }
 }

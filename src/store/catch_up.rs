@@ -12,10 +12,6 @@ use super::queue::Operation;
 use super::{Store, StoreError};
 use crate::ids::{ChannelId, MessageTs, Millis};
 
-const SERVE_FROM: Operation = Operation { label: "serve_from", durable: true, first: false };
-const OPEN_GAP: Operation = Operation { label: "open_gap", durable: true, first: false };
-const CLOSE_GAP: Operation = Operation { label: "close_gap", durable: true, first: false };
-
 /// How far a channel was heard.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
@@ -30,6 +26,8 @@ pub struct Standing {
 struct Keys {
     dedupe: Vec<String>,
 }
+
+const NOTE_STANDING: Operation = Operation { label: "note_standing", durable: true, first: false };
 
 impl Store {
     /// How far a channel was heard.
@@ -59,20 +57,20 @@ impl Store {
     /// Remembers from where on a channel is served, unless that is known.
     pub async fn serve_from(&self, channel: &ChannelId, ts: &MessageTs) -> Result<(), StoreError> {
         let (channel, ts) = (channel.clone(), ts.clone());
-        self.write(SERVE_FROM, move |connection| serve_from(connection, &channel, &ts)).await
+        self.write(NOTE_STANDING, move |connection| serve_from(connection, &channel, &ts)).await
     }
 
     /// Remembers up to where a channel was heard, because from now on something may be missed; unless something may
     /// have been missed already.
     pub async fn open_gap(&self, channel: &ChannelId) -> Result<(), StoreError> {
         let channel = channel.clone();
-        self.write(OPEN_GAP, move |connection| open_gap(connection, &channel)).await
+        self.write(NOTE_STANDING, move |connection| open_gap(connection, &channel)).await
     }
 
     /// Nothing is missed any more, and what is not newer than `done` need never be looked at again.
     pub async fn close_gap(&self, channel: &ChannelId, done: &MessageTs) -> Result<(), StoreError> {
         let (channel, done) = (channel.clone(), done.clone());
-        self.write(CLOSE_GAP, move |connection| close_gap(connection, &channel, &done)).await
+        self.write(NOTE_STANDING, move |connection| close_gap(connection, &channel, &done)).await
     }
 }
 

@@ -2,10 +2,11 @@
 //!
 //! Cheap to clone: when a transaction fails, everyone whose work was in it hears the same.
 
+use std::ffi::c_int;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 /// Why the store did not do what was asked.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -93,16 +94,28 @@ impl StoreError {
     }
 }
 
+/// A full disk, or a quota, is an IO error when it is met while a file or the log's index grows or is flushed.
+const WRITING: [c_int; 6] = [
+    ffi::SQLITE_IOERR_WRITE,
+    ffi::SQLITE_IOERR_FSYNC,
+    ffi::SQLITE_IOERR_DIR_FSYNC,
+    ffi::SQLITE_IOERR_SHMOPEN,
+    ffi::SQLITE_IOERR_SHMSIZE,
+    ffi::SQLITE_IOERR_SHMMAP,
+];
+
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
-        let code = error.sqlite_error_code();
+        let (code, extended) = (error.sqlite_error_code(), error.sqlite_extended_error_code());
         let error = Arc::new(error);
         match code {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => {
                 Self::Busy(error)
             }
-            // A full disk is an IO error when it is met while the log's index grows or while the disk is flushed.
-            Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => Self::Full(error),
+            Some(ErrorCode::DiskFull) => Self::Full(error),
+            Some(ErrorCode::SystemIoFailure) if extended.is_some_and(|code| WRITING.contains(&code)) => {
+                Self::Full(error)
+            }
             _ => Self::Sqlite(error),
         }
     }

@@ -11,7 +11,9 @@ mod error;
 mod inbox;
 mod log;
 mod outbox;
+mod pulls;
 mod queue;
+mod reader;
 mod schema;
 #[cfg(test)]
 pub mod simulated;
@@ -26,6 +28,7 @@ pub use error::StoreError;
 pub use inbox::Waiting;
 pub use log::{Append, Session};
 pub use outbox::{DuePost, Lane};
+pub use reader::{Reader, StoredEvent, ThreadRow};
 
 /// Where a repository's store lies.
 pub fn path_in(repository: &Path) -> PathBuf {

@@ -1,12 +1,16 @@
 //! A store for simulations: the same SQL on a real file, but each job runs on the calling task, and a hook decides before
 //! and after each write whether the process lives on.
 //!
+//! Every call suspends before it answers, as with the real store, and a look is answered later than a write that came
+//! after it: what was read may be old when it is heard.
+//!
 //! It takes no lock file and never flushes the disk, so that thousands of runs are quick; what a power failure does is not
 //! for it to show. A store that has crashed is dead: every later call on any of its handles waits for ever, and its file can
 //! be opened again.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 
 use rusqlite::Connection;
 
@@ -64,6 +68,7 @@ impl Simulated {
         mut work: impl FnMut(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let found = self.locked(|state| state.connection.as_ref().map(&mut work));
+        suspend(2).await;
         alive(found).await
     }
 
@@ -73,12 +78,26 @@ impl Simulated {
         work: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let done = self.locked(|state| state.write(operation.label, work));
+        suspend(1).await;
         alive(done).await
     }
 
     fn locked<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// Lets everything else that is ready go first, so many times.
+async fn suspend(mut turns: u8) {
+    std::future::poll_fn(|context| {
+        if turns == 0 {
+            return Poll::Ready(());
+        }
+        turns -= 1;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// The answer; none ever comes from the dead.

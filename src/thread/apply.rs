@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::event::{Event, Message, Publication, Reply, RunOutcome, ToolResult, Workspace};
+use super::event::{Event, Message, Publication, PullRequest, Reply, RunOutcome, ToolResult, Workspace};
 use super::plan::Plan;
 use super::question::Question;
 use super::state::{
@@ -35,7 +35,9 @@ impl Thread {
             Event::Noted { role, text } => self.conversation(*role).notes.push(text.clone()),
             Event::ReplyReceived { run, reply, .. } => self.receive_reply(*run, reply),
             Event::ToolsStarted { run, calls } => self.with_calls(*run, |state| {
-                state.started |= calls.contains(&state.call.id);
+                if calls.contains(&state.call.id) && !state.started {
+                    (state.started, state.since) = (true, at);
+                }
             }),
             Event::ToolFinished { run, call, result } => self.finish_call(*run, call, result),
             Event::QuestionAsked { id, role, run, call, ask } => {
@@ -62,8 +64,8 @@ impl Thread {
             Event::WorkspaceFailed { failure } => self.stall(Stalled::Workspace(failure.clone())),
             Event::WorkspaceInitialised { .. } => self.mark_initialised(),
             Event::Committed { .. } => {}
-            Event::Pushed { head } => self.head = Some(head.clone()),
-            Event::PullRequestOpened { pull } => self.pull = Some(pull.clone()),
+            Event::Pushed { head } => self.push(head),
+            Event::PullRequestOpened { pull } => self.open_pull(pull),
             Event::WorkPublished { run, summary } => self.publish(*run, summary),
             Event::PublishFailed { .. } => self.stall_publishing(),
             Event::MergeRequested { by, ts, head } => self.begin_merge(by, ts.as_ref(), head),
@@ -78,6 +80,7 @@ impl Thread {
             Event::PmModelChosen { name, model, .. } => self.choose_model(name, model),
             Event::StopRequested { .. } => {}
             Event::RetryRequested { .. } => self.take_up(),
+            Event::Outside { news } => self.apply_outside(news),
         }
     }
 
@@ -189,6 +192,7 @@ impl Thread {
                 call: call.clone(),
                 tool: ToolName::parse(&call.name).filter(|tool| tool.roles().contains(&role)),
                 started: false,
+                since: Millis::default(),
                 done: false,
             })
             .collect();
@@ -291,7 +295,19 @@ impl Thread {
         }
     }
 
+    /// A push is never forced: the remote's branch has nothing now that ours has not.
+    fn push(&mut self, head: &CommitId) {
+        self.head = Some(head.clone());
+        self.elsewhere.head = None;
+    }
+
+    fn open_pull(&mut self, pull: &PullRequest) {
+        self.pull = Some(pull.clone());
+        self.elsewhere.closed = false;
+    }
+
     fn publish(&mut self, run: RunId, summary: &Publication) {
+        self.elsewhere.closed &= summary.head.is_none();
         if let Some(Publishing { report, draft, .. }) = self.publishing.take() {
             self.wrote.clear();
             // Publishing may have failed in between and stood in its place.
@@ -318,7 +334,7 @@ impl Thread {
     fn end_merge(&mut self, commit: &CommitId) {
         self.merged = Some(commit.clone());
         let ts = self.merging.take().and_then(|merging| merging.ts);
-        self.closing = Some(Closing { ts, merged: true, cleaned: false, closed: false });
+        self.closing = Some(Closing { ts, merged: true, cleaned: false, closed: false, elsewhere: None });
     }
 
     fn begin_close(&mut self, ts: Option<&MessageTs>) {
@@ -326,7 +342,7 @@ impl Thread {
         self.question = None;
         self.publishing = None;
         self.stalled.clear();
-        self.closing = Some(Closing { ts: ts.cloned(), merged: false, cleaned: false, closed: false });
+        self.closing = Some(Closing { ts: ts.cloned(), merged: false, cleaned: false, closed: false, elsewhere: None });
     }
 
     fn clean_up(&mut self) {
@@ -337,7 +353,7 @@ impl Thread {
     }
 
     fn close(&mut self, merged: bool) {
-        let ended = Closing { ts: None, merged, cleaned: true, closed: true };
+        let ended = Closing { ts: None, merged, cleaned: true, closed: true, elsewhere: None };
         self.closing.get_or_insert(ended).closed = true;
         self.stalled.clear();
     }

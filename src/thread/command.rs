@@ -3,6 +3,7 @@
 //! Commands are not stored; the events that they lead to are.
 
 use super::event::{Base, Failure, InitStep, Message, Publication, PullRequest, Reply, ToolResult, Workspace};
+use super::outside::Sighting;
 use crate::ids::{CallId, CommitId, MessageTs, RunId, UserId};
 
 /// Something that a thread is asked to deal with.
@@ -90,6 +91,8 @@ pub enum Command {
         /// The platform of the build that it waits to begin; `None`: it waits for its role's turn.
         build: Option<String>,
     },
+    /// The pull request was seen on its forge otherwise than the thread left it.
+    PullChanged(Sighting),
     /// The process began anew; these calls were cut.
     Interrupted {
         /// Calls that change something and had been released.
@@ -106,6 +109,8 @@ pub enum Deed {
     Pushed(CommitId),
     /// The pull request was opened or found.
     Opened(PullRequest),
+    /// A push was refused: someone else had made this the head of the branch.
+    FoundForeign(CommitId),
 }
 
 /// A button, by its action id (`contract.md` 3).

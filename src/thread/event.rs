@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub use values::*;
 
+use super::outside::Outside;
 use super::plan::{Plan, Todo};
 use super::question::Ask;
 use crate::agent::Role;
@@ -323,5 +324,10 @@ pub enum Event {
         by: UserId,
         /// The message, when typed.
         ts: Option<MessageTs>,
+    },
+    /// Something happened to the pull request outside the chat.
+    Outside {
+        /// What.
+        news: Outside,
     },
 }

@@ -11,6 +11,9 @@ pub mod command;
 pub mod decide;
 pub mod effect;
 pub mod event;
+pub mod outside;
+#[cfg(test)]
+mod outside_tests;
 pub mod phase;
 pub mod plan;
 pub mod question;

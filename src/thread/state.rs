@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::event::{Base, Failure, Message, Publication, PullRequest, Workspace};
+use super::outside::{Elsewhere, MergedElsewhere};
 use super::plan::{Plan, Todo};
 use super::question::Question;
 use crate::agent::{Role, ToolCall, ToolName, Usage};
@@ -47,6 +48,8 @@ pub struct Thread {
     pub pull: Option<PullRequest>,
     /// The head that we pushed last.
     pub head: Option<CommitId>,
+    /// What others did to the pull request.
+    pub elsewhere: Elsewhere,
     /// Files that the Coder wrote since its work was last published.
     pub wrote: BTreeSet<String>,
     /// A Coder run whose work is still to be published.
@@ -139,6 +142,8 @@ pub struct CallState {
     pub tool: Option<ToolName>,
     /// Whether it was released.
     pub started: bool,
+    /// When it was released; 0 before.
+    pub since: Millis,
     /// Whether its result is there.
     pub done: bool,
 }
@@ -243,6 +248,8 @@ pub struct Closing {
     pub cleaned: bool,
     /// Whether the thread is closed.
     pub closed: bool,
+    /// The merge, when the thread was not asked for it.
+    pub elsewhere: Option<MergedElsewhere>,
 }
 
 /// What `!retry` takes up.
@@ -291,6 +298,7 @@ impl Thread {
             workspace: WorkspaceState::None,
             pull: None,
             head: None,
+            elsewhere: Elsewhere::default(),
             wrote: BTreeSet::new(),
             publishing: None,
             published: None,

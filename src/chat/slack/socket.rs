@@ -61,7 +61,8 @@ struct Opened {
 /// Opens a socket and waits for its hello.
 pub async fn open(web: &WebApi, app_token: &SlackApiToken, own: &Own) -> Result<Socket, ChatError> {
     let Opened { url } = web.post_as(app_token, "apps.connections.open", &json!({})).await?;
-    match tokio::time::timeout(OPENING, connect(&url, own)).await {
+    // Boxed: what a TLS handshake needs is large, and every socket that is held would carry it for life.
+    match tokio::time::timeout(OPENING, Box::pin(connect(&url, own))).await {
         Ok(opened) => opened.map_err(ChatError::Unreachable),
         Err(_) => Err(ChatError::Unreachable(anyhow::anyhow!("no hello within {} s", OPENING.as_secs()))),
     }

@@ -7,7 +7,7 @@ use super::*;
 async fn on_base(fixture: &Fixture) -> ThreadGit {
     let repository = fixture.repository();
     let base = repository.fetch_base(None).await.expect("a base");
-    ThreadGit::on_base(repository, base.commit, author(), "Ana (U1)".to_owned())
+    ThreadGit::new(repository, View::Base(base.commit), author(), "Ana (U1)".to_owned())
 }
 
 #[tokio::test]

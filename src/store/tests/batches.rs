@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use futures_util::future::{join, join_all};
+use futures_util::future::{BoxFuture, join, join_all};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use futures_util::{FutureExt as _, poll};
 use rusqlite::Connection;
@@ -91,16 +91,23 @@ async fn what_people_did_goes_before_everything_else_but_not_for_ever() {
 
 #[tokio::test]
 async fn a_write_that_fails_is_taken_back_alone() {
+    const HALF: Operation = Operation { label: "half", durable: false, first: false };
     let folder = tempfile::tempdir().expect("a folder");
     let store = open(&folder).await;
     let lock = Lock::take(&path(&folder), "IMMEDIATE");
     let before = store.batches();
+    let half = store.write(HALF, |connection| {
+        connection.execute("INSERT INTO settings VALUES ('half', 'done')", [])?;
+        Err::<(), _>(StoreError::Closed)
+    });
     let bad = store.append(append(7, vec![opened()], &[("bad", said("bad"))], vec![]));
     let good = store.append(append(0, vec![opened()], &[("good", said("good"))], vec![]));
-    let mut all = pin!(join(bad, join(good, accept(&store, 1))));
+    let mut all = pin!(join(join(bad, half), join(good, accept(&store, 1))));
     assert!(poll!(&mut all).is_pending());
     lock.release();
-    let (bad, (good, fresh)) = all.await;
+    let ((bad, half), (good, fresh)) = all.await;
+    assert!(matches!(half, Err(StoreError::Closed)), "its own error: {half:?}");
+    assert_eq!(store.setting("half").await.expect("read"), None);
     assert!(matches!(bad, Err(StoreError::Conflict { expected: 7, found: 0, .. })), "{bad:?}");
     good.expect("appended");
     assert!(fresh);
@@ -198,6 +205,33 @@ async fn a_full_disk_is_told_and_outlived() {
     store.append(big()).await.expect("there is space again");
     assert_eq!(store.load(&key("1.0")).await.expect("read").len(), 1);
     assert!(accept(&store, 1).await);
+}
+
+#[tokio::test]
+async fn a_transaction_is_as_careful_as_the_most_careful_in_it() {
+    const PROBE: Operation = Operation { label: "probe", durable: false, first: false };
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(&folder).await;
+    // With the others waiting beside it: 1 is NORMAL, 2 is FULL.
+    let care = async |others: BoxFuture<'_, ()>| {
+        let lock = Lock::take(&path(&folder), "IMMEDIATE");
+        let probe = store.write(PROBE, |connection| {
+            Ok(connection.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0))?)
+        });
+        // The others first: the writer chooses its care when it wakes, which may be before the second is there.
+        let mut both = pin!(join(others, probe));
+        assert!(poll!(&mut both).is_pending());
+        lock.release();
+        both.await.1.expect("read")
+    };
+    let leased = async || {
+        store.lease(&key("5.0")).await.expect("leased");
+    };
+    assert_eq!(care(leased().boxed()).await, 1);
+    assert_eq!(care(store.mark_sent(1, 1, None, None).map(drop).boxed()).await, 1);
+    assert_eq!(care(store.mark_tried(1).map(drop).boxed()).await, 2, "what others may see is never forgotten");
+    assert_eq!(care(accept(&store, 1).map(drop).boxed()).await, 2, "nor is what they were told that we have");
+    assert_eq!(care(leased().boxed()).await, 1);
 }
 
 /// Figures for `docs/performance.md`: `cargo test --release --lib store::tests::batches::figures -- --ignored --nocapture`.

@@ -204,6 +204,18 @@ async fn a_clock_that_jumps_makes_nothing_come_twice() {
 }
 
 #[tokio::test]
+async fn the_keys_of_what_was_seen_do_not_grow_for_ever() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(&folder).await;
+    let connection = rusqlite::Connection::open(folder.path().join("store.db")).expect("opens");
+    let sql = "INSERT INTO seen VALUES (1, 'first'), (100002, 'second'), (200000, 'last')";
+    connection.execute(sql, []).expect("inserted");
+    assert!(store.accept(incoming("1.0", &["event:1"]), vec![], NOW).await.expect("stored"));
+    let keys = connection.query_one("SELECT group_concat(key) FROM seen", [], |row| row.get::<_, String>(0));
+    assert_eq!(keys.expect("read"), "second,last,event:1", "the newest 100,000 are kept");
+}
+
+#[tokio::test]
 async fn only_the_newest_lease_of_a_thread_writes_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = open(&folder).await;

@@ -5,6 +5,7 @@
 
 mod orders;
 mod people;
+mod pulls;
 mod question;
 mod turn;
 mod work;
@@ -51,6 +52,7 @@ impl Deciding<'_> {
             Command::MergeDone(result) => self.merge_done(result),
             Command::CleanUpDone(leftovers) => self.clean_up_done(leftovers),
             Command::Queued { run, place, build } => self.queued(run, place, build),
+            Command::PullChanged(seen) => self.pull_changed(seen),
             Command::Interrupted { calls } => self.interrupted(calls),
         }
     }

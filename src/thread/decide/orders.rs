@@ -122,6 +122,9 @@ impl Deciding<'_> {
     }
 
     pub(super) fn retry(&mut self, by: UserId, ts: Option<MessageTs>) {
+        if self.settle_outside(&by, ts.as_ref()) {
+            return;
+        }
         let Some(stalled) = self.thread.stalled.last().cloned() else {
             let text = if self.thread.runs.is_empty() { "There is nothing to try again." } else { "It is running." };
             self.tell(ts, by, text);

@@ -149,10 +149,15 @@ impl Deciding<'_> {
         for deed in deeds {
             match deed {
                 Deed::Committed(commit) => self.emit(Event::Committed { commit }),
-                Deed::Pushed(head) if self.thread.head.as_ref() != Some(&head) => self.emit(Event::Pushed { head }),
+                Deed::Pushed(head)
+                    if self.thread.head.as_ref() != Some(&head) || self.thread.elsewhere.head.is_some() =>
+                {
+                    self.emit(Event::Pushed { head });
+                }
                 Deed::Opened(pull) if self.thread.pull.as_ref() != Some(&pull) => {
                     self.emit(Event::PullRequestOpened { pull });
                 }
+                Deed::FoundForeign(head) => self.found_foreign(head, None),
                 Deed::Pushed(_) | Deed::Opened(_) => {}
             }
         }
