@@ -85,6 +85,8 @@ struct Inner {
     life: u64,
     /// Variables that the git program gets beside those passed on; for tests.
     env: Vec<(OsString, OsString)>,
+    /// The last fetch of a base.
+    bases: base::Bases,
     /// One fetch at a time: two that move the same ref refuse each other.
     fetching: tokio::sync::Mutex<()>,
     /// One worktree is made or removed at a time: the choice of a name must hold until it is taken.
@@ -137,10 +139,10 @@ impl Repository {
             )
         })?;
         let remote = Remote::find(&repository).map_err(|error| internal("read the remotes", &error))?;
-        let (fetching, worktrees) = Default::default();
+        let (bases, fetching, worktrees) = Default::default();
         let settings = guard::read(&common);
         let (opened, life) = (SystemTime::now(), snapshot::random());
-        Ok(Self(Arc::new(Inner { root, common, remote, settings, opened, life, env, fetching, worktrees })))
+        Ok(Self(Arc::new(Inner { root, common, remote, settings, opened, life, env, bases, fetching, worktrees })))
     }
 
     /// The owner's checkout.

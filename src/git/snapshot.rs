@@ -8,12 +8,16 @@ use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use git2::ObjectType;
 use sha2::{Digest as _, Sha256};
 
 use super::{GitError, Repository, internal, io_error, oid};
 use crate::ids::CommitId;
+
+/// A snapshot that nobody has asked for in this time is removed; whoever asks again gets it written again.
+const UNUSED: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// What a tree entry is, by git's file modes.
 const EXECUTABLE: i32 = 0o100_755;
@@ -28,6 +32,9 @@ impl Repository {
         self.blocking(move |repository| {
             if !target.is_dir() {
                 repository.write_snapshot(&commit, &folder, &target)?;
+            } else if let Ok(folder) = std::fs::File::open(&target) {
+                // It is in use; if that cannot be noted it is written again some day.
+                let _ = folder.set_modified(std::time::SystemTime::now());
             }
             Ok(target)
         })
@@ -105,11 +112,19 @@ pub(super) fn random() -> u64 {
     })
 }
 
-/// Removes what other lives of the program were writing when they were killed: only one drives a repository at a time.
+/// Removes what other lives of the program were writing when they were killed, for only one drives a repository at a time,
+/// and what nobody uses any more.
 fn remove_left(folder: &Path, ours: &str) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        if name.as_bytes().starts_with(TEMPORARY.as_bytes()) && !name.as_bytes().starts_with(ours.as_bytes()) {
+        let left = match name.as_bytes().starts_with(TEMPORARY.as_bytes()) {
+            true => !name.as_bytes().starts_with(ours.as_bytes()),
+            false => {
+                let used = entry.metadata().and_then(|meta| meta.modified()).ok();
+                used.and_then(|time| time.elapsed().ok()).is_some_and(|age| age > UNUSED)
+            }
+        };
+        if left {
             let _ = std::fs::remove_dir_all(entry.path());
         }
     }

@@ -18,6 +18,9 @@ use crate::thread::{Command, Effect, Thread};
 /// Runs of each role but the Coder at the same time, over all repositories (`decisions.md` 27b).
 const OTHERS: u32 = 16;
 
+/// Places in a queue up to which each step is told.
+const EXACT: u32 = 5;
+
 /// The claims of one thread.
 pub struct Turnstile {
     slots: Slots,
@@ -92,7 +95,10 @@ impl Turnstile {
                 None => (None, None),
             };
             let noted = thread.run(*run).and_then(|(_, run)| run.queue.as_ref());
-            let is_noted = noted.map(|queue| (queue.place, &queue.build)) == place.map(|place| (place, &build));
+            let is_noted = match (noted, place) {
+                (Some(noted), Some(place)) => noted.build == build && !is_news(noted.place, place),
+                (noted, place) => noted.is_none() && place.is_none(),
+            };
             (!is_noted).then(|| Command::Queued { run: *run, place, build: build.clone() })
         };
         self.runs.iter().filter_map(place).collect()
@@ -102,6 +108,12 @@ impl Turnstile {
     pub async fn changed(&self) {
         self.changed.notified().await;
     }
+}
+
+/// Whether a place in the queue is worth noting when another was noted. Near the front each step is; far behind only a
+/// good way: when hundreds wait, each that goes moves all the others.
+fn is_news(noted: u32, place: u32) -> bool {
+    place != noted && (place <= EXACT || place > noted || place <= noted - noted / 4)
 }
 
 /// The run whose turn an effect is.
@@ -123,4 +135,23 @@ fn build_of(effect: &Effect, settings: &ProjectSettings) -> Option<(Platform, u3
     let platform = Platform::of_command(&argument(&call.arguments, "command")?)?;
     let limit = settings.builds.get(&platform).copied().or(platform.default_limit())?;
     Some((platform, limit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_news;
+
+    #[test]
+    fn the_front_of_the_queue_is_told_each_step_and_the_rest_now_and_then() {
+        let (mut noted, mut told) = (500, 0);
+        for place in (1..500).rev() {
+            if is_news(noted, place) {
+                (noted, told) = (place, told + 1);
+            }
+            assert!(noted == place || noted > 5 && noted - noted / 4 < place, "{noted} stands for {place}");
+        }
+        assert!(told < 25, "{told}");
+        assert!(is_news(3, 7), "who asked anew says so");
+        assert!(!is_news(7, 7));
+    }
 }

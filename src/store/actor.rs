@@ -96,19 +96,13 @@ impl Store {
     /// Looks something up.
     pub(super) async fn read<T: Send + 'static>(
         &self,
-        mut work: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let threads = match &self.driver {
-            Driver::Threads(threads) => threads,
+        match &self.driver {
+            Driver::Threads(threads) => threads.read(work).await,
             #[cfg(test)]
-            Driver::Simulated(simulated) => return simulated.read(work).await,
-        };
-        let (answer, answered) = oneshot::channel();
-        let look: Look = Box::new(move |connection| {
-            let _ = answer.send(patiently(|| work(connection)));
-        });
-        threads.reads.send(look).map_err(|_| StoreError::Closed)?;
-        answered.await.map_err(|_| StoreError::Closed)?
+            Driver::Simulated(simulated) => simulated.read(work).await,
+        }
     }
 
     /// Changes something: all that `work` does or, when it fails, nothing.
@@ -117,13 +111,34 @@ impl Store {
         operation: Operation,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let threads = match &self.driver {
-            Driver::Threads(threads) => threads,
+        match &self.driver {
+            Driver::Threads(threads) => threads.write(operation, work).await,
             #[cfg(test)]
-            Driver::Simulated(simulated) => return simulated.write(operation, work).await,
-        };
+            Driver::Simulated(simulated) => simulated.write(operation, work).await,
+        }
+    }
+}
+
+impl Threads {
+    async fn read<T: Send + 'static>(
+        &self,
+        mut work: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
-        threads.writes.push(operation, Box::new(Write { work: Some(work), result: None, answer }))?;
+        let look: Look = Box::new(move |connection| {
+            let _ = answer.send(patiently(|| work(connection)));
+        });
+        self.reads.send(look).map_err(|_| StoreError::Closed)?;
+        answered.await.map_err(|_| StoreError::Closed)?
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        operation: Operation,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.writes.push(operation, Box::new(Write { work: Some(work), result: None, answer }))?;
         answered.await.map_err(|_| StoreError::Closed)?
     }
 }

@@ -87,7 +87,7 @@ fn standing(connection: &Connection, channel: &ChannelId) -> Result<Standing, St
     let mut get = |key: String| setting.query_row([key], |row| row.get::<_, String>(0)).optional();
     let (served_from, gap) = (get(served_key(channel))?, get(gap_key(channel))?);
     let newest: Option<String> = connection
-        .prepare_cached("SELECT max(timestamp) FROM messages WHERE channel_id = ?1")?
+        .prepare_cached("SELECT max(timestamp) FROM messages WHERE channel_id = ?1 AND said = 1")?
         .query_row([channel.as_str()], |row| row.get(0))?;
     let heard_until = gap.or(newest);
     Ok(Standing { served_from: served_from.map(MessageTs::new), heard_until: heard_until.map(MessageTs::new) })
@@ -107,7 +107,7 @@ fn recent_threads(
 }
 
 fn keys_since(connection: &Connection, channel: &ChannelId, from: &MessageTs) -> Result<HashSet<String>, StoreError> {
-    let sql = "SELECT incoming FROM messages WHERE timestamp >= ?2 AND channel_id = ?1";
+    let sql = "SELECT incoming FROM messages WHERE timestamp >= ?2 AND channel_id = ?1 AND said = 1";
     let mut statement = connection.prepare_cached(sql)?;
     let rows = statement.query_map([channel.as_str(), from.as_str()], |row| row.get::<_, String>(0))?;
     let mut keys = HashSet::new();
@@ -125,7 +125,7 @@ fn serve_from(connection: &Connection, channel: &ChannelId, ts: &MessageTs) -> R
 
 fn open_gap(connection: &Connection, channel: &ChannelId) -> Result<(), StoreError> {
     let sql = "INSERT OR IGNORE INTO settings (key, value) SELECT ?1, heard FROM (SELECT coalesce( \
-               (SELECT max(timestamp) FROM messages WHERE channel_id = ?2), \
+               (SELECT max(timestamp) FROM messages WHERE channel_id = ?2 AND said = 1), \
                (SELECT value FROM settings WHERE key = ?3)) AS heard) WHERE heard IS NOT NULL";
     connection.execute(sql, params![gap_key(channel), channel.as_str(), served_key(channel)])?;
     Ok(())

@@ -37,7 +37,7 @@ async fn a_question_waits_through_restarts_and_a_button_answers_it() {
     let answered =
         world.reply(&ts, "the answer on the card", |message| message.ts == card.ts && message.edits > 0).await;
     assert!(button(&answered, "ask_option").is_none() && answered.text.contains("*Ana:* Refuse it"), "{answered:?}");
-    world.slack.press(BEN, "ask_option", &first, &card.ts);
+    world.slack.press_stale(BEN, "ask_option", &first, &card.ts);
     world.refused(BEN, "does not wait any more").await;
     world.is_done(&ts).await;
     drop(daemon);

@@ -195,7 +195,7 @@ impl World {
     pub fn spawn(&self) -> Daemon {
         self.write_config();
         #[expect(clippy::disallowed_methods, reason = "the program under test")]
-        let mut command = Command::new(env!("CARGO_BIN_EXE_codebutler"));
+        let mut command = Command::new(program());
         command
             .args(["run", "--repo"])
             .arg(self.checkout())
@@ -297,6 +297,11 @@ impl World {
         let violations = self.model.violations();
         assert!(violations.is_empty(), "{}", violations.join("\n"));
     }
+}
+
+/// The program: the one that was built with this, or, to compare one with another, that of `CODEBUTLER_BINARY`.
+fn program() -> PathBuf {
+    std::env::var_os("CODEBUTLER_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_codebutler").into(), PathBuf::from)
 }
 
 /// The text of a message's blocks.

@@ -77,6 +77,18 @@ impl FakeSlack {
         format!("http://{}/api", self.shared.address)
     }
 
+    /// Keeps no transcript and shows histories in long pages from now on: for measuring.
+    pub fn be_quiet(&self) {
+        self.shared.change(|state| (state.quiet, state.page) = (true, 200));
+    }
+
+    /// Makes a further channel with both people and the bot in it.
+    pub fn add_channel(&self, id: &str, name: &str) {
+        let members = [ANA, BEN, BOT_USER].map(str::to_owned).into();
+        let channel = state::Channel { name: name.to_owned(), direct: false, members };
+        self.shared.change(|state| state.channels.insert(id.to_owned(), channel));
+    }
+
     /// Waits until `look` finds what it looks for; panics with everything that happened when it never does.
     pub async fn wait_for<T>(&self, what: &str, look: impl Fn(&State) -> Option<T>) -> T {
         let mut changes = self.shared.changes.subscribe();

@@ -4,8 +4,11 @@
 //! of sockets.
 
 use std::collections::HashSet;
+use std::future::ready;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use serde_json::json;
 use tokio::sync::mpsc;
 use tracing::{debug, warn};
@@ -59,32 +62,38 @@ impl Listener {
         self.intake.accept(self.incoming(heard).await).await
     }
 
-    /// Takes an envelope; the frame that acks it, or nothing when Slack must send it again.
-    pub async fn take(&self, envelope: &str, what: Envelope) -> Option<String> {
-        let ack = json!({ "envelope_id": envelope });
+    /// Takes an envelope. What comes back is to be awaited to its end, in the order of the envelopes but while others are
+    /// taken: it stores, and gives the frame that acks the envelope, or nothing when Slack must send it again.
+    pub async fn take(&self, envelope: String, what: Envelope) -> BoxFuture<'_, Option<String>> {
+        let ack = json!({ "envelope_id": envelope }).to_string();
         match what {
-            Envelope::Heard(heard) => self.hear(heard).await.then(|| ack.to_string()),
-            Envelope::Slash { channel, by, command, text } => {
+            Envelope::Heard(heard) => {
+                let bound = self.intake.bound_channels();
+                if heard.direct || !bound.iter().any(|(channel, _)| *channel == heard.channel) {
+                    self.notice(&heard, &bound);
+                    return ready(Some(ack)).boxed();
+                }
+                // Before the next envelope is taken, so that what is said is stored in the order in which it came.
+                let incoming = self.incoming(heard).await;
+                async move { self.store(incoming).await.then_some(ack) }.boxed()
+            }
+            Envelope::Slash { channel, by, command, text } => async move {
                 let words = self.slash(&channel, &by, &command, &text).await;
                 let payload = json!({ "response_type": "ephemeral", "text": mrkdwn::from_markdown(&words) });
                 Some(json!({ "envelope_id": envelope, "payload": payload }).to_string())
             }
+            .boxed(),
             Envelope::Ignored(reason) => {
                 debug!(envelope, reason, "not for us");
-                Some(ack.to_string())
+                ready(Some(ack)).boxed()
             }
         }
     }
 
     /// Stores what somebody did; false when it could not be stored.
-    async fn hear(&self, heard: Heard) -> bool {
-        let bound = self.intake.bound_channels();
-        if heard.direct || !bound.iter().any(|(channel, _)| *channel == heard.channel) {
-            self.notice(&heard, &bound);
-            return true;
-        }
-        let thread = heard.thread.to_string();
-        match self.accept(heard).await {
+    async fn store(&self, incoming: Incoming) -> bool {
+        let thread = incoming.thread.ts.to_string();
+        match self.intake.accept(incoming).await {
             Ok(fresh) => {
                 debug!(thread.ts = thread, fresh, "stored");
                 true

@@ -1,10 +1,13 @@
-//! One socket of Socket Mode, from its opening to its end: a frame is taken, then acked, then the next is read.
+//! One socket of Socket Mode, from its opening to its end: frames are taken as they come, stored in that order, and acked
+//! when they are stored. Many may be on their way to the store at once: it commits them together.
 //!
 //! Opening has a time limit, and a socket that gives no sign of life is dead. Never opens another in its place:
 //! `sockets.rs` does.
 
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesOrdered;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde::Deserialize;
 use serde_json::json;
@@ -27,6 +30,8 @@ const OPENING: Duration = Duration::from_secs(15);
 const SILENT_PINGS: u32 = 3;
 /// How long a socket that is left is listened to: something may be on its way.
 const QUIET: Duration = Duration::from_millis(200);
+/// Frames that are taken and not acked yet; more are not read.
+const TAKEN: usize = 64;
 /// How long a frame may take to go out.
 const SENDING: Duration = Duration::from_secs(5);
 
@@ -89,7 +94,28 @@ pub struct Signals<'a> {
 
 impl Socket {
     /// Serves until its end. `on_renewal` is called when Slack announces that it will close the socket.
-    pub async fn serve(mut self, listener: &Listener, signals: Signals<'_>, mut on_renewal: impl FnMut(&str)) -> End {
+    pub async fn serve(mut self, listener: &Listener, signals: Signals<'_>, on_renewal: impl FnMut(&str)) -> End {
+        let mut taken = FuturesOrdered::new();
+        let end = self.listen(listener, signals, on_renewal, &mut taken).await;
+        // Whatever ended it: what was taken is stored to its end, or its thread would not be woken.
+        while let Some(ack) = taken.next().await {
+            if let (Some(ack), false) = (ack, matches!(end, End::Lost(_) | End::Closed)) {
+                let _ = self.send(Message::text(ack)).await;
+            }
+        }
+        if matches!(end, End::Left | End::Unwanted(_)) {
+            self.say_goodbye().await;
+        }
+        end
+    }
+
+    async fn listen<'a>(
+        &mut self,
+        listener: &'a Listener,
+        signals: Signals<'_>,
+        mut on_renewal: impl FnMut(&str),
+        taken: &mut FuturesOrdered<BoxFuture<'a, Option<String>>>,
+    ) -> End {
         let Signals { leave, stop, ping } = signals;
         let mut pings = tokio::time::interval_at(Instant::now() + ping, ping);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -100,9 +126,15 @@ impl Socket {
                 tokio::time::sleep(QUIET).await;
             };
             let message = tokio::select! {
-                () = stop.cancelled() => return self.left().await,
-                message = self.stream.next() => message,
-                () = quiet => return self.left().await,
+                () = stop.cancelled() => return End::Left,
+                Some(ack) = taken.next(), if !taken.is_empty() => {
+                    match self.ack(ack).await {
+                        Ok(()) => continue,
+                        Err(reason) => return End::Lost(reason),
+                    }
+                }
+                message = self.stream.next(), if taken.len() < TAKEN => message,
+                () = quiet => return End::Left,
                 _ = pings.tick(), if !leave.is_cancelled() => {
                     if heard.elapsed() > ping * SILENT_PINGS {
                         return End::Lost(format!("no sign of life for {} s", heard.elapsed().as_secs()));
@@ -133,21 +165,19 @@ impl Socket {
                         on_renewal(&reason);
                     }
                 }
-                Frame::Disconnect { reason } => {
-                    self.left().await;
-                    return End::Unwanted(reason);
-                }
-                Frame::Envelope { id, what } => {
-                    if let Some(ack) = listener.take(&id, what).await
-                        && let Err(reason) = self.send(Message::text(ack)).await
-                    {
-                        return End::Lost(reason);
-                    }
-                }
+                Frame::Disconnect { reason } => return End::Unwanted(reason),
+                Frame::Envelope { id, what } => taken.push_back(listener.take(id, what).await),
                 Frame::Hello | Frame::Other => debug!("a frame of an unknown kind"),
             }
             // Nothing was read while that was taken; being busy is no silence.
             heard = Instant::now();
+        }
+    }
+
+    async fn ack(&mut self, ack: Option<String>) -> Result<(), String> {
+        match ack {
+            Some(ack) => self.send(Message::text(ack)).await,
+            None => Ok(()),
         }
     }
 
@@ -159,8 +189,7 @@ impl Socket {
     }
 
     /// Says goodbye, as far as that still reaches anybody.
-    async fn left(&mut self) -> End {
+    async fn say_goodbye(&mut self) {
         let _ = tokio::time::timeout(QUIET, self.stream.close(None)).await;
-        End::Left
     }
 }

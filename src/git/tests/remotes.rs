@@ -212,3 +212,18 @@ async fn a_rewrite_in_the_user_s_own_settings_counts() {
     let output = finished.stdout.text();
     assert!(finished.exit == Exit::Code(0) && output.contains("1 passed"), "{output}");
 }
+
+#[tokio::test]
+async fn many_who_want_the_base_at_once_share_a_fetch_that_began_after_they_asked() {
+    let fixture = Fixture::with_remote().await;
+    let repository = fixture.repository();
+    let first = repository.fetch_base(None).await.expect("fetched");
+    fixture
+        .run("git clone -q remote.git other && cd other && git commit -q --allow-empty -m Second && git push -q")
+        .await;
+    let asked = futures_util::future::join_all((0..100).map(|_| repository.fetch_base(None))).await;
+    let second = repository.fetch_base(None).await.expect("fetched");
+    assert_ne!(first, second, "whoever asks later gets what is new");
+    assert!(asked.into_iter().all(|base| base.expect("fetched") == second));
+    assert_eq!(repository.0.bases.begun(), 4, "one each for the first and the last, two for the hundred between");
+}

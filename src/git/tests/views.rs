@@ -149,3 +149,26 @@ async fn a_crafted_tree_writes_nothing_outside_its_snapshot() {
     assert!(error.what.starts_with("Could not write"), "{error:?}");
     assert_eq!(fixture.run("ls outside").await, "");
 }
+
+#[tokio::test]
+async fn a_snapshot_that_nobody_uses_any_more_is_removed_and_written_again_when_it_is_wanted() {
+    let fixture = Fixture::local().await;
+    let (repository, home) = (fixture.repository(), fixture.path("home"));
+    let commit_of = |folder: &PathBuf| CommitId::new(folder.file_name().expect("a name").to_string_lossy());
+    let mut snapshots: Vec<PathBuf> = Vec::new();
+    for name in ["used", "unused", "new"] {
+        fixture.run(&format!("cd checkout && git commit -q --allow-empty -m {name}")).await;
+        let commit = repository.fetch_base(None).await.expect("a base").commit;
+        if name == "new" {
+            let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(8 * 24 * 3600);
+            for folder in &snapshots {
+                std::fs::File::open(folder).and_then(|folder| folder.set_modified(long_ago)).expect("set");
+            }
+            repository.snapshot(&commit_of(&snapshots[0]), &home).await.expect("it is there");
+        }
+        snapshots.push(repository.snapshot(&commit, &home).await.expect("written"));
+    }
+    assert_eq!(snapshots.iter().map(|folder| folder.is_dir()).collect::<Vec<_>>(), [true, false, true]);
+    repository.snapshot(&commit_of(&snapshots[1]), &home).await.expect("written again");
+    assert!(snapshots[1].join("a.txt").is_file());
+}

@@ -138,7 +138,7 @@ fn thread(number: usize) -> ThreadKey {
 }
 
 fn event(number: u8) -> Event {
-    if number % 4 > 0 {
+    if !number.is_multiple_of(4) {
         return Event::ThreadOpened { by: UserId::new(format!("U{number}")) };
     }
     // Big enough for a blob, and often the same one.

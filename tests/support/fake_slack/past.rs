@@ -6,12 +6,9 @@ use super::BOT_USER;
 use super::state::{Message, State};
 use super::web_methods::{Answer, text};
 
-/// Fewer messages per page than anybody asks for, as Slack may give.
-const PAGE: usize = 4;
-
 /// A channel's messages without the replies, the newest first.
 pub fn history(state: &State, arguments: &Value) -> Answer {
-    let window = Window::read(arguments, &["channel", "limit", "oldest", "latest", "inclusive", "cursor"])?;
+    let window = Window::read(arguments, &["channel", "limit", "oldest", "latest", "inclusive", "cursor"], state.page)?;
     let channel = text(arguments, "channel")?;
     let known = state.channels.get(channel).ok_or("channel_not_found")?;
     if !known.members.contains(BOT_USER) {
@@ -33,7 +30,7 @@ pub fn history(state: &State, arguments: &Value) -> Answer {
 /// A thread, the oldest first; its first message opens every page.
 pub fn replies(state: &State, arguments: &Value) -> Answer {
     let names = ["channel", "ts", "limit", "oldest", "latest", "inclusive", "cursor", "include_all_metadata"];
-    let window = Window::read(arguments, &names)?;
+    let window = Window::read(arguments, &names, state.page)?;
     let (channel, ts) = (text(arguments, "channel")?, text(arguments, "ts")?);
     state.channels.get(channel).filter(|channel| channel.members.contains(BOT_USER)).ok_or("channel_not_found")?;
     let asked = state.message(channel, ts).ok_or("thread_not_found")?;
@@ -87,7 +84,7 @@ struct Window<'a> {
 
 impl<'a> Window<'a> {
     /// Reads the arguments as strictly as they can be meant.
-    fn read(arguments: &'a Value, known: &[&str]) -> Result<Self, String> {
+    fn read(arguments: &'a Value, known: &[&str], page: usize) -> Result<Self, String> {
         for (name, value) in arguments.as_object().into_iter().flatten() {
             if !known.contains(&name.as_str()) || !value.is_string() {
                 return Err(format!("invalid_arguments: {name}"));
@@ -111,7 +108,7 @@ impl<'a> Window<'a> {
             Some(cursor) => Some(cursor.strip_prefix("past-").ok_or("invalid_cursor")?.to_owned()),
         };
         let (oldest, latest) = (moment("oldest")?, moment("latest")?);
-        Ok(Self { oldest, latest, inclusive, cursor, limit: limit.min(PAGE) })
+        Ok(Self { oldest, latest, inclusive, cursor, limit: limit.min(page) })
     }
 
     fn has(&self, message: &Message) -> bool {

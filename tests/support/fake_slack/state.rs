@@ -1,6 +1,7 @@
 //! What the fake remembers, and how it delivers envelopes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedSender;
@@ -64,6 +65,8 @@ pub struct Envelope {
     pub ack: Option<Value>,
     /// Whether it was sent again under another id.
     pub superseded: bool,
+    /// When it was given to a socket, and when its ack came.
+    pub times: (Instant, Option<Instant>),
 }
 
 /// What goes wrong with the next call of a method.
@@ -123,8 +126,12 @@ pub struct State {
     pub faults: Vec<(String, Fault)>,
     /// Every call, as method and arguments.
     pub calls: Vec<(String, Value)>,
-    /// Everything that happened, in lines.
+    /// Everything that happened, in lines; not kept when `quiet`.
     pub transcript: Vec<String>,
+    /// Whether only the outcome matters, not the way there: for long runs and for measuring.
+    pub quiet: bool,
+    /// Most messages per page of a history: fewer than anybody asks for, as Slack may give.
+    pub page: usize,
     counter: u64,
     later: u64,
     sent: usize,
@@ -162,6 +169,8 @@ impl State {
             faults: Vec::new(),
             calls: Vec::new(),
             transcript: Vec::new(),
+            quiet: false,
+            page: 4,
             counter: 0,
             later: 0,
             sent: 0,
@@ -186,7 +195,9 @@ impl State {
     }
 
     pub fn log(&mut self, line: String) {
-        self.transcript.push(line);
+        if !self.quiet {
+            self.transcript.push(line);
+        }
     }
 
     /// The messages of a thread, oldest first, without what was deleted.
@@ -286,7 +297,7 @@ impl State {
             frame["retry_attempt"] = json!(attempt);
             frame["retry_reason"] = json!(if attempt == 0 { "" } else { "timeout" });
         }
-        self.envelopes.push(Envelope { id: id.clone(), kind, payload, attempt, ack: None, superseded: false });
+        self.envelopes.push(Envelope { id: id.clone(), kind, payload, attempt, ack: None, superseded: false, times: (Instant::now(), None) });
         self.send(&frame);
         id
     }
@@ -384,7 +395,8 @@ impl State {
         self.log(format!("ack: {text}"));
         let frame: Value = serde_json::from_str(text).expect("clients send JSON");
         let id = frame["envelope_id"].as_str().expect("every client frame is an ack").to_owned();
-        let known = self.envelopes.iter_mut().find(|envelope| envelope.id == id);
-        known.expect("only what was delivered is acked").ack = Some(frame);
+        let known = self.envelopes.iter_mut().rfind(|envelope| envelope.id == id);
+        let known = known.expect("only what was delivered is acked");
+        (known.ack, known.times.1) = (Some(frame), Some(Instant::now()));
     }
 }
