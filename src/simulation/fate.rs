@@ -67,7 +67,6 @@ pub struct Fate(Arc<Mutex<Inner>>);
 struct Inner {
     points: u64,
     cuts: Vec<u64>,
-    labels: Option<Vec<String>>,
     dead: bool,
     crashed: Arc<Notify>,
     weather: Option<Weather>,
@@ -89,7 +88,6 @@ impl Fate {
         Self(Arc::new(Mutex::new(Inner {
             points: 0,
             cuts,
-            labels: None,
             dead: false,
             crashed: Arc::default(),
             weather,
@@ -106,16 +104,6 @@ impl Fate {
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Keeps the names of all points.
-    pub fn keep_labels(&self) {
-        self.inner().labels = Some(Vec::new());
-    }
-
-    /// The names of all points so far.
-    pub fn labels(&self) -> Vec<String> {
-        self.inner().labels.clone().unwrap_or_default()
     }
 
     /// Keeps everything that happens as text.
@@ -180,12 +168,6 @@ impl Fate {
         self.inner().skew += ms;
     }
 
-    /// Ends the life as soon as possible.
-    pub fn crash(&self) {
-        let mut inner = self.inner();
-        inner.kill("from outside");
-    }
-
     /// Writes a line into the trace.
     pub fn note(&self, line: &str) {
         self.inner().note(line);
@@ -210,10 +192,6 @@ impl Fate {
     pub fn is_stormy(&self) -> bool {
         let inner = self.inner();
         inner.weather.as_ref().is_some_and(|weather| inner.now() < weather.calm_from)
-    }
-
-    pub fn calm_from(&self) -> i64 {
-        self.inner().weather.as_ref().map_or(0, |weather| weather.calm_from)
     }
 
     /// Passes a point: says what happens there. A pure look at something is no deed and keeps nobody awake.
@@ -319,9 +297,6 @@ impl Inner {
         self.activity += u64::from(deed);
         self.points += 1;
         self.note(label);
-        if let Some(labels) = &mut self.labels {
-            labels.push(label.to_owned());
-        }
         if self.cuts.contains(&self.points) {
             self.kill(label);
             return Turn::Crash;

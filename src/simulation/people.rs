@@ -249,7 +249,7 @@ impl People {
         let told = room.thread(&key).iter().rev().find(|shown| words(shown).contains("!retry"));
         let told = told.map(|shown| shown.key.clone());
         let anew = told.is_some_and(|told| self.actors[index].retried.insert(told));
-        if anew || self.actors[index].repeats % 2 == 0 {
+        if anew || self.actors[index].repeats.is_multiple_of(2) {
             return self.say(index, "!retry", false, room);
         }
         match self.actors[index].last.clone() {
