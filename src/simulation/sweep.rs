@@ -128,7 +128,7 @@ fn the_full_story_survives_a_crash_at_every_point() {
 fn the_full_story_survives_a_second_crash_soon_after_the_first() {
     let (expected, points) = undisturbed(stories::full);
     let mut dice = Dice::new(2);
-    let cuts: Vec<Vec<u64>> = (0..asked("CODEBUTLER_DOUBLES", 150))
+    let cuts: Vec<Vec<u64>> = (0..asked("CODEBUTLER_DOUBLES", 100))
         .map(|_| (1 + dice.below(points), 1 + dice.below(40)))
         .map(|(first, then)| vec![first, first + then])
         .collect();
@@ -141,7 +141,7 @@ fn the_other_stories_survive_crashes_at_many_points() {
     for (number, story) in STORIES.into_iter().enumerate().skip(1) {
         let (expected, points) = undisturbed(story);
         let mut dice = Dice::new(number as u64);
-        let cuts: Vec<Vec<u64>> = (0..asked("CODEBUTLER_CUTS", 60)).map(|_| vec![1 + dice.below(points)]).collect();
+        let cuts: Vec<Vec<u64>> = (0..asked("CODEBUTLER_CUTS", 30)).map(|_| vec![1 + dice.below(points)]).collect();
         let all = cuts.len();
         // How far the work is when it is stopped and closed depends on the time that a crash takes.
         let expected = (story as usize != stories::closed as Story as usize).then_some(&expected);
