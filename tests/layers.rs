@@ -31,7 +31,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("store", &["process", "chat"]),
     // A server, not an adapter: it is spoken to over HTTP.
     ("scripted", &[]),
-    ("runtime", &["process", "telemetry", "config", "chat", "llm", "forge", "git", "sandbox", "tools", "store"]),
+    (
+        "runtime",
+        &["process", "offload", "telemetry", "config", "chat", "llm", "forge", "git", "sandbox", "tools", "store"],
+    ),
     (
         "daemon",
         &[

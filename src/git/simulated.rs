@@ -149,6 +149,11 @@ impl SimulatedGit {
         Ok(commit)
     }
 
+    /// The worktree that a thread has, for those who look from outside.
+    pub fn workspace(&self, thread: &ThreadKey) -> Option<Workspace> {
+        self.lock().workspace_of(thread)
+    }
+
     /// What took place, in order: `commit BRANCH ID SUBJECT`, `push BRANCH ID`, `create worktree SLUG`,
     /// `restore worktree SLUG`, `remove worktree SLUG`, `squash ID onto BASE as ID`, `delete remote branch BRANCH`.
     pub fn deeds(&self) -> Vec<String> {

@@ -53,6 +53,7 @@ pub async fn send(store: Store, chat: Arc<dyn Chat>, changed: Arc<Notify>, stop:
         }
     };
     tokio::select! {
+        biased;
         () = sending => {}
         () = stop.cancelled() => {}
     }
@@ -194,6 +195,7 @@ impl Sender {
             }
         };
         tokio::select! {
+            biased;
             Some(ended) = self.calls.next(), if !self.calls.is_empty() => self.settle(ended),
             () = moment => {}
             () = news => {}

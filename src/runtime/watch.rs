@@ -29,6 +29,7 @@ pub async fn watch(project: Arc<Project>, supervisor: Supervisor, stop: Cancella
     let mut slower = 1;
     loop {
         let round = tokio::select! {
+            biased;
             round = watch.round() => round,
             () = stop.cancelled() => return,
         };
@@ -43,6 +44,7 @@ pub async fn watch(project: Arc<Project>, supervisor: Supervisor, stop: Cancella
             }
         };
         tokio::select! {
+            biased;
             () = tokio::time::sleep(watch.project.settings.poll.saturating_mul(slower)) => {}
             () = watch.project.pulls_asked.notified() => {}
             () = stop.cancelled() => return,

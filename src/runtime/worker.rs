@@ -56,6 +56,7 @@ pub async fn run(project: Arc<Project>, key: ThreadKey, nudge: Arc<Notify>, stop
         confess(&project, &key, &id, &mut told).await;
         // The state in memory is not to be trusted now; the log is. Not at once, in case it happens again.
         tokio::select! {
+            biased;
             () = tokio::time::sleep(wait) => {}
             () = stop.cancelled() => return,
         }
@@ -98,6 +99,7 @@ async fn live(
     if worker.thread.seq == 0 {
         // A person often writes a thought in several messages.
         tokio::select! {
+            biased;
             () = tokio::time::sleep(project.settings.accumulation) => {}
             () = stop.cancelled() => return Ok(()),
         }
@@ -320,6 +322,7 @@ impl<'a> Worker<'a> {
                 return Ok(());
             }
             tokio::select! {
+                biased;
                 Some(outcome) = self.outcomes.next() => self.take(outcome).await?,
                 () = &mut grace => {
                     let left: Vec<String> = self.running.keys().map(ToString::to_string).collect();

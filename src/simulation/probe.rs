@@ -6,6 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The label that is asked at the end of a wait.
+pub const WAITED: &str = "waited";
+
 /// What becomes of a fake's call at a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -41,6 +44,10 @@ impl Probe {
             Verdict::Crash => std::future::pending().await,
             Verdict::Wait(time) => {
                 tokio::time::sleep(time).await;
+                // The process may have died meanwhile.
+                if (self.0)(WAITED) == Verdict::Crash {
+                    std::future::pending::<()>().await;
+                }
                 true
             }
             Verdict::Fail => false,

@@ -162,6 +162,8 @@ impl Thread {
         }
         if let Some(run) = self.runs.get_mut(&role) {
             run.messages.extend(messages.iter().cloned());
+            // What was shown before they spoke does not answer them.
+            run.spoke &= messages.is_empty();
             run.answer = None;
         }
     }

@@ -83,6 +83,7 @@ pub(super) async fn unless_stopped<T>(
     work: impl Future<Output = Result<T, ToolError>>,
 ) -> Result<T, ToolError> {
     tokio::select! {
+        biased;
         result = work => result,
         () = context.cancel.cancelled() => Err(ToolError::for_model("Stopped before it was done.")),
     }

@@ -8,6 +8,7 @@ use crate::agent::Role;
 use crate::forge::{ForgeError, MergeRequest};
 use crate::git::Selection;
 use crate::ids::CommitId;
+use crate::offload::offload;
 use crate::runtime::project::Project;
 use crate::runtime::publish;
 use crate::thread::command::Deed;
@@ -156,7 +157,8 @@ pub(super) fn clean_up(project: Arc<Project>, thread: &Thread, merged: bool) -> 
             Some(workspace) => Some(workspace),
             None => project.repository.workspace_of(&key).await.map(Arc::new),
         };
-        if let Err(error) = tokio::fs::remove_dir_all(&home).await
+        let folder = home.clone();
+        if let Some(Err(error)) = offload(move || std::fs::remove_dir_all(folder)).await
             && error.kind() != std::io::ErrorKind::NotFound
         {
             leftovers.push(format!("`{}`: {error}", home.display()));
