@@ -34,8 +34,10 @@ impl Incoming {
     /// Which message it is or changes, which says when that was written; `None` for what is no message.
     pub fn said_at(&self) -> Option<&MessageTs> {
         match &self.what {
-            IncomingKind::Message { ts, .. } | IncomingKind::Edited { ts, .. } | IncomingKind::Deleted { ts } => Some(ts),
-            IncomingKind::Pressed { .. } => None,
+            IncomingKind::Message { ts, .. } | IncomingKind::Edited { ts, .. } | IncomingKind::Deleted { ts } => {
+                Some(ts)
+            }
+            IncomingKind::Pressed { .. } | IncomingKind::PullChanged { .. } => None,
         }
     }
 }

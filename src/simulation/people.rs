@@ -205,7 +205,8 @@ impl People {
                 return posts.iter().filter(new).any(|shown| button(shown, action).is_some());
             }
             Step::SeeMerged => {
-                let told = |shown: &Shown| ["Merged as", "was merged on"].iter().any(|said| words(shown).contains(said));
+                let told =
+                    |shown: &Shown| ["Merged as", "was merged on"].iter().any(|said| words(shown).contains(said));
                 return posts.iter().filter(new).any(told);
             }
             Step::SeeReport => return posts.iter().filter(new).any(|shown| shown.key.starts_with("pull/")),
