@@ -35,10 +35,7 @@ pub struct Said {
 
 impl Crowd {
     /// So many repositories with a channel each.
-    pub async fn new(
-        count: usize,
-        script: impl FnMut(&ScriptedRequest) -> ScriptedReply + Send + 'static,
-    ) -> Self {
+    pub async fn new(count: usize, script: impl FnMut(&ScriptedRequest) -> ScriptedReply + Send + 'static) -> Self {
         let mut world = World::with_script(script).await;
         world.slack.be_quiet();
         let (mut channels, mut checkouts) = (vec![SHOP.to_owned()], vec![world.checkout()]);

@@ -84,7 +84,8 @@ async fn steady() -> Vec<Figure> {
     let cpu = process::cpu(daemon.pid()).saturating_sub(cpu);
     let answers = crowd.answers(&said);
     daemon.kill();
-    let line = |what: &str, value: String| Figure::new(format!("2,000 messages in 500 threads, 500 a second: {what}"), value);
+    let line =
+        |what: &str, value: String| Figure::new(format!("2,000 messages in 500 threads, 500 a second: {what}"), value);
     vec![
         line("event to ack", three(&acks)),
         line("message to the commit of its answer", three(&answers)),
@@ -134,7 +135,8 @@ async fn burst() -> Vec<Figure> {
 async fn flood() -> Vec<Figure> {
     // A model that takes its time, so that the flood is not answered line by line.
     let pauses = ScriptedFault::SlowChunks(Duration::from_millis(50));
-    let slow = move |_: &ScriptedRequest| ScriptedReply { fault: Some(pauses.clone()), ..ScriptedReply::text("Noted.") };
+    let slow =
+        move |_: &ScriptedRequest| ScriptedReply { fault: Some(pauses.clone()), ..ScriptedReply::text("Noted.") };
     let crowd = Crowd::new(1, slow).await;
     let daemon = crowd.start().await;
     let quiet = others(&crowd).await;
@@ -158,7 +160,8 @@ async fn flood() -> Vec<Figure> {
     let (acks, answers) = (crowd.acks(&meanwhile), crowd.answers(&meanwhile));
     let (flood_acks, flood_answers) = (crowd.acks(&flood), crowd.answers(&flood));
     daemon.kill();
-    let line = |what: &str, value: String| Figure::new(format!("1,500 messages into one thread, 300 a second: {what}"), value);
+    let line =
+        |what: &str, value: String| Figure::new(format!("1,500 messages into one thread, 300 a second: {what}"), value);
     vec![
         line("the others' event to ack, before it and during it", format!("{}; {}", three(&quiet_acks), three(&acks))),
         line(

@@ -36,7 +36,8 @@ pub async fn soak(minutes: u64) {
     crowd.world.global["timing"]["workerIdleMs"] = json!(5_000);
     crowd.world.global["limits"] = json!({ "maxConcurrentThreads": 4 });
     let (begun, length) = (Instant::now(), Duration::from_secs(60 * minutes));
-    let mut soak = Soak { daemon: Some(crowd.start().await), crowd, threads: Vec::new(), restarts: 0, looks: Vec::new() };
+    let mut soak =
+        Soak { daemon: Some(crowd.start().await), crowd, threads: Vec::new(), restarts: 0, looks: Vec::new() };
     let (mut born, mut looked, mut printed) = (Instant::now(), false, 0);
     println!("minute | restarts | threads begun, over | {}", Held::HEAD);
     while begun.elapsed() < length {
@@ -146,7 +147,7 @@ impl Soak {
     async fn restart(&mut self) {
         self.restarts += 1;
         let daemon = self.daemon.take().expect("it runs");
-        if self.restarts % 2 == 0 {
+        if self.restarts.is_multiple_of(2) {
             let begun = Instant::now();
             let (status, log) = daemon.stop();
             assert!(status.success() && begun.elapsed() < Duration::from_secs(15), "{status} {log}");
@@ -348,8 +349,10 @@ fn is_done(message: &Message) -> bool {
     message.reactions.iter().any(|name| name == "white_check_mark")
 }
 
+/// Files of a temporary folder, but for the lock that says which daemon serves the Slack app.
 fn entries(folder: &Path) -> usize {
-    std::fs::read_dir(folder).map_or(0, Iterator::count)
+    let is_lock = |entry: &std::fs::DirEntry| entry.path().extension().is_some_and(|ending| ending == "lock");
+    std::fs::read_dir(folder).map_or(0, |entries| entries.flatten().filter(|entry| !is_lock(entry)).count())
 }
 
 fn script(request: &ScriptedRequest) -> ScriptedReply {
@@ -396,8 +399,9 @@ fn coder(request: &ScriptedRequest) -> ScriptedReply {
         ["Bash"] if name.starts_with("slow") => ScriptedReply::text("It was not stopped."),
         ["Bash"] => ScriptedReply::text("").call("GitCommit", &json!({ "message": format!("Do {name}") })),
         ["GitCommit"] => ScriptedReply::text("").call("GitPush", &json!({})),
-        ["GitPush"] => ScriptedReply::text("")
-            .call("GHCreatePR", &json!({ "title": format!("Do {name}"), "body": "As asked." })),
+        ["GitPush"] => {
+            ScriptedReply::text("").call("GHCreatePR", &json!({ "title": format!("Do {name}"), "body": "As asked." }))
+        }
         ["GHCreatePR"] => ScriptedReply::text("Done."),
         _ => again,
     }

@@ -30,6 +30,18 @@ pub struct Incoming {
     pub dedupe: Vec<String>,
 }
 
+impl Incoming {
+    /// Which message it is or changes, which says when that was written; `None` for what is no message.
+    pub fn said_at(&self) -> Option<&MessageTs> {
+        match &self.what {
+            IncomingKind::Message { ts, .. } | IncomingKind::Edited { ts, .. } | IncomingKind::Deleted { ts } => {
+                Some(ts)
+            }
+            IncomingKind::Pressed { .. } | IncomingKind::PullChanged { .. } => None,
+        }
+    }
+}
+
 /// What a person did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]

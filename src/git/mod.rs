@@ -70,6 +70,9 @@ impl From<GitError> for Failure {
 #[derive(Clone, Debug)]
 pub struct Repository(Arc<Inner>);
 
+/// Pieces of work with libgit2 at once in one repository.
+const AT_ONCE: usize = 4;
+
 #[derive(Debug)]
 struct Inner {
     /// The owner's checkout.
@@ -85,6 +88,8 @@ struct Inner {
     life: u64,
     /// Variables that the git program gets beside those passed on; for tests.
     env: Vec<(OsString, OsString)>,
+    /// Turns of work with libgit2.
+    turns: tokio::sync::Semaphore,
     /// The last fetch of a base.
     bases: base::Bases,
     /// One fetch at a time: two that move the same ref refuse each other.
@@ -140,9 +145,22 @@ impl Repository {
         })?;
         let remote = Remote::find(&repository).map_err(|error| internal("read the remotes", &error))?;
         let (bases, fetching, worktrees) = Default::default();
+        let turns = tokio::sync::Semaphore::new(AT_ONCE);
         let settings = guard::read(&common);
         let (opened, life) = (SystemTime::now(), snapshot::random());
-        Ok(Self(Arc::new(Inner { root, common, remote, settings, opened, life, env, bases, fetching, worktrees })))
+        Ok(Self(Arc::new(Inner {
+            root,
+            common,
+            remote,
+            settings,
+            opened,
+            life,
+            env,
+            turns,
+            bases,
+            fetching,
+            worktrees,
+        })))
     }
 
     /// The owner's checkout.
@@ -160,11 +178,13 @@ impl Repository {
         self.0.remote.as_ref()
     }
 
-    /// Runs something that uses libgit2 where blocking is allowed.
+    /// Runs something that uses libgit2 where blocking is allowed, a few at a time: when hundreds of threads begin, as
+    /// many of the system's would leave no processor to whoever acks what people say.
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Self) -> Result<T, GitError> + Send + 'static,
     ) -> Result<T, GitError> {
+        let _turn = self.0.turns.acquire().await;
         let repository = self.clone();
         offload(move || work(&repository)).await.unwrap_or_else(|| {
             Err(GitError::new("CodeButler is stopping; nothing was done.", "It goes on after the next start."))

@@ -3,6 +3,7 @@
 //!
 //! What only the daemon needs (opening, the remote's address) is not here.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -30,11 +31,9 @@ pub trait Git: Send + Sync {
     /// A folder below `home` with the tracked files of a commit, read-only and without secrets.
     async fn snapshot(&self, commit: &CommitId, home: &Path) -> Result<PathBuf, GitError>;
 
-    /// A text file as the commit has it; `None` when it is not there or is no text.
-    async fn file_at(&self, commit: &CommitId, path: &str) -> Result<Option<String>, GitError>;
-
-    /// The owner's uncommitted edit of a text file in his checkout; `None` when there is none.
-    async fn own_edit(&self, path: &str) -> Result<Option<String>, GitError>;
+    /// Text files: the owner's uncommitted edit where there is one, else as the commit has it. What is not there, or is
+    /// no text, is left out.
+    async fn texts(&self, commit: &CommitId, paths: &[&str]) -> Result<BTreeMap<String, String>, GitError>;
 
     /// Has git overlook these names in this clone.
     fn exclude(&self, patterns: &[&str]) -> Result<(), GitError>;
@@ -117,12 +116,8 @@ impl Git for Repository {
         self.snapshot(commit, home).await
     }
 
-    async fn file_at(&self, commit: &CommitId, path: &str) -> Result<Option<String>, GitError> {
-        self.file_at(commit, path).await
-    }
-
-    async fn own_edit(&self, path: &str) -> Result<Option<String>, GitError> {
-        self.own_edit(path).await
+    async fn texts(&self, commit: &CommitId, paths: &[&str]) -> Result<BTreeMap<String, String>, GitError> {
+        self.texts(commit, paths).await
     }
 
     fn exclude(&self, patterns: &[&str]) -> Result<(), GitError> {

@@ -230,12 +230,13 @@ impl Git for SimulatedGit {
         .await
     }
 
-    async fn file_at(&self, commit: &CommitId, path: &str) -> Result<Option<String>, GitError> {
-        self.operate("file_at", |state| Ok(state.files(commit).remove(path))).await
-    }
-
-    async fn own_edit(&self, path: &str) -> Result<Option<String>, GitError> {
-        self.operate("own_edit", |state| Ok(state.own_edits.get(path).cloned())).await
+    async fn texts(&self, commit: &CommitId, paths: &[&str]) -> Result<BTreeMap<String, String>, GitError> {
+        self.operate("texts", |state| {
+            let mut files = state.files(commit);
+            let mut text = |path: &&str| state.own_edits.get(*path).cloned().or_else(|| files.remove(*path));
+            Ok(paths.iter().filter_map(|path| Some(((*path).to_owned(), text(path)?))).collect())
+        })
+        .await
     }
 
     fn exclude(&self, patterns: &[&str]) -> Result<(), GitError> {

@@ -3,6 +3,7 @@
 //! Not registered with git, so that nothing in it can lead back to the repository. Written whole or not at all: a
 //! folder under its final name is complete.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
@@ -41,32 +42,24 @@ impl Repository {
         .await
     }
 
-    /// A text file as the commit has it; `None` when it is not there or is no text.
-    pub async fn file_at(&self, commit: &CommitId, path: &str) -> Result<Option<String>, GitError> {
-        let (commit, path) = (commit.clone(), path.to_owned());
+    /// Text files as whoever works here knows them: the owner's uncommitted edit in his checkout where there is one, else
+    /// as the commit has it. What is not there, or is no text, is left out. All in one look: threads begin with this.
+    pub async fn texts(&self, commit: &CommitId, paths: &[&str]) -> Result<BTreeMap<String, String>, GitError> {
+        let (commit, paths) = (commit.clone(), paths.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>());
         self.blocking(move |repository| {
             let git = repository.git2()?;
             let tree = git.find_commit(oid(&commit)?).and_then(|commit| commit.tree());
             let tree = tree.map_err(|error| internal("read the base commit", &error))?;
-            let blob = tree.get_path(Path::new(&path)).and_then(|entry| entry.to_object(&git)).ok();
-            let blob = blob.and_then(|object| object.into_blob().ok());
-            Ok(blob.and_then(|blob| String::from_utf8(blob.content().to_vec()).ok()))
-        })
-        .await
-    }
-
-    /// The owner's uncommitted edit of a text file in his checkout; `None` when the file there is as he committed it,
-    /// is not there, or is no text.
-    pub async fn own_edit(&self, path: &str) -> Result<Option<String>, GitError> {
-        let path = path.to_owned();
-        self.blocking(move |repository| {
-            let Ok(text) = std::fs::read_to_string(repository.root().join(&path)) else { return Ok(None) };
-            let git = repository.git2()?;
-            let committed = git.head().and_then(|head| head.peel_to_tree()).ok().and_then(|tree| {
-                let blob = tree.get_path(Path::new(&path)).ok()?.to_object(&git).ok()?.into_blob().ok()?;
-                String::from_utf8(blob.content().to_vec()).ok()
-            });
-            Ok((committed.as_ref() != Some(&text)).then_some(text))
+            let committed = git.head().and_then(|head| head.peel_to_tree()).ok();
+            let text = |path: String| {
+                let own = std::fs::read_to_string(repository.root().join(&path)).ok().filter(|own| {
+                    let committed = committed.as_ref().and_then(|committed| text_in(&git, committed, &path));
+                    committed.as_ref() != Some(own)
+                });
+                let text = own.or_else(|| text_in(&git, &tree, &path))?;
+                Some((path, text))
+            };
+            Ok(paths.into_iter().filter_map(text).collect())
         })
         .await
     }
@@ -99,6 +92,12 @@ impl Repository {
         let _ = std::fs::remove_dir_all(&temporary);
         moved
     }
+}
+
+/// A text file of a tree.
+fn text_in(git: &git2::Repository, tree: &git2::Tree<'_>, path: &str) -> Option<String> {
+    let blob = tree.get_path(Path::new(path)).ok()?.to_object(git).ok()?.into_blob().ok()?;
+    String::from_utf8(blob.content().to_vec()).ok()
 }
 
 const TEMPORARY: &str = ".writing-";

@@ -192,9 +192,13 @@ impl<'a> Worker<'a> {
     /// Deals with everything that waits in the inbox, a batch at a time, each in one commit.
     async fn read_inbox(&mut self) -> Result<(), StoreError> {
         loop {
-            let waiting = self.project.store.waiting(&self.thread.key).await?;
+            let mut waiting = self.project.store.waiting(&self.thread.key).await?;
             if waiting.is_empty() {
                 return Ok(());
+            }
+            if self.thread.seq == 0 {
+                // Two sockets bring them in any order, and what was said before the first is read as history.
+                waiting.sort_by(|one, other| one.incoming.said_at().cmp(&other.incoming.said_at()));
             }
             let (rules, mut after) = (self.rules(), self.thread.clone());
             let (mut events, mut acked) = (Vec::new(), Vec::new());

@@ -327,3 +327,18 @@ async fn a_second_daemon_for_the_same_app_is_refused_with_the_pid_of_the_first()
     other.env.clear();
     other.start();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thread_whose_first_message_comes_last_is_read_in_the_order_in_which_it_was_written() {
+    let mut world = World::new().await;
+    world.global["timing"]["accumulationMs"] = json!(1500);
+    let _daemon = world.start();
+    let ts = world.slack.say_unheard(BEN, SHOP, "the greeting is odd", None);
+    let second = world.slack.say(BEN, SHOP, "do you see why?", Some(&ts));
+    world.slack.wait_until_acked().await;
+    world.slack.deliver_held(&ts);
+    world.is_done(&ts).await;
+    world.is_done(&second).await;
+    assert_eq!(heard(&world), "Ben: the greeting is odd\nBen: do you see why?");
+    world.no_violations();
+}

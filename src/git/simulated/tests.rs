@@ -148,8 +148,9 @@ async fn unkind_remotes_and_owners() {
     assert_eq!(left, ["The branch `codebutler/add-b` was kept: it has commits that are nowhere else."]);
 
     world.git.owner_edits("a.txt", "mine");
-    assert_eq!(world.git.own_edit("a.txt").await, Ok(Some("mine".to_owned())));
-    assert_eq!(world.git.file_at(&workspace.base, "a.txt").await, Ok(Some("one\n".to_owned())));
+    let texts = world.git.texts(&workspace.base, &["a.txt", "src/b.txt", "none"]).await.expect("texts");
+    let texts: Vec<(&str, &str)> = texts.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    assert_eq!(texts, [("a.txt", "mine"), ("src/b.txt", "b\n")]);
     let snapshot = world.git.snapshot(&workspace.base, world.folder.path()).await.expect("a snapshot");
     assert_eq!(std::fs::read_to_string(snapshot.join("src/b.txt")).expect("a file"), "b\n");
 }

@@ -119,10 +119,11 @@ async fn a_snapshot_has_the_tracked_files_read_only_and_no_secrets() {
     assert_eq!(std::fs::read_link(folder.join("d/link")).expect("a link"), Path::new("../a.txt"));
     let others = fixture.run(&format!("ls -A {}", folder.parent().expect("above").display())).await;
     assert_eq!(others, base.as_str(), "nothing half-written is left");
-    assert_eq!(repository.file_at(&base, "a.txt").await, Ok(Some("one\n".to_owned())));
-    for none in ["missing", "d", "d/none", ""] {
-        assert_eq!(repository.file_at(&base, none).await, Ok(None), "{none}");
-    }
+    let asked = ["a.txt", "missing", "d", "d/none", ""];
+    let text = |text: &str| Ok([("a.txt".to_owned(), text.to_owned())].into());
+    assert_eq!(repository.texts(&base, &asked).await, text("one\n"));
+    write(&fixture.root(), "a.txt", "mine\n");
+    assert_eq!(repository.texts(&base, &asked).await, text("mine\n"));
     repository.snapshot(&no_commit(), &home).await.expect_err("no such commit");
 }
 

@@ -297,7 +297,15 @@ impl State {
             frame["retry_attempt"] = json!(attempt);
             frame["retry_reason"] = json!(if attempt == 0 { "" } else { "timeout" });
         }
-        self.envelopes.push(Envelope { id: id.clone(), kind, payload, attempt, ack: None, superseded: false, times: (Instant::now(), None) });
+        self.envelopes.push(Envelope {
+            id: id.clone(),
+            kind,
+            payload,
+            attempt,
+            ack: None,
+            superseded: false,
+            times: (Instant::now(), None),
+        });
         self.send(&frame);
         id
     }
