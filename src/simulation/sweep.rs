@@ -111,7 +111,7 @@ fn report(what: &str, all: usize, failures: &[String]) {
 fn every_story_comes_to_its_end_undisturbed() {
     for story in STORIES {
         let (outcome, points) = undisturbed(story);
-        assert!(points > 40, "{outcome:#?}");
+        assert!(points > 20, "{outcome:#?}");
         assert_eq!(undisturbed(story), (outcome, points), "the same again");
     }
 }
