@@ -33,6 +33,11 @@ pub async fn run(project: Arc<Project>, key: ThreadKey, nudge: Arc<Notify>, stop
         let id = format!("{:x}", project.clock.now().0);
         match life.await {
             Ok(Ok(())) => return,
+            Ok(Err(StoreError::Superseded { .. })) => {
+                // The other one has everything that was committed; taking the thread back would be a fight without end.
+                tracing::warn!(thread.ts = %key, "another worker has taken the thread over");
+                return;
+            }
             Ok(Err(error)) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(thread.ts = %key, error.id = id, error, "the thread stopped");
