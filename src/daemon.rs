@@ -11,8 +11,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::agent::Role;
-use crate::chat::local::{LocalChat, LocalOptions, Restored};
-use crate::chat::slack::{SlackChat, SlackOptions};
+use crate::chat::local::{LocalChat, LocalOptions, LogLine, LogQuery, LogReader, Restored};
+use crate::chat::slack::{SlackChat, SlackOptions, SlackTiming};
 use crate::chat::{Chat, Incoming, IncomingKind};
 use crate::config::settings::{Author, SandboxLevel, Timing};
 use crate::config::{self, Global, Need, RepoSettings, Settings};
@@ -22,15 +22,19 @@ use crate::git::Repository;
 use crate::ids::{ChannelId, Millis};
 use crate::llm::ChatModel;
 use crate::llm::openrouter::{OpenRouter, OpenRouterOptions};
+use crate::lock::{self, AppInUse};
+use crate::offload::offload;
 use crate::runtime::intake::Routes;
 use crate::runtime::outbox;
 use crate::runtime::project::{ChannelModels, Project, ProjectSettings};
+use crate::runtime::slots::Slots;
 use crate::runtime::tasks::TaskKind;
 use crate::runtime::upstream::GitRemote;
+use crate::runtime::watch;
 use crate::runtime::{Clock, Supervisor, Tasks};
 use crate::store::{self, Store, StoreError};
 use crate::thread::Rules;
-use crate::{sandbox, tools};
+use crate::{process, sandbox, telemetry, tools};
 
 /// Why a command does not do what it was asked to, for the one who gave it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +48,13 @@ pub struct Failure {
 impl From<config::Problem> for Failure {
     fn from(problem: config::Problem) -> Self {
         Self::new(problem.to_string(), problem.fix)
+    }
+}
+
+impl From<AppInUse> for Failure {
+    fn from(problem: AppInUse) -> Self {
+        let hint = problem.hint();
+        Self::new(problem.to_string(), hint)
     }
 }
 
@@ -78,6 +89,11 @@ pub async fn serve_slack(
         let hint = "list it in `repos` of the global config.json, name it with --repo PATH, or go into it";
         return Err(vec![Failure::new("there is no repository to serve", hint)]);
     }
+    let (Some(bot_token), Some(app_token)) = (global.slack.bot_token.clone(), global.slack.app_token.clone()) else {
+        return Err(vec![Failure::new("the Slack tokens are missing", "run `codebutler config check`")]);
+    };
+    // Before anything is opened: beside another daemon nothing else matters.
+    let _alone = lock::for_slack_app(home, &global.slack.api_url, &app_token).map_err(|error| vec![error.into()])?;
     let mut problems = Vec::new();
     let mut opened = Vec::new();
     for repo in repos {
@@ -88,10 +104,8 @@ pub async fn serve_slack(
     }
     let channels: Vec<(ChannelId, String)> =
         opened.iter().filter_map(|(repo, _)| Some((repo.channel.clone()?, channel_name(repo)))).collect();
-    let (Some(bot_token), Some(app_token)) = (global.slack.bot_token.clone(), global.slack.app_token.clone()) else {
-        return Err(vec![Failure::new("the Slack tokens are missing", "run `codebutler config check`")]);
-    };
-    let options = SlackOptions { bot_token, app_token, api_url: global.slack.api_url.clone() };
+    let timing = SlackTiming { retry_base: global.timing.retry_base, ..SlackTiming::default() };
+    let options = SlackOptions { bot_token, app_token, api_url: global.slack.api_url.clone(), timing };
     let slack = match SlackChat::start(options, &channels).await {
         Ok(slack) => Some(slack),
         Err(of_slack) => {
@@ -104,6 +118,7 @@ pub async fn serve_slack(
     let model = model(&global)?;
     sandbox_notice(&global).iter().for_each(&on_notice);
     let chat: Arc<dyn Chat> = Arc::new(slack.clone());
+    let slots = Slots::default();
     let mut routes = Vec::new();
     let mut served = Vec::new();
     for (repo, one) in opened {
@@ -112,15 +127,13 @@ pub async fn serve_slack(
         let name = channel_name(&repo);
         one.notices.iter().for_each(&on_notice);
         let settings = project_settings(home, &global, &repo, false);
-        let project = one.project(&channel, Arc::clone(&chat), Arc::clone(&model), settings).await?;
+        let project = one.project(&channel, Arc::clone(&chat), Arc::clone(&model), settings, slots.clone()).await?;
         routes.push((channel, name, project));
     }
     let routes = start_projects(routes, &tasks);
     let stop = tasks.stop_token();
     tasks.spawn(TaskKind::Chat, "slack", async move {
-        if let Err(error) = slack.run(Arc::new(routes), move || on_ready(&served), stop).await {
-            tracing::error!(error = &error as &dyn std::error::Error, "Slack ended");
-        }
+        slack.run(Arc::new(routes), move || on_ready(&served), stop).await;
     });
     shutdown.await;
     shut_down(tasks, &global.timing).await;
@@ -159,7 +172,8 @@ pub async fn serve_local(
     sandbox_notice(&global).iter().for_each(&on_notice);
     let channel = ChannelId::new("local");
     let name = one.repository.root().file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let options = LocalOptions { listen, token: None, title: name.clone(), notice, channel: channel.clone() };
+    let log: Arc<dyn LogReader> = Arc::new(OwnLog);
+    let options = LocalOptions { listen, token: None, title: name.clone(), notice, channel: channel.clone(), log };
     let restored = restored(&one.store).await.map_err(|error| vec![store_problem(&error)])?;
     let local = LocalChat::bind(options, restored).map_err(|error| {
         vec![Failure::new(
@@ -172,7 +186,7 @@ pub async fn serve_local(
     let settings = project_settings(&home, &global, &repo, true);
     let chat: Arc<dyn Chat> = Arc::clone(&local) as Arc<dyn Chat>;
     let served = Served { channel: channel.clone(), repository: one.repository.root().to_owned() };
-    let project = one.project(&channel, chat, model, settings).await?;
+    let project = one.project(&channel, chat, model, settings, Slots::default()).await?;
     let routes = start_projects(vec![(channel, name, project)], &tasks);
     let stop = tasks.stop_token();
     let page = Arc::clone(&local);
@@ -233,6 +247,16 @@ impl Opened {
             notices.push(format!("wrote {} default files below {}", seeded.len(), root.join(".codebutler").display()));
         }
         let store = Store::open(&store::path_in(&root)).map_err(|error| store_problem(&error))?;
+        // Only we drive this repository now: what still works for it was left by one that was killed.
+        let left = repository.clone();
+        let is_left = move |orphan: &process::Orphan| {
+            // In the checkout run git and gh. What they put into a session of its own is to stay, for the user.
+            left.is_of_worktrees(&orphan.folder) || (orphan.folder == left.root() && !orphan.own_session)
+        };
+        let ended = offload(move || process::end_orphans(is_left)).await.unwrap_or_default();
+        if ended > 0 {
+            notices.push(format!("ended {ended} programs that an earlier run had left behind in {}", root.display()));
+        }
         let forge = forge_of(&repository, author);
         Ok(Self { repository, forge, store, notices })
     }
@@ -243,6 +267,7 @@ impl Opened {
         chat: Arc<dyn Chat>,
         model: Arc<dyn ChatModel>,
         settings: ProjectSettings,
+        slots: Slots,
     ) -> Result<Arc<Project>, Vec<Failure>> {
         let channel_models = ChannelModels::load(&self.store, channel).await;
         Ok(Arc::new(Project {
@@ -250,11 +275,14 @@ impl Opened {
             outbox_changed: Arc::new(Notify::new()),
             chat,
             model,
-            repository: self.repository,
+            repository: Arc::new(self.repository),
+            shell: Arc::new(sandbox::HostShell),
             forge: self.forge,
+            pulls_asked: Arc::new(Notify::new()),
             settings,
             clock: Clock::system(),
             channel_models: channel_models.map_err(|error| vec![store_problem(&error)])?,
+            slots,
         }))
     }
 }
@@ -270,7 +298,8 @@ fn forge_of(repository: &Repository, author: &Author) -> Arc<dyn Forge> {
     Arc::new(Local::new(root, repository.common_dir().to_owned(), author, upstream))
 }
 
-fn store_problem(error: &StoreError) -> Failure {
+/// What went wrong with a store, for people.
+pub fn store_problem(error: &StoreError) -> Failure {
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
     Failure::new(format!("{error}{cause}"), error.hint())
 }
@@ -296,7 +325,12 @@ fn project_settings(home: &Path, global: &Global, repo: &RepoSettings, slash: bo
     ProjectSettings {
         home: home.to_owned(),
         accumulation: global.timing.accumulation,
+        poll: global.timing.poll,
         worker_idle: global.timing.worker_idle,
+        stop_grace: global.timing.stop_grace,
+        coders_in_all: global.limits.max_concurrent_threads,
+        coders: repo.limits.max_concurrent_threads,
+        builds: repo.limits.concurrent_builds.clone(),
         bash_timeout: global.timing.bash_timeout,
         rules: Rules {
             allowed: global.access.allowed.clone(),
@@ -318,16 +352,37 @@ fn project_settings(home: &Path, global: &Global, repo: &RepoSettings, slash: bo
     }
 }
 
-/// Starts supervisors and senders.
+/// Starts supervisors, watches and senders.
 fn start_projects(projects: Vec<(ChannelId, String, Arc<Project>)>, tasks: &Tasks) -> Routes {
     let started = projects.into_iter().map(|(channel, name, project)| {
         let supervisor = Supervisor::start(Arc::clone(&project), tasks);
+        let watching = watch::watch(Arc::clone(&project), supervisor.clone(), tasks.stop_token());
+        tasks.spawn(TaskKind::Watch, channel.as_str(), watching);
         let changed = Arc::clone(&project.outbox_changed);
-        let sender = outbox::send(project.store.clone(), Arc::clone(&project.chat), changed, tasks.stop_token());
+        let sender = outbox::send(project.store.clone(), Arc::clone(&project.chat), changed, tasks.end_token());
         tasks.spawn(TaskKind::Outbox, channel.as_str(), sender);
         (channel, name, project, supervisor)
     });
     Routes::new(started.collect::<Vec<_>>())
+}
+
+/// The log of this process, for the page.
+#[derive(Debug)]
+struct OwnLog;
+
+impl LogReader for OwnLog {
+    fn read(&self, query: &LogQuery) -> Vec<LogLine> {
+        let LogQuery { thread, after, limit } = query.clone();
+        let kept = telemetry::recent(&telemetry::Query { thread, after, limit }).into_iter();
+        kept.map(|telemetry::Kept { seq, record }| LogLine {
+            seq,
+            time: record.time,
+            tag: record.tag.to_owned(),
+            thread: record.thread,
+            text: record.text,
+        })
+        .collect()
+    }
 }
 
 /// What the local page showed before it was stopped.
@@ -345,9 +400,11 @@ async fn restored(store: &Store) -> Result<Vec<Restored>, StoreError> {
 }
 
 async fn shut_down(tasks: Tasks, timing: &Timing) {
+    tracing::info!(
+        "stopping: nothing new is taken, what is under way comes to its end; a second signal ends it at once"
+    );
     // Beyond the grace of the tools, what is left is ended with the process; the log has everything.
-    let grace = timing.stop_grace + Duration::from_secs(2);
-    if !tasks.shut_down(grace).await {
+    if !tasks.shut_down(timing.stop_grace + Duration::from_secs(1)).await {
         tracing::warn!("some tasks did not end in time");
     }
 }

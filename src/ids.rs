@@ -54,6 +54,10 @@ text_id! {
     PlanId
 }
 text_id! {
+    /// A question's id within its thread: `q` and the number of the event that asked it.
+    QuestionId
+}
+text_id! {
     /// A commit's full hexadecimal hash.
     CommitId
 }
@@ -66,6 +70,11 @@ impl UserId {
     /// The user of the local page and of the terminal, who is always an approver (`contract.md` 3).
     pub fn local() -> Self {
         Self::new("local")
+    }
+
+    /// Whoever does something on the forge: not known as a person of the chat, so that it may nothing here.
+    pub fn forge() -> Self {
+        Self::new("forge")
     }
 }
 

@@ -10,11 +10,15 @@ mod forge;
 mod git;
 mod ids;
 mod llm;
+mod lock;
+mod offload;
 mod process;
 mod render;
 mod runtime;
 mod sandbox;
 pub mod scripted;
+#[cfg(test)]
+mod simulation;
 mod store;
 mod telemetry;
 mod thread;

@@ -1,7 +1,10 @@
 //! The one place that builds a child process: working directory chosen, environment by allow-list, standard input
-//! closed, own process group, time limit, bounded output, the whole group killed at the end.
+//! closed, own process group, time limit, bounded output, the whole group killed at the end. What outlives us is found
+//! again by a mark in its environment.
 //!
 //! Knows nothing of git, gh or shells; callers name program, arguments and variables.
+
+mod orphans;
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -12,6 +15,8 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio_util::sync::CancellationToken;
+
+pub use orphans::{Orphan, end_orphans};
 
 /// Variables that every child may see. Secrets are never among them.
 const ALWAYS: &[&str] = &["PATH", "LANG", "LC_ALL", "TZ"];
@@ -90,11 +95,12 @@ pub enum ProcessError {
 impl Program {
     /// A program by name or path, to run in `directory`.
     pub fn new(program: impl Into<OsString>, directory: impl Into<PathBuf>) -> Self {
+        let directory = directory.into();
         let mut built = Self {
             program: program.into(),
             args: Vec::new(),
-            directory: directory.into(),
-            env: Vec::new(),
+            env: vec![(orphans::MARK.into(), directory.clone().into_os_string())],
+            directory,
             timeout: Duration::from_secs(120),
             head: 1 << 20,
             tail: 1 << 20,
@@ -278,6 +284,12 @@ async fn read_some(pipe: &mut Option<pipe::Receiver>, into: &mut Captured, head:
 }
 
 impl Captured {
+    /// What a fake printed.
+    #[cfg(test)]
+    pub fn of(text: &str) -> Self {
+        Self { head: text.into(), ..Self::default() }
+    }
+
     fn push(&mut self, mut bytes: &[u8], head: usize, tail: usize) {
         if self.head.len() < head {
             let count = bytes.len().min(head - self.head.len());
@@ -330,7 +342,10 @@ mod tests {
     async fn the_environment_is_an_allow_list_and_standard_input_is_closed() {
         let finished = shell("cat; env | cut -d= -f1 | sort | tr '\\n' ' '").env("EXTRA", "1").run().await.expect("sh");
         for name in finished.stdout.text().split_whitespace() {
-            assert!(["EXTRA", "OLDPWD", "PWD", "SHLVL", "_"].contains(&name) || ALWAYS.contains(&name), "{name}");
+            assert!(
+                ["EXTRA", "OLDPWD", "PWD", "SHLVL", "_", orphans::MARK].contains(&name) || ALWAYS.contains(&name),
+                "{name}"
+            );
         }
     }
 
@@ -339,7 +354,7 @@ mod tests {
         let finished = shell("env | cut -d= -f1").with_accounts().run().await.expect("sh");
         let names = finished.stdout.text();
         let known = |name: &str| {
-            ["OLDPWD", "PWD", "SHLVL", "_"].contains(&name)
+            ["OLDPWD", "PWD", "SHLVL", "_", orphans::MARK].contains(&name)
                 || ALWAYS.contains(&name)
                 || ACCOUNTS.contains(&name)
                 || ACCOUNT_FAMILIES.iter().any(|family| name.starts_with(family))

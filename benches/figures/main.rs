@@ -1,15 +1,20 @@
 //! The figures of `docs/performance.md`: the release binary as a child process, against a Slack and a model server in
-//! this process, real git. `cargo bench` prints all of them, `cargo bench -- turns` those of one section.
+//! this process, real git. `cargo bench` prints all of them, `cargo bench -- turns` those of one section. The sections
+//! `load` and `full` take minutes; `cargo bench -- soak 20` lets it run for 20 minutes and is no part of the whole.
 //!
 //! Measures and prints; never fails because something is slow.
 
 #![expect(clippy::print_stdout, reason = "the figures are what this program is for")]
 
+mod crowd;
+mod full;
+mod load;
 mod process;
 #[path = "../../tests/it/script.rs"]
 #[expect(dead_code, reason = "the stories of the tests need more of it")]
 mod script;
 mod sections;
+mod soak;
 #[path = "../../tests/support/mod.rs"]
 #[expect(dead_code, reason = "the stories of the tests need more of it")]
 mod support;
@@ -52,6 +57,19 @@ fn main() {
         }
         if wanted("turns") {
             print(&sections::turns().await);
+        }
+        // Of `load` a part may be named alone: `load burst`.
+        let parts = ["steady", "burst", "flood", "sleepers", "workers"];
+        let named = |part: &str| parts.iter().all(|part| !chosen.iter().any(|chosen| chosen == part)) || wanted(part);
+        if wanted("load") {
+            load::load(named).await;
+        }
+        if wanted("full") {
+            print(&full::full().await);
+        }
+        // Never by itself: it takes as long as one wants.
+        if let Some(minutes) = chosen.iter().skip_while(|name| *name != "soak").nth(1) {
+            soak::soak(minutes.parse().expect("soak MINUTES")).await;
         }
     });
 }

@@ -43,3 +43,59 @@ pub fn wall(program: &str, arguments: &[&str]) -> Duration {
     assert!(status.success(), "{program} {arguments:?} ends well");
     time
 }
+
+/// What a daemon holds at a moment.
+#[derive(Clone, Debug, Default)]
+pub struct Held {
+    /// MiB of memory.
+    pub resident: f64,
+    pub files: usize,
+    pub threads: usize,
+    pub children: usize,
+    /// Files in its own temporary folder.
+    pub temporary: usize,
+    pub worktrees: usize,
+    /// Branches beside `main`, in the checkouts and their remotes.
+    pub branches: usize,
+    /// Bytes of the stores.
+    pub store: u64,
+}
+
+impl Held {
+    /// The names of what is printed.
+    pub const HEAD: &str =
+        "MiB resident | open files | threads | children | temporary files | worktrees | branches | MiB of stores";
+
+    /// What Linux says of a process; the rest is for others to fill in.
+    pub fn of(pid: u32) -> Self {
+        let count = |what: &str| std::fs::read_dir(format!("/proc/{pid}/{what}")).map_or(0, Iterator::count);
+        Self {
+            resident: resident(pid),
+            files: count("fd"),
+            threads: count("task"),
+            children: children(pid),
+            ..Self::default()
+        }
+    }
+}
+
+impl std::fmt::Display for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { resident, files, threads, children, temporary, worktrees, branches, store } = self;
+        let store = *store as f64 / f64::from(1 << 20);
+        write!(
+            f,
+            "{resident:.1} | {files} | {threads} | {children} | {temporary} | {worktrees} | {branches} | {store:.1}"
+        )
+    }
+}
+
+/// How many processes have this one as their parent, the dead ones that nobody has waited for among them.
+fn children(pid: u32) -> usize {
+    let is_child = |entry: std::fs::DirEntry| {
+        let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+        let (_, fields) = stat.rsplit_once(')')?;
+        (fields.split_whitespace().nth(1)?.parse::<u32>().ok()? == pid).then_some(())
+    };
+    std::fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(is_child).count()
+}

@@ -77,7 +77,7 @@ pub async fn run(tool: &'static str, arguments: Value, count: usize) -> Run {
 }
 
 /// Proposes a plan at once and then is silent.
-fn pm(request: &ScriptedRequest) -> ScriptedReply {
+pub fn pm(request: &ScriptedRequest) -> ScriptedReply {
     if request.messages.last().is_none_or(|message| message.role != "user") || request.turn() > 0 {
         return ScriptedReply::text("");
     }

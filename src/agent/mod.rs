@@ -2,12 +2,14 @@
 //!
 //! Pure: no tokio, files, network, clock or randomness. The driver is `runtime/`.
 
+pub mod build;
 pub mod conversation;
 pub mod role;
 pub mod step;
 pub mod tool_name;
 pub mod usage;
 
+pub use build::Platform;
 pub use conversation::{Entry, ToolCall};
 pub use role::Role;
 pub use step::{Step, next_step};

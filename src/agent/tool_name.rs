@@ -28,6 +28,7 @@ pub enum ToolName {
     #[serde(rename = "GHStatus")]
     GhStatus,
     ProposePlan,
+    AskUser,
     SlackNotify,
 }
 
@@ -43,11 +44,13 @@ pub enum Conduct {
     Acts,
     /// An event of the thread, decided by the core; no effect outside.
     Core,
+    /// Waits for a person, in the log and for as long as it takes: alone, in order; nothing runs meanwhile.
+    Waits,
 }
 
 impl ToolName {
     /// Every tool built so far, in the order in which models see them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Read,
         Self::Grep,
         Self::Glob,
@@ -62,6 +65,7 @@ impl ToolName {
         Self::GhCreatePr,
         Self::GhStatus,
         Self::ProposePlan,
+        Self::AskUser,
         Self::SlackNotify,
     ];
 
@@ -82,6 +86,7 @@ impl ToolName {
             Self::GhCreatePr => "GHCreatePR",
             Self::GhStatus => "GHStatus",
             Self::ProposePlan => "ProposePlan",
+            Self::AskUser => "AskUser",
             Self::SlackNotify => "SlackNotify",
         }
     }
@@ -105,7 +110,7 @@ impl ToolName {
             | Self::GitCommit
             | Self::GitPush
             | Self::GhCreatePr => &[Role::Coder],
-            Self::ProposePlan => &[Role::Pm],
+            Self::ProposePlan | Self::AskUser => &[Role::Pm],
         }
     }
 
@@ -116,6 +121,7 @@ impl ToolName {
             Self::Write | Self::Edit | Self::Bash => Conduct::Changes,
             Self::GitCommit | Self::GitPush | Self::GhCreatePr => Conduct::Acts,
             Self::TodoWrite | Self::ProposePlan | Self::SlackNotify => Conduct::Core,
+            Self::AskUser => Conduct::Waits,
         }
     }
 }

@@ -5,11 +5,15 @@
 pub mod local;
 pub mod slack;
 
+use std::collections::HashSet;
+use std::time::Duration;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ChannelId, MessageTs, ThreadKey, UserId};
 pub use crate::render::post::{Button, ButtonStyle, Post};
+use crate::thread::outside::Sighting;
 
 /// Something that a person did in the chat, as it is stored in the inbox before anything else happens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +28,18 @@ pub struct Incoming {
     pub what: IncomingKind,
     /// Keys under which the same thing may arrive again (`decisions.md` 4): event id, channel and ts, client id.
     pub dedupe: Vec<String>,
+}
+
+impl Incoming {
+    /// Which message it is or changes, which says when that was written; `None` for what is no message.
+    pub fn said_at(&self) -> Option<&MessageTs> {
+        match &self.what {
+            IncomingKind::Message { ts, .. } | IncomingKind::Edited { ts, .. } | IncomingKind::Deleted { ts } => {
+                Some(ts)
+            }
+            IncomingKind::Pressed { .. } | IncomingKind::PullChanged { .. } => None,
+        }
+    }
 }
 
 /// What a person did.
@@ -60,6 +76,11 @@ pub enum IncomingKind {
         /// Its value.
         value: String,
     },
+    /// Changed the thread's pull request on its forge. No chat gives this: the watch over pull requests does.
+    PullChanged {
+        /// How it was seen there.
+        seen: Sighting,
+    },
 }
 
 /// Takes what people do, durably. Returns only when it is stored; an error means that it is not, and that the chat
@@ -74,6 +95,48 @@ pub trait Intake: Send + Sync {
 
     /// The channels that are bound to a repository, with their names.
     fn bound_channels(&self) -> Vec<(ChannelId, String)>;
+
+    /// Where a channel stands, for a chat that fetches what came while it did not listen. The others need not ask.
+    async fn heard_until(&self, _channel: &ChannelId) -> Result<CatchUp, IntakeError> {
+        Ok(CatchUp::default())
+    }
+
+    /// Remembers, durably, how well a channel is heard.
+    async fn note(&self, _channel: &ChannelId, _hearing: Hearing) -> Result<(), IntakeError> {
+        Ok(())
+    }
+}
+
+/// Where a channel stands when what was missed is to be fetched.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CatchUp {
+    /// What is newer than this may have been missed; nothing older may be taken in. `None`: the channel was never
+    /// served, and nothing that is there already is for us.
+    pub since: Option<MessageTs>,
+    /// Threads in which we were active of late, the latest first.
+    pub threads: Vec<MessageTs>,
+    /// The dedupe keys of everything that is stored since then. They hold however long ago it came.
+    pub known: HashSet<String>,
+}
+
+/// How well a channel is heard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hearing {
+    /// It is served for the first time; what is not newer than this is none of our business.
+    First(MessageTs),
+    /// From now on something may be missed.
+    Gap,
+    /// Nothing is missed: everything up to this message was heard or fetched.
+    Whole(MessageTs),
+}
+
+/// The timestamp of a message that is so much older. A timestamp of another form stays as it is.
+pub fn earlier(ts: &MessageTs, by: Duration) -> MessageTs {
+    let parts = ts.as_str().split_once('.').and_then(|(seconds, rest)| Some((seconds.parse::<u64>().ok()?, rest)));
+    match parts {
+        Some((seconds, rest)) => MessageTs::new(format!("{:010}.{rest}", seconds.saturating_sub(by.as_secs()))),
+        None => ts.clone(),
+    }
 }
 
 /// Storing failed; the chat must deliver again.
@@ -99,8 +162,8 @@ pub trait Chat: Send + Sync {
 
     /// The least time between two posts of one channel, after a short burst, and between two versions of one message;
     /// zero where nothing limits them.
-    fn pace(&self) -> std::time::Duration {
-        std::time::Duration::ZERO
+    fn pace(&self) -> Duration {
+        Duration::ZERO
     }
 
     /// Where the thread can be opened; `None` when it has no address that others can reach.

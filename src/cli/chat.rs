@@ -32,14 +32,13 @@ pub(super) fn obey(args: Args) -> Result<(), Ended> {
         listen: args.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0))),
         notice: None,
     };
-    telemetry::init(process_env("RUST_LOG").as_deref());
+    telemetry::init(&process_env, telemetry::Level::Activity);
     let on_notice = |notice: &String| out::error(&format!("{notice}\n"));
     let on_ready = |served: &Served, url: &str| {
         out::error(&format!("ready channel={} repo={}\n", served.channel, served.repository.display()));
         out::output(&format!("{url}\n"));
     };
-    let stop = asynchronous::stop_signal();
-    asynchronous::run(daemon::serve_local(setup, Tasks::default(), on_notice, on_ready, stop))?;
+    asynchronous::run(|stop| daemon::serve_local(setup, Tasks::default(), on_notice, on_ready, stop))?;
     Ok(())
 }
 

@@ -114,7 +114,8 @@ fn global_words(global: &Global) -> String {
 /// What a repository's file comes to, tightened by the global one.
 fn repo_words(repo: &RepoSettings) -> String {
     let RepoLimits { max_concurrent_threads, max_calls_per_hour, concurrent_builds } = &repo.limits;
-    let builds: Vec<String> = concurrent_builds.iter().map(|(name, count)| format!("{name} {count}")).collect();
+    let builds: Vec<String> =
+        concurrent_builds.iter().map(|(name, count)| format!("{} {count}", name.name())).collect();
     let models = &repo.models;
     format!(
         "   PM {} (fallback: {}), Coder {} (fallback: {}), Researcher {}, Lead {}, Artist {} with {}\n   \

@@ -1,15 +1,15 @@
 //! The demo's conversation on the terminal: roles in colour, wrapped to the width, cards as indented blocks.
 
 use std::collections::HashMap;
-use std::io::IsTerminal as _;
 use std::sync::{Mutex, PoisonError};
 
+use super::paint::Paint;
 use crate::config::process_env;
 use crate::demo::Said;
 
 /// Prints a conversation as it comes.
 pub(super) struct Conversation {
-    colour: bool,
+    paint: Paint,
     width: usize,
     /// What was printed of each message.
     printed: Mutex<HashMap<String, String>>,
@@ -18,9 +18,8 @@ pub(super) struct Conversation {
 impl Conversation {
     /// For standard output as it is.
     pub(super) fn new() -> Self {
-        let colour = std::io::stdout().is_terminal() && process_env("NO_COLOR").is_none_or(|value| value.is_empty());
         let width = process_env("COLUMNS").and_then(|columns| columns.parse().ok()).unwrap_or(100);
-        Self { colour, width: usize::clamp(width, 40, 120), printed: Mutex::default() }
+        Self { paint: Paint::for_output(), width: usize::clamp(width, 40, 120), printed: Mutex::default() }
     }
 
     /// The text for a new message or for what is new in a known one; empty when there is nothing to print.
@@ -37,10 +36,10 @@ impl Conversation {
         }
         let again = printed.insert(said.ts.clone(), content.clone()).is_some();
         if is_progress {
-            return format!("{:>11}  {}\n", "", self.dim(&content));
+            return format!("{:>11}  {}\n", "", self.paint.dim(&content));
         }
         let content = if again { content.lines().last().unwrap_or_default().to_owned() } else { content };
-        let author = self.coloured(&said.author, &format!("{:>10}", said.author));
+        let author = self.paint.author(&said.author, &format!("{:>10}", said.author));
         let file = said.file.is_some();
         let mut text = String::from("\n");
         for (number, line) in content.lines().flat_map(|line| wrap(line, self.width - 13, file)).enumerate() {
@@ -54,21 +53,6 @@ impl Conversation {
             text.push_str(&format!("{:>10} │ {}\n", "", labels.join(" ")));
         }
         text
-    }
-
-    fn dim(&self, text: &str) -> String {
-        if self.colour { format!("\x1b[2m{text}\x1b[0m") } else { text.to_owned() }
-    }
-
-    fn coloured(&self, author: &str, text: &str) -> String {
-        let colour = match author {
-            "PM" => 34,
-            "Coder" => 32,
-            "Lead" => 35,
-            "you" => 36,
-            _ => 90,
-        };
-        if self.colour { format!("\x1b[1;{colour}m{text}\x1b[0m") } else { text.to_owned() }
     }
 }
 

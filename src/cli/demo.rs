@@ -53,7 +53,7 @@ pub(super) fn obey(args: Args) -> Result<(), Ended> {
     let key = process_env("OPENROUTER_API_KEY").filter(|key| !key.trim().is_empty());
     let model = model(args.model_url, args.model, key)?;
     let (auto, listen, keep, sandbox) = (args.auto, args.listen, args.keep, args.sandbox);
-    telemetry::init(process_env("RUST_LOG").as_deref());
+    telemetry::init(&process_env, telemetry::Level::Trouble);
     let options = DemoOptions { auto, listen, keep, model, sandbox };
     let conversation = Conversation::new();
     let tell = |event: DemoEvent<'_>| match event {
@@ -64,7 +64,7 @@ pub(super) fn obey(args: Args) -> Result<(), Ended> {
         DemoEvent::Page { url, notice, .. } => out::output(&format!("{notice} · page: {url}\n")),
         DemoEvent::Said(said) => out::output(&conversation.text(said)),
     };
-    if let Some(outcome) = asynchronous::run(demo::run(options, tell, asynchronous::stop_signal()))? {
+    if let Some(outcome) = asynchronous::run(|stop| demo::run(options, tell, stop))? {
         out::output(&format!("\nmerged in {:.1} s: {}\n", outcome.took.as_secs_f64(), outcome.notice));
     }
     Ok(())

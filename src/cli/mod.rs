@@ -1,6 +1,6 @@
 //! The command line: what can be typed, the words for people, the exit codes. One file per command.
 //!
-//! Only parses and prints; what a command does is in `daemon` and `config`. Nothing here starts an async runtime.
+//! Only parses and prints; what a command does is in `daemon` and `config`, what a thread is in the core. Nothing here starts an async runtime.
 
 mod asynchronous;
 mod chat;
@@ -8,8 +8,14 @@ mod config;
 mod conversation;
 mod demo;
 mod out;
+mod paint;
+mod replay;
 mod repos;
 mod run;
+mod saved;
+mod show;
+mod stores;
+mod threads;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -23,6 +29,8 @@ use crate::daemon::Failure;
 
 /// Exit code of a command line that cannot be understood.
 const USAGE: u8 = 2;
+/// The exit code after a second signal, as shells give it for SIGINT.
+const AT_ONCE: u8 = 130;
 
 /// An AI dev team in a Slack thread: describe it, approve the plan, get a pull request.
 #[derive(Debug, Parser)]
@@ -47,6 +55,9 @@ enum Command {
     Demo(demo::Args),
     Run(run::Args),
     Chat(chat::Args),
+    Threads(threads::Args),
+    Show(show::Args),
+    Replay(replay::Args),
     Config(config::Args),
 }
 
@@ -57,6 +68,8 @@ enum Ended {
     Failed(Vec<Failure>),
     /// It was asked for in a way that makes no sense: exit code 2.
     Usage(Failure),
+    /// A second signal ended it before it had stopped by itself.
+    AtOnce,
 }
 
 impl From<Vec<Failure>> for Ended {
@@ -86,6 +99,9 @@ fn obey(cli: Cli) -> Result<(), Ended> {
         Command::Demo(args) => demo::obey(args),
         Command::Run(args) => run::obey(args),
         Command::Chat(args) => chat::obey(args),
+        Command::Threads(args) => threads::obey(args),
+        Command::Show(args) => show::obey(args),
+        Command::Replay(args) => replay::obey(args),
         Command::Config(args) => config::obey(args),
     }
 }
@@ -97,6 +113,7 @@ fn finish(result: Result<(), Ended>) -> ExitCode {
             failures.iter().for_each(say);
             ExitCode::FAILURE
         }
+        Err(Ended::AtOnce) => ExitCode::from(AT_ONCE),
         Err(Ended::Usage(failure)) => {
             say(&failure);
             ExitCode::from(USAGE)
@@ -131,7 +148,7 @@ fn in_our_form(message: &str, command: Option<OsString>) -> Failure {
     let tip = paragraphs.find_map(|paragraph| paragraph.trim().strip_prefix("tip: "));
     let hint = tip.map_or_else(
         || {
-            let known = ["demo", "run", "chat", "config"];
+            let known = ["demo", "run", "chat", "threads", "show", "replay", "config"];
             let command = command.and_then(|name| known.into_iter().find(|known| name == *known));
             command.map_or("see codebutler --help".to_owned(), |name| format!("see codebutler {name} --help"))
         },

@@ -20,13 +20,13 @@ pub(super) struct Args {
 
 pub(super) fn obey(args: Args) -> Result<(), Ended> {
     let (home, repos) = (codebutler_home()?, repos::chosen(&args.repo));
-    telemetry::init(process_env("RUST_LOG").as_deref());
+    telemetry::init(&process_env, telemetry::Level::Activity);
     let on_notice = |notice: &String| out::error(&format!("{notice}\n"));
     let on_ready = |served: &[Served]| {
         for Served { channel, repository } in served {
             out::error(&format!("ready channel={channel} repo={}\n", repository.display()));
         }
     };
-    asynchronous::run(daemon::serve_slack(&home, &repos, on_notice, on_ready, asynchronous::stop_signal()))?;
+    asynchronous::run(|stop| daemon::serve_slack(&home, &repos, on_notice, on_ready, stop))?;
     Ok(())
 }

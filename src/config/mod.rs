@@ -123,6 +123,16 @@ pub fn load(home: &Path, repos: &[PathBuf], need: Need, env: Env<'_>) -> Result<
     if problems.is_empty() { Ok(Settings { global, repos: settings }) } else { Err(problems) }
 }
 
+/// What the global file says as far as it can be read, for those who only look; defaults where there is none, or no
+/// home. The problems are those of the whole file.
+pub fn look(home: Option<&Path>, env: Env<'_>) -> (Global, Vec<Problem>) {
+    let Some(home) = home else {
+        let mut problems = Problems::of(Path::new("config.json"));
+        return (check::global(raw::GlobalFile::default(), Need::Local, &mut problems), Vec::new());
+    };
+    read_global(home, Need::Local, env)
+}
+
 fn read_global(home: &Path, need: Need, env: Env<'_>) -> (Global, Vec<Problem>) {
     let path = global_file(home);
     let mut problems = Problems::of(&path);

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::agent::Platform;
 use crate::ids::{ChannelId, UserId};
 
 pub use super::raw::{JournalPlace, SandboxLevel};
@@ -192,7 +193,7 @@ pub struct RepoLimits {
     /// Calls within an hour.
     pub max_calls_per_hour: u32,
     /// Builds of a platform at the same time.
-    pub concurrent_builds: BTreeMap<String, u32>,
+    pub concurrent_builds: BTreeMap<Platform, u32>,
 }
 
 /// Branches and journals.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::CommitId;
 use crate::thread::event::{Failure, PullRequest};
+use crate::thread::outside::PullFate;
 
 pub use github::GitHub;
 pub use local::Local;
@@ -46,6 +47,25 @@ pub struct PullRequestStatus {
     pub checks: Vec<String>,
 }
 
+/// What a look at many pull requests gives of each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PullState {
+    /// Its number.
+    pub number: u64,
+    /// What became of it.
+    pub fate: PullFate,
+    /// Its branch.
+    pub branch: String,
+    /// The branch's head; of a merged or closed one its last.
+    pub head: CommitId,
+    /// Whether the branch is gone from the remote.
+    pub branch_gone: bool,
+    /// Who merged, closed or opened it again last, as far as the forge knows.
+    pub by: Option<String>,
+    /// Who made the head, as far as the forge knows.
+    pub author: Option<String>,
+}
+
 /// A merge to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MergeRequest {
@@ -72,6 +92,10 @@ pub trait Forge: Send + Sync {
 
     /// How the pull request stands.
     async fn status(&self, number: u64) -> Result<PullRequestStatus, ForgeError>;
+
+    /// How these pull requests stand, by one call whatever their number, up to a hundred. One that the forge does not
+    /// know is left out.
+    async fn changes(&self, numbers: &[u64]) -> Result<Vec<PullState>, ForgeError>;
 
     /// Squash-merges exactly the head that was reviewed. An already merged one counts as done.
     async fn merge(&self, request: &MergeRequest) -> Result<CommitId, ForgeError>;

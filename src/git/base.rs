@@ -2,6 +2,7 @@
 //!
 //! Never touches the owner's checkout or his local branches; only the remote-tracking ref moves.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::command::GitFault;
@@ -22,10 +23,46 @@ pub struct BaseCommit {
 const ASK: Duration = Duration::from_secs(45);
 const FETCH: Duration = Duration::from_secs(600);
 
+/// The last fetch of a base, for those who asked before it began: hundreds of threads may want one at once.
+#[derive(Debug, Default)]
+pub(super) struct Bases {
+    begun: AtomicU64,
+    last: tokio::sync::Mutex<Option<Fetched>>,
+}
+
+#[derive(Debug)]
+struct Fetched {
+    number: u64,
+    base: Option<String>,
+    result: Result<BaseCommit, GitError>,
+}
+
+impl Bases {
+    /// How many fetches there were.
+    #[cfg(test)]
+    pub(super) fn begun(&self) -> u64 {
+        self.begun.load(Ordering::SeqCst)
+    }
+}
+
 impl Repository {
     /// Fetches the head of the base branch: `base`, else the remote's default branch. Without a remote it is the local
-    /// branch `base`, else `main`, `master`, or the one that is checked out.
+    /// branch `base`, else `main`, `master`, or the one that is checked out. Those who ask while another fetch is under
+    /// way share the next.
     pub async fn fetch_base(&self, base: Option<&str>) -> Result<BaseCommit, GitError> {
+        let bases = &self.0.bases;
+        let before = bases.begun.load(Ordering::SeqCst);
+        let mut last = bases.last.lock().await;
+        if let Some(last) = last.as_ref().filter(|last| last.number > before && last.base.as_deref() == base) {
+            return last.result.clone();
+        }
+        let number = bases.begun.fetch_add(1, Ordering::SeqCst) + 1;
+        let result = self.fetch_base_now(base).await;
+        *last = Some(Fetched { number, base: base.map(str::to_owned), result: result.clone() });
+        result
+    }
+
+    async fn fetch_base_now(&self, base: Option<&str>) -> Result<BaseCommit, GitError> {
         if let Some(base) = base.filter(|base| !git2::Branch::name_is_valid(base).unwrap_or(false)) {
             return Err(GitError::new(
                 format!("`{base}` is no name of a branch."),

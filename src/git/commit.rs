@@ -78,6 +78,9 @@ impl ThreadGit {
 impl Opened {
     fn commit(&self, message: &str, author: &Author, selection: &Selection) -> Result<Commit, GitError> {
         self.check_branch()?;
+        if let Some(workspace) = &self.workspace {
+            self.repository.clear_stale_locks(workspace);
+        }
         let fault = |error: git2::Error| internal("commit", &error);
         let mut index = self.git.index().map_err(fault)?;
         index.read(true).map_err(fault)?;

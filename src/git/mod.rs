@@ -10,24 +10,35 @@ pub mod commit;
 pub mod diff;
 mod exclude;
 pub mod guard;
+mod locks;
 mod log;
+pub mod port;
 pub mod push;
+pub mod remote_work;
+pub mod restore;
 mod slug;
 pub mod snapshot;
 pub mod thread_git;
 pub mod worktree;
 
 #[cfg(test)]
+pub mod simulated;
+#[cfg(test)]
 pub mod tests;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 pub use base::BaseCommit;
 pub use commit::{Author, Selection};
-pub use thread_git::ThreadGit;
+pub use port::{BranchGit, Git};
+pub use restore::Condition;
+pub use thread_git::{ThreadGit, View};
 
+use crate::ids::CommitId;
+use crate::offload::offload;
 use crate::thread::event::Failure;
 
 /// What git refused, as what happened and what to do; both go to people as they are.
@@ -38,12 +49,14 @@ pub struct GitError {
     pub what: String,
     /// What to do about it, as a sentence with a final dot.
     pub hint: String,
+    /// The remote's head of the thread's branch, when commits of someone else are the reason.
+    pub foreign: Option<CommitId>,
 }
 
 impl GitError {
     /// An error from its two sentences.
     pub fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { what: what.into(), hint: hint.into() }
+        Self { what: what.into(), hint: hint.into(), foreign: None }
     }
 }
 
@@ -57,6 +70,9 @@ impl From<GitError> for Failure {
 #[derive(Clone, Debug)]
 pub struct Repository(Arc<Inner>);
 
+/// Pieces of work with libgit2 at once in one repository.
+const AT_ONCE: usize = 4;
+
 #[derive(Debug)]
 struct Inner {
     /// The owner's checkout.
@@ -66,8 +82,16 @@ struct Inner {
     remote: Option<Remote>,
     /// The repository's own settings when it was opened.
     settings: guard::Settings,
+    /// When it was opened: what is older and unfinished was left by another life of the program.
+    opened: SystemTime,
+    /// Names this opening among others.
+    life: u64,
     /// Variables that the git program gets beside those passed on; for tests.
     env: Vec<(OsString, OsString)>,
+    /// Turns of work with libgit2.
+    turns: tokio::sync::Semaphore,
+    /// The last fetch of a base.
+    bases: base::Bases,
     /// One fetch at a time: two that move the same ref refuse each other.
     fetching: tokio::sync::Mutex<()>,
     /// One worktree is made or removed at a time: the choice of a name must hold until it is taken.
@@ -120,9 +144,23 @@ impl Repository {
             )
         })?;
         let remote = Remote::find(&repository).map_err(|error| internal("read the remotes", &error))?;
-        let (fetching, worktrees) = Default::default();
+        let (bases, fetching, worktrees) = Default::default();
+        let turns = tokio::sync::Semaphore::new(AT_ONCE);
         let settings = guard::read(&common);
-        Ok(Self(Arc::new(Inner { root, common, remote, settings, env, fetching, worktrees })))
+        let (opened, life) = (SystemTime::now(), snapshot::random());
+        Ok(Self(Arc::new(Inner {
+            root,
+            common,
+            remote,
+            settings,
+            opened,
+            life,
+            env,
+            turns,
+            bases,
+            fetching,
+            worktrees,
+        })))
     }
 
     /// The owner's checkout.
@@ -140,14 +178,16 @@ impl Repository {
         self.0.remote.as_ref()
     }
 
-    /// Runs something that uses libgit2 where blocking is allowed.
+    /// Runs something that uses libgit2 where blocking is allowed, a few at a time: when hundreds of threads begin, as
+    /// many of the system's would leave no processor to whoever acks what people say.
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Self) -> Result<T, GitError> + Send + 'static,
     ) -> Result<T, GitError> {
+        let _turn = self.0.turns.acquire().await;
         let repository = self.clone();
-        tokio::task::spawn_blocking(move || work(&repository)).await.unwrap_or_else(|error| {
-            Err(GitError::new(format!("Git work broke off: {error}."), "Try again; the log has the details."))
+        offload(move || work(&repository)).await.unwrap_or_else(|| {
+            Err(GitError::new("CodeButler is stopping; nothing was done.", "It goes on after the next start."))
         })
     }
 

@@ -36,15 +36,22 @@ impl ThreadGit {
         match self.repository.push_commit(&head, &workspace.branch).await {
             Ok(()) => Ok(Pushed { head, remote: Some(name) }),
             Err(PushRefusal::Other(error)) => Err(error),
-            Err(PushRefusal::Behind) => Err(GitError::new(
-                format!("The branch `{}` on the remote has commits that this worktree has not.", workspace.branch),
-                format!(
-                    "Someone else pushed to it. Take them over with `git -C {} pull --no-rebase {} {}`, then `!retry`.",
-                    self.repository.worktree_path(&workspace).display(),
-                    name,
-                    workspace.branch
-                ),
-            )),
+            Err(PushRefusal::Behind) => {
+                // So that whoever takes them over, the Coder perhaps, who has no network, finds them here.
+                let foreign = self.repository.remote_head(&workspace.branch).await?;
+                let branch = &workspace.branch;
+                let error = GitError::new(
+                    format!(
+                        "The branch `{branch}` on the remote has commits that this worktree has not: someone else \
+                         pushed to it."
+                    ),
+                    format!(
+                        "They are fetched; take them over with `git merge --no-commit {name}/{branch}` in the worktree \
+                         and commit. `!retry` lets the Coder do that."
+                    ),
+                );
+                Err(GitError { foreign, ..error })
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Not registered with git, so that nothing in it can lead back to the repository. Written whole or not at all: a
 //! folder under its final name is complete.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
@@ -16,8 +17,8 @@ use sha2::{Digest as _, Sha256};
 use super::{GitError, Repository, internal, io_error, oid};
 use crate::ids::CommitId;
 
-/// A folder that was being written when its process died is removed after this time.
-const STALE: Duration = Duration::from_secs(24 * 3600);
+/// A snapshot that nobody has asked for in this time is removed; whoever asks again gets it written again.
+const UNUSED: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// What a tree entry is, by git's file modes.
 const EXECUTABLE: i32 = 0o100_755;
@@ -32,38 +33,33 @@ impl Repository {
         self.blocking(move |repository| {
             if !target.is_dir() {
                 repository.write_snapshot(&commit, &folder, &target)?;
+            } else if let Ok(folder) = std::fs::File::open(&target) {
+                // It is in use; if that cannot be noted it is written again some day.
+                let _ = folder.set_modified(std::time::SystemTime::now());
             }
             Ok(target)
         })
         .await
     }
 
-    /// A text file as the commit has it; `None` when it is not there or is no text.
-    pub async fn file_at(&self, commit: &CommitId, path: &str) -> Result<Option<String>, GitError> {
-        let (commit, path) = (commit.clone(), path.to_owned());
+    /// Text files as whoever works here knows them: the owner's uncommitted edit in his checkout where there is one, else
+    /// as the commit has it. What is not there, or is no text, is left out. All in one look: threads begin with this.
+    pub async fn texts(&self, commit: &CommitId, paths: &[&str]) -> Result<BTreeMap<String, String>, GitError> {
+        let (commit, paths) = (commit.clone(), paths.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>());
         self.blocking(move |repository| {
             let git = repository.git2()?;
             let tree = git.find_commit(oid(&commit)?).and_then(|commit| commit.tree());
             let tree = tree.map_err(|error| internal("read the base commit", &error))?;
-            let blob = tree.get_path(Path::new(&path)).and_then(|entry| entry.to_object(&git)).ok();
-            let blob = blob.and_then(|object| object.into_blob().ok());
-            Ok(blob.and_then(|blob| String::from_utf8(blob.content().to_vec()).ok()))
-        })
-        .await
-    }
-
-    /// The owner's uncommitted edit of a text file in his checkout; `None` when the file there is as he committed it,
-    /// is not there, or is no text.
-    pub async fn own_edit(&self, path: &str) -> Result<Option<String>, GitError> {
-        let path = path.to_owned();
-        self.blocking(move |repository| {
-            let Ok(text) = std::fs::read_to_string(repository.root().join(&path)) else { return Ok(None) };
-            let git = repository.git2()?;
-            let committed = git.head().and_then(|head| head.peel_to_tree()).ok().and_then(|tree| {
-                let blob = tree.get_path(Path::new(&path)).ok()?.to_object(&git).ok()?.into_blob().ok()?;
-                String::from_utf8(blob.content().to_vec()).ok()
-            });
-            Ok((committed.as_ref() != Some(&text)).then_some(text))
+            let committed = git.head().and_then(|head| head.peel_to_tree()).ok();
+            let text = |path: String| {
+                let own = std::fs::read_to_string(repository.root().join(&path)).ok().filter(|own| {
+                    let committed = committed.as_ref().and_then(|committed| text_in(&git, committed, &path));
+                    committed.as_ref() != Some(own)
+                });
+                let text = own.or_else(|| text_in(&git, &tree, &path))?;
+                Some((path, text))
+            };
+            Ok(paths.into_iter().filter_map(text).collect())
         })
         .await
     }
@@ -83,8 +79,9 @@ impl Repository {
             .mode(0o700)
             .create(folder)
             .map_err(|error| io_error("make the folder", folder, &error))?;
-        remove_stale(folder);
-        let temporary = folder.join(format!("{TEMPORARY}{:016x}", random()));
+        let ours = format!("{TEMPORARY}{:016x}-", self.0.life);
+        remove_left(folder, &ours);
+        let temporary = folder.join(format!("{ours}{:016x}", random()));
         std::fs::create_dir(&temporary).map_err(|error| io_error("make the folder", &temporary, &error))?;
         let written = write_tree(&git, &tree, &temporary);
         let moved = written.and_then(|()| match std::fs::rename(&temporary, target) {
@@ -97,22 +94,36 @@ impl Repository {
     }
 }
 
+/// A text file of a tree.
+fn text_in(git: &git2::Repository, tree: &git2::Tree<'_>, path: &str) -> Option<String> {
+    let blob = tree.get_path(Path::new(path)).ok()?.to_object(git).ok()?.into_blob().ok()?;
+    String::from_utf8(blob.content().to_vec()).ok()
+}
+
 const TEMPORARY: &str = ".writing-";
 
 /// A number that no one else has. Falls back to the clock, where only two at the same nanosecond would collide, and
 /// then one of them reports an error.
-fn random() -> u64 {
+pub(super) fn random() -> u64 {
     getrandom::u64().unwrap_or_else(|_| {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         u64::try_from(since.as_nanos() & u128::from(u64::MAX)).unwrap_or_default()
     })
 }
 
-fn remove_stale(folder: &Path) {
+/// Removes what other lives of the program were writing when they were killed, for only one drives a repository at a time,
+/// and what nobody uses any more.
+fn remove_left(folder: &Path, ours: &str) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let ours = entry.file_name().as_bytes().starts_with(TEMPORARY.as_bytes());
-        let age = entry.metadata().and_then(|meta| meta.modified()).ok().and_then(|time| time.elapsed().ok());
-        if ours && age.is_some_and(|age| age > STALE) {
+        let name = entry.file_name();
+        let left = match name.as_bytes().starts_with(TEMPORARY.as_bytes()) {
+            true => !name.as_bytes().starts_with(ours.as_bytes()),
+            false => {
+                let used = entry.metadata().and_then(|meta| meta.modified()).ok();
+                used.and_then(|time| time.elapsed().ok()).is_some_and(|age| age > UNUSED)
+            }
+        };
+        if left {
             let _ = std::fs::remove_dir_all(entry.path());
         }
     }

@@ -20,9 +20,9 @@ pub struct ThreadGit {
     pub(super) requested_by: String,
 }
 
-/// What the thread has.
+/// What a thread stands on.
 #[derive(Clone, Debug)]
-pub(super) enum View {
+pub enum View {
     /// Only the base commit.
     Base(CommitId),
     /// A worktree.
@@ -30,19 +30,9 @@ pub(super) enum View {
 }
 
 impl ThreadGit {
-    /// The thread's view before it has a worktree.
-    pub fn on_base(repository: Repository, base: CommitId, author: Author, requested_by: String) -> Self {
-        Self { repository, view: View::Base(base), author, requested_by }
-    }
-
-    /// The thread's view of its worktree.
-    pub fn in_worktree(
-        repository: Repository,
-        workspace: Arc<Workspace>,
-        author: Author,
-        requested_by: String,
-    ) -> Self {
-        Self { repository, view: View::Worktree(workspace), author, requested_by }
+    /// What a thread sees of the repository.
+    pub fn new(repository: Repository, view: View, author: Author, requested_by: String) -> Self {
+        Self { repository, view, author, requested_by }
     }
 
     /// The worktree.
@@ -143,7 +133,7 @@ impl Repository {
         if !admin.is_dir() || !folder.is_dir() {
             return Err(GitError::new(
                 format!("The worktree `{}` is gone.", folder.display()),
-                "`!close` the thread and open a new one, or make the worktree again with `git worktree add`.",
+                "Try again: it is made again from its branch.",
             ));
         }
         let git = git2::Repository::open(&admin).map_err(|error| internal("open the worktree", &error))?;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::restore::has_files;
 use super::slug::slug;
 use super::{BaseCommit, GitError, Repository, internal, io_error, oid};
 use crate::ids::{CommitId, ThreadKey};
@@ -21,10 +22,10 @@ const BRANCHES: &str = ".codebutler/branches";
 
 /// Which thread a worktree belongs to, and whether it is complete.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Record {
-    thread: String,
-    workspace: Workspace,
-    complete: bool,
+pub(super) struct Record {
+    pub(super) thread: String,
+    pub(super) workspace: Workspace,
+    pub(super) complete: bool,
 }
 
 impl Repository {
@@ -67,6 +68,11 @@ impl Repository {
         self.root().join(BRANCHES).join(&workspace.slug)
     }
 
+    /// Whether a folder is that of one of our worktrees, or in one.
+    pub fn is_of_worktrees(&self, folder: &Path) -> bool {
+        folder.starts_with(self.root().join(BRANCHES))
+    }
+
     /// Removes folder, registration and local branch; what is already gone counts as done. The branch stays when it
     /// has commits that are neither in `secured` (what was merged or pushed) nor anywhere on the remote. Gives what is
     /// left, one sentence each.
@@ -97,11 +103,12 @@ impl Repository {
         let workspace = &record.workspace;
         let (folder, admin) = (self.worktree_path(workspace), self.admin_dir(&workspace.slug));
         let branch = self.commit_of_ref(&format!("refs/heads/{}", workspace.branch))?;
-        if record.complete && folder.is_dir() && admin.is_dir() && branch.is_some() {
-            restore_link(&folder, &admin).map_err(|error| io_error("mend", &folder, &error))?;
+        let has_work = record.complete && has_files(&folder);
+        if has_work && branch.is_some() {
+            self.mend(workspace)?;
             return Ok(Some(record));
         }
-        if record.complete && folder.is_dir() {
+        if has_work {
             let aside = (1..).map(|number| folder.with_extension(format!("saved-{number}")));
             let aside = aside.into_iter().find(|path| !path.exists()).expect("numbers do not end");
             std::fs::rename(&folder, &aside).map_err(|error| io_error("move aside", &folder, &error))?;
@@ -176,7 +183,8 @@ impl Repository {
         listing.lines().filter_map(|line| Some(line.split_once("\trefs/heads/")?.1.to_owned())).collect()
     }
 
-    fn make(&self, workspace: &Workspace) -> Result<(), GitError> {
+    pub(super) fn make(&self, workspace: &Workspace) -> Result<(), GitError> {
+        self.clear_stale_locks(workspace);
         self.exclude(&[&format!("/{BRANCHES}/")])?;
         let mut folder = self.root().to_path_buf();
         for part in BRANCHES.split('/') {
@@ -194,13 +202,20 @@ impl Repository {
         };
         let mut options = git2::WorktreeAddOptions::new();
         options.reference(Some(&reference));
-        git.worktree(&workspace.slug, &folder.join(&workspace.slug), Some(&options))
-            .map_err(|error| internal("make the worktree", &error))?;
-        Ok(())
+        git.worktree(&workspace.slug, &folder.join(&workspace.slug), Some(&options)).map(drop).map_err(|error| {
+            match error.message() {
+                text if text.contains("already checked out") => GitError::new(
+                    format!("The branch `{}` is checked out elsewhere.", workspace.branch),
+                    "`git worktree list` names the folder: switch it to another branch there, then `!retry`.",
+                ),
+                _ => internal("make the worktree", &error),
+            }
+        })
     }
 
     fn remove(&self, workspace: &Workspace, secured: Option<&CommitId>) -> Vec<String> {
         let mut leftovers = Vec::new();
+        self.clear_stale_locks(workspace);
         for folder in [self.worktree_path(workspace), self.admin_dir(&workspace.slug)] {
             if let Err(error) = remove_folder(&folder) {
                 leftovers.push(format!("The folder `{}` could not be removed: {error}.", folder.display()));
@@ -215,8 +230,11 @@ impl Repository {
             Ok(Some(left)) => leftovers.push(left),
             Err(error) => leftovers.push(error.what),
         }
-        if let Err(error) = remove_file(&self.record_path(&workspace.slug)) {
-            leftovers.push(format!("The record of the worktree could not be removed: {error}."));
+        let record = self.record_path(&workspace.slug);
+        for path in [record.with_extension("tmp"), record] {
+            if let Err(error) = remove_file(&path) {
+                leftovers.push(format!("The record of the worktree could not be removed: {error}."));
+            }
         }
         leftovers
     }
@@ -256,12 +274,15 @@ impl Repository {
         self.records_dir().join(format!("{slug}.json"))
     }
 
-    fn records(&self) -> Vec<Record> {
+    pub(super) fn records(&self) -> Vec<Record> {
         let entries = std::fs::read_dir(self.records_dir()).into_iter().flatten().flatten();
-        entries.filter_map(|entry| serde_json::from_slice(&std::fs::read(entry.path()).ok()?).ok()).collect()
+        // Others were not written to their end.
+        let paths =
+            entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|kind| kind == "json"));
+        paths.filter_map(|path| serde_json::from_slice(&std::fs::read(path).ok()?).ok()).collect()
     }
 
-    fn write_record(&self, record: &Record) -> Result<(), GitError> {
+    pub(super) fn write_record(&self, record: &Record) -> Result<(), GitError> {
         let (folder, path) = (self.records_dir(), self.record_path(&record.workspace.slug));
         let text = serde_json::to_vec(record).expect("a record is plain data");
         let temporary = path.with_extension("tmp");
@@ -277,7 +298,7 @@ impl Repository {
 }
 
 /// Writes the worktree's `.git` file anew when it is not as git made it: commands in the worktree need it.
-fn restore_link(folder: &Path, admin: &Path) -> std::io::Result<()> {
+pub(super) fn restore_link(folder: &Path, admin: &Path) -> std::io::Result<()> {
     let (path, content) = (folder.join(".git"), format!("gitdir: {}/\n", admin.display()));
     let meta = path.symlink_metadata();
     let is_file = meta.as_ref().is_ok_and(std::fs::Metadata::is_file);
@@ -308,7 +329,7 @@ fn make_real_folder(path: &Path) -> Result<(), GitError> {
 }
 
 /// Removes a folder with everything in it, also folders that their maker protected (Go's module cache). Gone is done.
-fn remove_folder(path: &Path) -> std::io::Result<()> {
+pub(super) fn remove_folder(path: &Path) -> std::io::Result<()> {
     match std::fs::remove_dir_all(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {

@@ -101,6 +101,9 @@ impl Transcript {
             | Event::Noted { .. }
             | Event::ToolsStarted { .. }
             | Event::TodosWritten { .. }
+            | Event::QuestionAsked { .. }
+            | Event::QuestionAnswered { .. }
+            | Event::RunQueued { .. }
             | Event::NotePosted { .. }
             | Event::RunEnded { .. }
             | Event::PlanProposed { .. }
@@ -123,7 +126,8 @@ impl Transcript {
             | Event::ThreadClosed { .. }
             | Event::PmModelChosen { .. }
             | Event::StopRequested { .. }
-            | Event::RetryRequested { .. } => {}
+            | Event::RetryRequested { .. }
+            | Event::Outside { .. } => {}
         }
     }
 

@@ -8,7 +8,11 @@ use crate::ids::Millis;
 use crate::thread::command::Action;
 use crate::thread::event::{Failure, Publication, PullRequest};
 use crate::thread::plan::code_list;
+use crate::thread::question::{Ask, Question};
 use crate::thread::state::{PlanFate, PlanState, Published, Thread};
+
+/// Characters of a choice that a button shows; Slack takes 75.
+const OPTION_CHARS: usize = 75;
 
 /// A plain message of a role, or of the daemon.
 pub fn message(role: Option<Role>, text: impl Into<String>) -> Post {
@@ -71,6 +75,42 @@ pub fn plan(thread: &Thread, plan: &PlanState, verdict: Option<String>) -> Post 
     card(Role::Pm, text, buttons)
 }
 
+/// A question with its choices; `verdict` replaces the buttons.
+pub fn question(question: &Question, verdict: Option<String>) -> Post {
+    let Ask { question: asked, options } = &question.ask;
+    let mut text = asked.trim().to_owned();
+    // A button holds few characters; the choices stand in the text where they would be cut.
+    if options.iter().any(|option| option.chars().count() > OPTION_CHARS) {
+        for (number, option) in (1..).zip(options) {
+            let _ = write!(text, "\n{number}. {}", option.trim());
+        }
+    }
+    let buttons = match verdict {
+        Some(verdict) => {
+            let _ = write!(text, "\n\n{verdict}");
+            Vec::new()
+        }
+        None => {
+            text.push_str(if options.is_empty() {
+                "\n_Your next message here is the answer._"
+            } else {
+                "\n_Press a button, or write your own answer._"
+            });
+            let choice = |(index, option): (usize, &String)| {
+                let label: String = option.trim().chars().take(OPTION_CHARS).collect();
+                button(Action::AskOption, format!("{}/{index}", question.id), &label, ButtonStyle::Plain)
+            };
+            options.iter().enumerate().map(choice).collect()
+        }
+    };
+    card(question.role, text, buttons)
+}
+
+/// What stands on a question's card once it was answered.
+pub fn answer(thread: &Thread, by: &crate::ids::UserId, answer: &str) -> String {
+    format!("**{}:** {}", thread.name_of(by), super::text::first_words(answer))
+}
+
 /// What stands on the plan's card in place of the buttons once it was judged.
 pub fn verdict(thread: &Thread, plan: &PlanState, by: &crate::ids::UserId, at: Millis) -> String {
     let word = match plan.fate {
@@ -111,7 +151,7 @@ pub fn publication(published: &Published, open: bool) -> Post {
         _ => text.push_str("\n\nNothing was changed, so there is no pull request."),
     }
     if !summary.left_out.is_empty() {
-        text.push_str("\n\nNew files that were left out:\n");
+        text.push_str("\n\nLeft out:\n");
         summary.left_out.iter().for_each(|file| {
             let _ = writeln!(text, "- {file}");
         });

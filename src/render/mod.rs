@@ -5,6 +5,7 @@ pub mod post;
 pub mod posts;
 pub mod progress;
 pub mod status;
+pub mod story;
 #[cfg(test)]
 mod tests;
 pub mod text;

@@ -3,14 +3,16 @@
 //!
 //! Quiet by default: an event that a person need not see gives nothing.
 
+mod outside;
+
 use super::cards;
 use super::post::Post;
 use super::progress;
 use super::text::{Piece, extension, pieces};
 use crate::agent::Role;
 use crate::ids::{MessageTs, Millis, RunId};
-use crate::thread::event::{Answer, Event, RunOutcome};
-use crate::thread::state::{PlanFate, Thread};
+use crate::thread::event::{Answer, Event, Failure, InitStep, RunOutcome};
+use crate::thread::state::{PlanFate, Published, Thread};
 
 /// A post and the key that names it within its thread.
 pub type Keyed = (String, Post);
@@ -55,9 +57,12 @@ pub fn posts(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Vec<
         Event::RunStarted { run, .. }
         | Event::ToolsStarted { run, .. }
         | Event::ToolFinished { run, .. }
+        | Event::RunQueued { run, .. }
         | Event::TodosWritten { run, .. } => {
             out.progress(after, *run, at, false);
         }
+        Event::QuestionAsked { .. } => out.question(after, None),
+        Event::QuestionAnswered { by, answer, .. } => out.question(before, Some(cards::answer(after, by, answer))),
         Event::NotePosted { role, text } => out.say(Some(*role), text),
         Event::RunEnded { run, outcome } => run_ended(before, after, *run, outcome, at, &mut out),
         Event::PlanProposed { .. } => plan_proposed(before, after, &mut out),
@@ -68,24 +73,10 @@ pub fn posts(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Vec<
                 out.set(format!("plan/{}", plan.id), cards::plan(after, plan, Some(verdict)));
             }
         }
-        Event::WorkspaceInitialised { steps } => {
-            for step in steps.iter().filter(|step| !step.ok) {
-                out.say(None, &format!("Preparing the worktree: `{}` failed. The Coder knows.", step.command));
-            }
-        }
+        Event::WorkspaceInitialised { steps } => workspace_initialised(steps, &mut out),
         Event::WorkPublished { .. } => work_published(before, after, &mut out),
-        Event::PublishFailed { run, failure } => {
-            let report = before.publishing.as_ref().map_or("", |publishing| publishing.report.trim());
-            if !report.is_empty() {
-                out.report(*run, report);
-            }
-            out.set(format!("failed/{}", after.seq), cards::failure(after, Role::Coder, failure, run.to_string()));
-        }
-        Event::MergeRefused { failure } => {
-            let text = format!("Not merged. {}\n{}", failure.what, failure.hint);
-            out.say(Some(Role::Lead), &text);
-            out.done(before.merging.as_ref().and_then(|merging| merging.ts.as_ref()).into_iter());
-        }
+        Event::PublishFailed { run, failure } => publish_failed(before, after, *run, failure, &mut out),
+        Event::MergeRefused { failure } => merge_refused(before, failure, &mut out),
         Event::CleanedUp { leftovers } => cleaned_up(after, leftovers, &mut out),
         Event::ThreadClosed { .. } => thread_closed(before, after, &mut out),
         Event::PmModelChosen { ts, name, model, .. } => {
@@ -93,6 +84,7 @@ pub fn posts(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Vec<
             out.done(ts.iter());
         }
         Event::StopRequested { ts, .. } | Event::RetryRequested { ts, .. } => out.done(ts.iter()),
+        Event::Outside { news } => outside::outside(before, after, news, at, &mut out),
         Event::ThreadOpened { .. }
         | Event::PersonNamed { .. }
         | Event::MessageReceived { .. }
@@ -158,6 +150,13 @@ impl Out {
         }
     }
 
+    /// The question of this thread; `verdict` replaces its buttons.
+    fn question(&mut self, thread: &Thread, verdict: Option<String>) {
+        if let Some(question) = &thread.question {
+            self.set(format!("question/{}", question.id), cards::question(question, verdict));
+        }
+    }
+
     fn progress(&mut self, thread: &Thread, run: RunId, at: Millis, ended: bool) {
         if let Some((role, run)) = thread.run(run)
             && let Some(post) = progress::progress(role, run, at, ended)
@@ -186,6 +185,9 @@ fn reply_posts(before: &Thread, after: &Thread, run: RunId, text: &str, at: Mill
 fn run_ended(before: &Thread, after: &Thread, id: RunId, outcome: &RunOutcome, at: Millis, out: &mut Out) {
     let Some((role, run)) = before.run(id) else { return };
     out.progress(before, id, at, true);
+    if before.question.as_ref().is_some_and(|question| question.run == id) {
+        out.question(before, Some("**Void:** the run ended before an answer.".to_owned()));
+    }
     match outcome {
         RunOutcome::Answered { .. } => {}
         RunOutcome::Stopped { by } => {
@@ -214,19 +216,14 @@ fn plan_proposed(before: &Thread, after: &Thread, out: &mut Out) {
 
 fn work_published(before: &Thread, after: &Thread, out: &mut Out) {
     if let Some(old) = &before.published {
-        out.set(format!("pull/{}", old.run), cards::publication(old, false));
+        publication(old, false, out);
     }
     let Some(published) = &after.published else { return };
-    let long = published.report.chars().count() > super::text::MESSAGE_CHARS
-        || pieces(&published.report).iter().any(|piece| matches!(piece, Piece::Code { .. }));
-    let shown = if long {
+    if is_long(published) {
         // Too much for one card: the report goes ahead of it.
         out.report(published.run, &published.report);
-        crate::thread::state::Published { report: "Done; the report is above.".to_owned(), ..published.clone() }
-    } else {
-        published.clone()
-    };
-    out.set(format!("pull/{}", published.run), cards::publication(&shown, !after.is_closed()));
+    }
+    publication(published, !after.is_closed(), out);
     if let Some(diff) = published.summary.diff.as_ref().filter(|diff| !diff.is_empty()) {
         let number = after.pull.as_ref().map_or(0, |pull| pull.number);
         let name = format!("pull-request-{number}-run-{}.diff", published.run);
@@ -235,9 +232,48 @@ fn work_published(before: &Thread, after: &Thread, out: &mut Out) {
     }
 }
 
+fn workspace_initialised(steps: &[InitStep], out: &mut Out) {
+    for step in steps.iter().filter(|step| !step.ok) {
+        out.say(None, &format!("Preparing the worktree: `{}` failed. The Coder knows.", step.command));
+    }
+}
+
+fn publish_failed(before: &Thread, after: &Thread, run: RunId, failure: &Failure, out: &mut Out) {
+    let report = before.publishing.as_ref().map_or("", |publishing| publishing.report.trim());
+    if !report.is_empty() {
+        out.report(run, report);
+    }
+    out.set(format!("failed/{}", after.seq), cards::failure(after, Role::Coder, failure, run.to_string()));
+}
+
+/// Whether a report is too much for one card.
+fn is_long(published: &Published) -> bool {
+    published.report.chars().count() > super::text::MESSAGE_CHARS
+        || pieces(&published.report).iter().any(|piece| matches!(piece, Piece::Code { .. }))
+}
+
+/// The card of what a run was published as.
+fn publication(published: &Published, open: bool, out: &mut Out) {
+    let post = if is_long(published) {
+        cards::publication(&Published { report: "Done; the report is above.".to_owned(), ..published.clone() }, open)
+    } else {
+        cards::publication(published, open)
+    };
+    out.set(format!("pull/{}", published.run), post);
+}
+
+fn merge_refused(before: &Thread, failure: &Failure, out: &mut Out) {
+    let text = format!("Not merged. {}\n{}", failure.what, failure.hint);
+    out.say(Some(Role::Lead), &text);
+    out.done(before.merging.as_ref().and_then(|merging| merging.ts.as_ref()).into_iter());
+}
+
 fn cleaned_up(after: &Thread, leftovers: &[String], out: &mut Out) {
     let mut text = match &after.merged {
-        Some(commit) => format!("Merged as `{}`", commit.short()),
+        Some(commit) => match after.closing.as_ref().and_then(|closing| closing.elsewhere.as_ref()) {
+            Some(elsewhere) => outside::merged(after, elsewhere, commit),
+            None => format!("Merged as `{}`", commit.short()),
+        },
         None => "Closed without merging".to_owned(),
     };
     text.push_str(if leftovers.is_empty() { ", branch and worktree removed." } else { "." });
@@ -258,7 +294,7 @@ fn thread_closed(before: &Thread, after: &Thread, out: &mut Out) {
         out.set(format!("plan/{}", plan.id), cards::plan(before, plan, Some(verdict)));
     }
     if let Some(published) = &before.published {
-        out.set(format!("pull/{}", published.run), cards::publication(published, false));
+        publication(published, false, out);
     }
     if before.closing.is_none() && after.plan.as_ref().is_some_and(|plan| plan.fate == PlanFate::Cancelled) {
         out.say(Some(Role::Pm), "The plan is cancelled and the thread closed. Nothing was changed.");

@@ -6,7 +6,7 @@ use crate::agent::{Role, ToolCall, ToolName};
 use crate::ids::Millis;
 use crate::thread::command::Action;
 use crate::thread::plan::TodoStatus;
-use crate::thread::state::Run;
+use crate::thread::state::{Queue, Run};
 
 /// A text argument of a call, when it is there.
 pub fn argument(arguments: &str, name: &str) -> Option<String> {
@@ -32,6 +32,7 @@ pub fn call_line(call: &ToolCall) -> String {
         Some(ToolName::GhCreatePr) => "opening the pull request".to_owned(),
         Some(ToolName::GhStatus) => "looking at the pull request".to_owned(),
         Some(ToolName::ProposePlan) => "proposing a plan".to_owned(),
+        Some(ToolName::AskUser) => "waiting for an answer".to_owned(),
         Some(ToolName::SlackNotify) => "writing to the thread".to_owned(),
         None => format!("calling `{}`", short(&call.name)),
     }
@@ -50,7 +51,7 @@ fn short(text: &str) -> String {
 /// Coder shows at once that it is at work and can be stopped.
 pub fn progress(role: Role, run: &Run, at: Millis, ended: bool) -> Option<Post> {
     let silent = run.calls_done == 0 && run.calls.is_empty();
-    if silent && role != Role::Coder {
+    if silent && run.queue.is_none() && role != Role::Coder {
         return None;
     }
     let mut parts = Vec::new();
@@ -62,7 +63,9 @@ pub fn progress(role: Role, run: &Run, at: Millis, ended: bool) -> Option<Post> 
         };
         parts.push(format!("{mark} {}", todo.content));
     }
-    if !ended && silent {
+    if let Some(queue) = run.queue.as_ref().filter(|_| !ended) {
+        parts.push(waiting(role, queue));
+    } else if !ended && silent {
         parts.push("thinking …".to_owned());
     } else if !ended && !run.doing.is_empty() {
         parts.push(format!("{} …", run.doing.iter().take(4).cloned().collect::<Vec<_>>().join(", ")));
@@ -79,6 +82,15 @@ pub fn progress(role: Role, run: &Run, at: Millis, ended: bool) -> Option<Post> 
         vec![cards::button(Action::RunStop, run.id.to_string(), "Stop", ButtonStyle::Plain)]
     };
     Some(cards::card(role, parts.join("\n"), buttons))
+}
+
+/// `waiting for another Coder to end: place 2 in the queue`.
+fn waiting(role: Role, queue: &Queue) -> String {
+    let what = match &queue.build {
+        Some(platform) => format!("another {platform} build"),
+        None => format!("another {}", role.title()),
+    };
+    format!("waiting for {what} to end: place {} in the queue. It begins by itself.", queue.place)
 }
 
 /// What a run has done so far, in numbers; those that are nothing are left out.
@@ -109,6 +121,8 @@ mod tests {
             id: RunId(1),
             model: "m".to_owned(),
             turns: 0,
+            answer: None,
+            queue: None,
             calls: Vec::new(),
             started: Millis(0),
             messages: Vec::new(),

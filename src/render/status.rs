@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::agent::Role;
 use crate::ids::Millis;
 use crate::thread::Phase;
-use crate::thread::state::{Stalled, Thread};
+use crate::thread::state::Thread;
 
 /// What the thread is doing and what it waits for.
 pub fn status(thread: &Thread, now: Millis) -> String {
@@ -20,6 +20,9 @@ pub fn status(thread: &Thread, now: Millis) -> String {
             run.calls_done
         );
     }
+    if let Some(question) = &thread.question {
+        let _ = write!(text, "\nWaiting for an answer to: {}", super::text::first_words(&question.ask.question));
+    }
     if let Some(plan) = thread.waiting_plan() {
         let _ = write!(text, "\nWaiting for an approval of the plan “{}”", plan.plan.title);
     }
@@ -27,15 +30,14 @@ pub fn status(thread: &Thread, now: Millis) -> String {
         let _ = write!(text, "\nBranch `{}`", workspace.branch);
     }
     if let Some(pull) = &thread.pull {
-        let _ = write!(text, "\nPull request #{} {}", pull.number, pull.url);
+        let closed = if thread.elsewhere.closed { " (closed there; `!retry` opens a new one)" } else { "" };
+        let _ = write!(text, "\nPull request #{} {}{closed}", pull.number, pull.url);
+    }
+    if let Some(head) = &thread.elsewhere.head {
+        let _ = write!(text, "\nSomeone else pushed `{}`; `!retry` lets the Coder take it over", head.short());
     }
     for stalled in &thread.stalled {
-        let what = match stalled {
-            Stalled::Base(failure) | Stalled::Workspace(failure) | Stalled::Merge(failure) => failure.what.clone(),
-            Stalled::Run(role) => format!("the {} stopped before it was done", role.title()),
-            Stalled::Publish(_) => "the work could not be brought to the pull request".to_owned(),
-        };
-        let _ = write!(text, "\nStopped: {what} `!retry` goes on.");
+        let _ = write!(text, "\nStopped: {} `!retry` goes on.", super::story::reason(stalled));
     }
     text
 }

@@ -20,6 +20,15 @@ pub const FILE_LINES: usize = 20;
 /// A message is at most this many characters: Slack refuses edits of more than 4,000.
 pub const MESSAGE_CHARS: usize = 3_500;
 
+/// The beginning of a text: its first line, at most 200 characters.
+pub fn first_words(text: &str) -> String {
+    let line = text.trim().lines().next().unwrap_or_default();
+    match line.char_indices().nth(200) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
+    }
+}
+
 /// Cuts a text into pieces, in order. An empty text has none.
 pub fn pieces(text: &str) -> Vec<Piece> {
     let mut pieces = Vec::new();

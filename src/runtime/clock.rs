@@ -18,6 +18,12 @@ impl Clock {
         }))
     }
 
+    /// A clock that shows what the function says.
+    #[cfg(test)]
+    pub fn of(now: impl Fn() -> Millis + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
     /// The time now.
     pub fn now(&self) -> Millis {
         (self.0)()

@@ -1,16 +1,25 @@
 //! Takes what people do: finds the repository by channel, stores it durably with the 👀 that says so, wakes the thread.
+//! Knows how far each channel was heard, so that a chat can fetch the rest.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::project::Project;
 use super::supervisor::Supervisor;
-use crate::chat::{Incoming, IncomingKind, Intake, IntakeError};
-use crate::ids::{ChannelId, UserId};
+use crate::chat::{CatchUp, Hearing, Incoming, IncomingKind, Intake, IntakeError, earlier};
+use crate::ids::{ChannelId, Millis, UserId};
 use crate::render::post::Post;
 use crate::render::posts::seen_key;
+use crate::store::{Standing, Store, StoreError};
+
+/// How much of what was heard is looked at again: events come out of order, and some come late.
+const OVERLAP: Duration = Duration::from_secs(60 * 60);
+/// Threads that are asked for replies: those of the last 30 days, so many at most.
+const RECENT_MS: i64 = 30 * 24 * 60 * 60 * 1000;
+const RECENT: u32 = 200;
 
 /// The channels of one daemon and what they lead to.
 pub struct Routes {
@@ -62,5 +71,73 @@ impl Intake for Routes {
 
     fn bound_channels(&self) -> Vec<(ChannelId, String)> {
         self.routes.iter().map(|(id, route)| (id.clone(), route.name.clone())).collect()
+    }
+
+    async fn heard_until(&self, channel: &ChannelId) -> Result<CatchUp, IntakeError> {
+        let Some(Route { project, .. }) = self.routes.get(channel) else { return Ok(CatchUp::default()) };
+        let after = Millis(project.clock.now().0 - RECENT_MS);
+        catch_up(&project.store, channel, after).await.map_err(|error| IntakeError(error.into()))
+    }
+
+    async fn note(&self, channel: &ChannelId, hearing: Hearing) -> Result<(), IntakeError> {
+        let Some(Route { project, .. }) = self.routes.get(channel) else { return Ok(()) };
+        let noted = match hearing {
+            Hearing::First(ts) => project.store.serve_from(channel, &ts).await,
+            Hearing::Gap => project.store.open_gap(channel).await,
+            Hearing::Whole(ts) => project.store.close_gap(channel, &earlier(&ts, OVERLAP)).await,
+        };
+        noted.map_err(|error| IntakeError(error.into()))
+    }
+}
+
+async fn catch_up(store: &Store, channel: &ChannelId, after: Millis) -> Result<CatchUp, StoreError> {
+    let since = match store.standing(channel).await? {
+        Standing { served_from: None, heard_until: None } => return Ok(CatchUp::default()),
+        // The first message was stored before it was known from where on the channel is served, or by a version that
+        // did not ask. An overlap could reach back to before the first start.
+        Standing { served_from: None, heard_until: Some(newest) } => {
+            store.serve_from(channel, &newest).await?;
+            newest
+        }
+        Standing { served_from: Some(first), heard_until: None } => first,
+        Standing { served_from: Some(first), heard_until: Some(newest) } => first.max(earlier(&newest, OVERLAP)),
+    };
+    let threads = store.recent_threads(channel, after, RECENT).await?;
+    let known = store.keys_since(channel, &since).await?;
+    Ok(CatchUp { since: Some(since), threads, known })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{MessageTs, ThreadKey};
+
+    fn ts(second: u64) -> MessageTs {
+        MessageTs::new(format!("{second}.000100"))
+    }
+
+    async fn hear(store: &Store, channel: &ChannelId, second: u64) {
+        let thread = ThreadKey { workspace: "T1".into(), channel: channel.clone(), ts: ts(second) };
+        let what = IncomingKind::Message { ts: ts(second), text: "hi".into(), to_bot: false, files: vec![] };
+        let dedupe = vec![format!("ts:{channel}:{}", ts(second))];
+        let incoming = Incoming { thread, from: UserId::new("U1"), name: "Ana".into(), what, dedupe };
+        store.accept(incoming, Vec::new(), Millis(0)).await.expect("stored");
+    }
+
+    #[tokio::test]
+    async fn nothing_from_before_the_first_start_is_ever_fetched() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&folder.path().join("store.db")).expect("a new store");
+        let shop = ChannelId::new("C1");
+        let since = async || catch_up(&store, &shop, Millis(0)).await.expect("read").since;
+        assert_eq!(since().await, None);
+        hear(&store, &shop, 1_700_010_000).await;
+        assert_eq!(since().await, Some(ts(1_700_010_000)), "no overlap: the hour before may be before the first start");
+        hear(&store, &shop, 1_700_010_100).await;
+        assert_eq!(since().await, Some(ts(1_700_010_000)));
+        hear(&store, &shop, 1_700_020_000).await;
+        assert_eq!(since().await, Some(ts(1_700_020_000 - 3_600)));
+        let known = catch_up(&store, &shop, Millis(0)).await.expect("read").known;
+        assert_eq!(known.into_iter().collect::<Vec<_>>(), ["ts:C1:1700020000.000100"]);
     }
 }

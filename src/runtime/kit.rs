@@ -63,9 +63,9 @@ impl Kit {
     }
 }
 
-/// A place that is opened when it is first needed.
+/// A place that is opened when it is first needed, and again when its folder is another one since.
 #[derive(Clone, Default)]
-pub struct PlaceSlot(Arc<tokio::sync::OnceCell<Arc<Place>>>);
+pub struct PlaceSlot(Arc<tokio::sync::Mutex<Option<Arc<Place>>>>);
 
 impl PlaceSlot {
     /// The place; `find` says where it is and what may be done there.
@@ -73,14 +73,15 @@ impl PlaceSlot {
     where
         F: Future<Output = Result<(PathBuf, Access), ToolError>>,
     {
-        let open = || async {
-            let (root, access) = find().await?;
-            let place = Place::open(&root, access).map_err(|error| {
-                ToolError::for_model(format!("The folder {} cannot be opened: {error}.", root.display()))
-            })?;
-            Ok(Arc::new(place))
-        };
-        self.0.get_or_try_init(open).await.cloned()
+        let mut slot = self.0.lock().await;
+        if let Some(place) = slot.as_ref().filter(|place| place.is_current()) {
+            return Ok(Arc::clone(place));
+        }
+        let (root, access) = find().await?;
+        let place = Place::open(&root, access).map_err(|error| {
+            ToolError::for_model(format!("The folder {} cannot be opened: {error}.", root.display()))
+        })?;
+        Ok(Arc::clone(slot.insert(Arc::new(place))))
     }
 }
 

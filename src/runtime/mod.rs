@@ -2,6 +2,7 @@
 //!
 //! Nothing that must last lives here: whatever a task holds is folded from the log again when it ends.
 
+mod activity;
 pub mod clock;
 pub mod effects;
 pub mod intake;
@@ -10,9 +11,12 @@ pub mod outbox;
 mod pace;
 pub mod project;
 pub mod publish;
+pub mod slots;
 pub mod supervisor;
 pub mod tasks;
+mod turnstile;
 pub mod upstream;
+pub mod watch;
 pub mod worker;
 
 pub use clock::Clock;

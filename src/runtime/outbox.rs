@@ -32,7 +32,10 @@ const GATHER: Duration = Duration::from_millis(20);
 /// The first and the longest wait between tries while the chat or the store does not answer.
 const WAITS: (Duration, Duration) = (Duration::from_millis(400), Duration::from_secs(30));
 
-/// Sends until `stop`. `changed` is notified whenever the outbox has something new.
+/// How long the last round may take, in which what was decided at the end is brought out.
+const LAST_ROUND: Duration = Duration::from_secs(2);
+
+/// Sends until `stop`, and then what is due at once. `changed` is notified whenever the outbox has something new.
 pub async fn send(store: Store, chat: Arc<dyn Chat>, changed: Arc<Notify>, stop: CancellationToken) {
     let mut sender = Sender {
         pace: Pace::new(chat.pace()),
@@ -50,9 +53,12 @@ pub async fn send(store: Store, chat: Arc<dyn Chat>, changed: Arc<Notify>, stop:
         }
     };
     tokio::select! {
+        biased;
         () = sending => {}
         () = stop.cancelled() => {}
     }
+    // What it does not bring out, and what waits for the pace, is for the next life.
+    let _ = tokio::time::timeout(LAST_ROUND, sender.last_round()).await;
 }
 
 /// The calls under way and what holds back others.
@@ -151,6 +157,15 @@ impl Sender {
         None
     }
 
+    /// Brings what is under way to its end and starts what may be sent now.
+    async fn last_round(&mut self) {
+        loop {
+            self.start_due().await;
+            let Some(ended) = self.calls.next().await else { return };
+            self.settle(ended);
+        }
+    }
+
     fn settle(&mut self, Ended { row, lane, outcome }: Ended) {
         self.under_way.remove(&row);
         let state = self.lanes.entry(lane).or_default();
@@ -180,6 +195,7 @@ impl Sender {
             }
         };
         tokio::select! {
+            biased;
             Some(ended) = self.calls.next(), if !self.calls.is_empty() => self.settle(ended),
             () = moment => {}
             () = news => {}
@@ -236,7 +252,10 @@ async fn meanwhile<T>(
 /// Brings one row to the chat and notes that it is there.
 async fn bring(store: &Store, chat: &dyn Chat, row: &DuePost) -> Outcome {
     let (ts, fault) = match send_one(store, chat, row).await {
-        Ok(ts) => (ts, None),
+        Ok(ts) => {
+            super::activity::sent(row);
+            (ts, None)
+        }
         Err(Fault::Chat(ChatError::RateLimited { retry_after_ms })) => {
             tracing::debug!(lane = ?row.lane(), retry_after_ms, "the chat wants a pause");
             return Outcome::TooFast(Duration::from_millis(retry_after_ms.max(100)));

@@ -9,11 +9,14 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::clock::Clock;
+use super::slots::Slots;
+use crate::agent::Platform;
 use crate::chat::Chat;
 use crate::forge::Forge;
-use crate::git::Repository;
+use crate::git::Git;
 use crate::ids::{ChannelId, ThreadKey};
 use crate::llm::ChatModel;
+use crate::sandbox::Shell;
 use crate::store::{Store, StoreError};
 use crate::thread::Rules;
 
@@ -28,15 +31,21 @@ pub struct Project {
     /// Its models.
     pub model: Arc<dyn ChatModel>,
     /// Its git repository.
-    pub repository: Repository,
+    pub repository: Arc<dyn Git>,
+    /// Where commands in its worktrees run.
+    pub shell: Arc<dyn Shell>,
     /// Its pull requests.
     pub forge: Arc<dyn Forge>,
+    /// Notified when the pull requests are to be looked at now, not only when it is their time.
+    pub pulls_asked: Arc<Notify>,
     /// How it is set up.
     pub settings: ProjectSettings,
     /// The time.
     pub clock: Clock,
     /// The PM's model that people chose for a channel, by its name in the pool.
     pub channel_models: ChannelModels,
+    /// Who may work at the same time; one for all repositories.
+    pub slots: Slots,
 }
 
 /// How a repository is set up, as far as its threads need it.
@@ -46,8 +55,18 @@ pub struct ProjectSettings {
     pub home: PathBuf,
     /// How long a fresh thread waits for more messages.
     pub accumulation: Duration,
+    /// The time between two looks at the pull requests.
+    pub poll: Duration,
     /// How long a worker stays without work.
     pub worker_idle: Duration,
+    /// How long tools under way may take when the daemon stops.
+    pub stop_grace: Duration,
+    /// Coders at work at the same time, over all repositories.
+    pub coders_in_all: u32,
+    /// The same in this repository.
+    pub coders: u32,
+    /// Builds of a platform at the same time, where the configuration says.
+    pub builds: BTreeMap<Platform, u32>,
     /// How long a command may run when the model says nothing.
     pub bash_timeout: Duration,
     /// The rules of decisions, but for the moment and a channel's own model.

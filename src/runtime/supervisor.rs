@@ -48,6 +48,7 @@ async fn route(project: Arc<Project>, tasks: Tasks, supervisor: Supervisor, mut 
     }
     loop {
         let wake = tokio::select! {
+            biased;
             wake = inbox.recv() => wake,
             () = stop.cancelled() => return,
         };

@@ -10,6 +10,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
+/// How long those that end last may take.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
 /// What a task is for; the name in logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaskKind {
@@ -21,6 +24,8 @@ pub enum TaskKind {
     Supervisor,
     /// Drives one thread.
     Worker,
+    /// Watches the pull requests of a project.
+    Watch,
     /// Serves the scripted model of the demo.
     ScriptedModel,
 }
@@ -30,19 +35,33 @@ pub enum TaskKind {
 pub struct Tasks {
     tracker: TaskTracker,
     stop: CancellationToken,
+    /// Those that end last, and their token: they bring out what the others did at the end.
+    last: TaskTracker,
+    end: CancellationToken,
 }
 
 impl Tasks {
     /// Starts a task.
     pub fn spawn(&self, kind: TaskKind, name: &str, work: impl Future<Output = ()> + Send + 'static) {
-        let span = tracing::info_span!("task", task.kind = ?kind, task.name = name);
+        // At error level, so that the thread of a record is known however little is logged.
+        let span = match kind {
+            TaskKind::Worker => tracing::error_span!("worker", thread.ts = name),
+            TaskKind::Chat | TaskKind::Outbox | TaskKind::Supervisor | TaskKind::Watch | TaskKind::ScriptedModel => {
+                tracing::error_span!("task", task.kind = ?kind, task.name = name)
+            }
+        };
         let guarded = AssertUnwindSafe(work).catch_unwind().map(move |ended| {
             if let Err(panic) = ended {
                 tracing::error!(task.kind = ?kind, panic = panic_text(&panic), "a task panicked");
             }
         });
         #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns tasks")]
-        self.tracker.spawn(guarded.instrument(span));
+        match kind {
+            TaskKind::Outbox => self.last.spawn(guarded.instrument(span)),
+            TaskKind::Chat | TaskKind::Supervisor | TaskKind::Watch | TaskKind::Worker | TaskKind::ScriptedModel => {
+                self.tracker.spawn(guarded.instrument(span))
+            }
+        };
     }
 
     /// Cancelled when the daemon stops.
@@ -50,11 +69,20 @@ impl Tasks {
         self.stop.clone()
     }
 
-    /// Stops all tasks and waits for them, but no longer than `grace`. `false`: some did not end in time.
+    /// Cancelled when everything else has stopped, for those that end last.
+    pub fn end_token(&self) -> CancellationToken {
+        self.end.clone()
+    }
+
+    /// Stops all tasks and waits for them, but no longer than `grace`, and then for those that end last. `false`: some
+    /// did not end in time.
     pub async fn shut_down(&self, grace: Duration) -> bool {
         self.stop.cancel();
         self.tracker.close();
-        tokio::time::timeout(grace, self.tracker.wait()).await.is_ok()
+        let stopped = tokio::time::timeout(grace, self.tracker.wait()).await.is_ok();
+        self.end.cancel();
+        self.last.close();
+        tokio::time::timeout(LAST_WORDS, self.last.wait()).await.is_ok() && stopped
     }
 }
 

@@ -1,5 +1,7 @@
 //! The remote of a repository that is not on GitHub, as the local forge needs it: by the git program.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 
 use crate::forge::ForgeError;
@@ -15,6 +17,10 @@ pub struct GitRemote(pub Repository);
 impl Upstream for GitRemote {
     async fn head(&self, branch: &str) -> Result<Option<CommitId>, ForgeError> {
         self.0.remote_head(branch).await.map_err(words)
+    }
+
+    async fn heads(&self, branches: &[String]) -> Result<BTreeMap<String, CommitId>, ForgeError> {
+        self.0.remote_heads(branches).await.map_err(words)
     }
 
     async fn advance(&self, branch: &str, commit: &CommitId) -> Result<bool, ForgeError> {

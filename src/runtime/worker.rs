@@ -13,10 +13,12 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::activity;
 use super::effects;
 use super::kit::Kit;
 use super::project::Project;
 use super::tasks::panic_text;
+use super::turnstile::Turnstile;
 use crate::agent::Role;
 use crate::chat::IncomingKind;
 use crate::ids::{EffectId, Epoch, ThreadKey};
@@ -26,16 +28,20 @@ use crate::thread::command::Action;
 use crate::thread::event::{Event, Message};
 use crate::thread::{Command, Effect, Phase, Restart, Rules, Thread, decide, pending};
 
+/// The longest wait before a thread that failed is tried again.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
 /// Works on a thread until nothing is left to do for a while, or until `stop`.
 pub async fn run(project: Arc<Project>, key: ThreadKey, nudge: Arc<Notify>, stop: CancellationToken) {
+    let mut wait = Duration::from_secs(5);
+    let mut told = None;
     loop {
         let life = AssertUnwindSafe(live(&project, &key, &nudge, &stop)).catch_unwind();
         let id = format!("{:x}", project.clock.now().0);
         match life.await {
             Ok(Ok(())) => return,
             Ok(Err(StoreError::Superseded { .. })) => {
-                // The other one has everything that was committed; taking the thread back would be a fight without end.
-                tracing::warn!(thread.ts = %key, "another worker has taken the thread over");
+                tracing::warn!(thread.ts = %key, "another worker has this thread; this one ends");
                 return;
             }
             Ok(Err(error)) => {
@@ -47,26 +53,39 @@ pub async fn run(project: Arc<Project>, key: ThreadKey, nudge: Arc<Notify>, stop
                 tracing::error!(thread.ts = %key, error.id = id, panic, "the thread's worker panicked");
             }
         }
-        confess(&project, &key, &id).await;
+        confess(&project, &key, &id, &mut told).await;
         // The state in memory is not to be trusted now; the log is. Not at once, in case it happens again.
         tokio::select! {
-            () = tokio::time::sleep(Duration::from_secs(5)) => {}
+            biased;
+            () = tokio::time::sleep(wait) => {}
             () = stop.cancelled() => return,
         }
+        wait = (wait * 2).min(LONGEST_WAIT);
     }
 }
 
-/// Tells the thread that it stopped because of us, at most once an hour.
-async fn confess(project: &Project, key: &ThreadKey, id: &str) {
+/// Tells the thread that it stopped because of us, at most once an hour; `told` is the last hour in which this worker
+/// could not go through the store.
+async fn confess(project: &Project, key: &ThreadKey, id: &str, told: &mut Option<i64>) {
     let text = format!(
         "An error in CodeButler or its store keeps this thread from going on; nothing is lost. It is tried again every \
-         few seconds. The log has the details under `{id}`."
+         minute. The log has the details under `{id}`."
     );
     let post = crate::render::cards::message(None, text);
     let hour = project.clock.now().0 / 3_600_000;
-    match project.store.post_once(key, &format!("crashed/{hour}"), &post).await {
-        Ok(()) => project.outbox_changed.notify_one(),
-        Err(error) => tracing::error!(thread.ts = %key, error = &error as &dyn std::error::Error, "nobody was told"),
+    let name = format!("crashed/{hour}");
+    let Err(error) = project.store.post_once(key, &name, &post).await else {
+        project.outbox_changed.notify_one();
+        return;
+    };
+    tracing::error!(thread.ts = %key, error = &error as &dyn std::error::Error, "the store cannot tell the thread");
+    // Without the store nobody knows whether it was said before: once by this worker, and looked for in the chat.
+    if *told != Some(hour) {
+        *told = Some(hour);
+        let name = format!("unstored/{hour}");
+        if matches!(project.chat.find(key, &name).await, Ok(None)) {
+            let _ = project.chat.post(key, &name, &post).await;
+        }
     }
 }
 
@@ -80,6 +99,7 @@ async fn live(
     if worker.thread.seq == 0 {
         // A person often writes a thought in several messages.
         tokio::select! {
+            biased;
             () = tokio::time::sleep(project.settings.accumulation) => {}
             () = stop.cancelled() => return Ok(()),
         }
@@ -88,14 +108,15 @@ async fn live(
     // Every row that is stored is followed by a nudge: between nudges the inbox need not be looked at.
     worker.read_inbox().await?;
     loop {
-        worker.start_effects();
+        worker.start_effects().await?;
         let idle = worker.outcomes.is_empty();
         tokio::select! {
             biased;
+            () = stop.cancelled() => return worker.wind_down().await,
             () = nudge.notified() => worker.read_inbox().await?,
+            () = worker.turnstile.changed() => {}
             Some(outcome) = worker.outcomes.next(), if !idle => worker.take(outcome).await?,
-            () = tokio::time::sleep(project.settings.worker_idle), if idle => return Ok(()),
-            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(project.settings.worker_idle), if idle && !worker.turnstile.waits() => return Ok(()),
         }
     }
 }
@@ -114,6 +135,7 @@ struct Worker<'a> {
     epoch: Epoch,
     thread: Thread,
     kit: Kit,
+    turnstile: Turnstile,
     running: HashMap<EffectId, Running>,
     outcomes: FuturesUnordered<BoxFuture<'static, Outcome>>,
     started: u64,
@@ -123,6 +145,7 @@ struct Worker<'a> {
 struct Running {
     /// Tells this effect from an earlier one of the same id.
     number: u64,
+    restart: Restart,
     abort: AbortHandle,
     cancel: CancellationToken,
 }
@@ -141,6 +164,7 @@ impl<'a> Worker<'a> {
             epoch: project.store.lease(key).await?,
             thread: Thread::new(key.clone()),
             kit: Kit::new(key.clone()),
+            turnstile: Turnstile::new(project.slots.clone(), key.channel.clone()),
             running: HashMap::new(),
             outcomes: FuturesUnordered::new(),
             started: 0,
@@ -165,18 +189,28 @@ impl<'a> Worker<'a> {
         if calls.is_empty() { Ok(()) } else { self.carry_out(Command::Interrupted { calls }, Vec::new()).await }
     }
 
+    /// Deals with everything that waits in the inbox, a batch at a time, each in one commit.
     async fn read_inbox(&mut self) -> Result<(), StoreError> {
         loop {
-            let waiting = self.project.store.waiting(&self.thread.key).await?;
+            let mut waiting = self.project.store.waiting(&self.thread.key).await?;
             if waiting.is_empty() {
                 return Ok(());
             }
+            if self.thread.seq == 0 {
+                // Two sockets bring them in any order, and what was said before the first is read as history.
+                waiting.sort_by(|one, other| one.incoming.said_at().cmp(&other.incoming.said_at()));
+            }
+            let (rules, mut after) = (self.rules(), self.thread.clone());
+            let (mut events, mut acked) = (Vec::new(), Vec::new());
             for Waiting { id, incoming } in waiting {
-                match command_of(incoming) {
-                    Some(command) => self.carry_out(command, vec![id]).await?,
-                    None => self.commit(Vec::new(), vec![id]).await?,
+                acked.push(id);
+                let Some(command) = command_of(incoming) else { continue };
+                for event in decide(&after, command, &rules) {
+                    after.apply(&event, rules.now);
+                    events.push(event);
                 }
             }
+            self.commit(events, acked).await?;
         }
     }
 
@@ -229,6 +263,7 @@ impl<'a> Worker<'a> {
         };
         let posted = !append.posts.is_empty();
         self.project.store.append(append).await?;
+        activity::log(&self.thread, &events, at);
         events.iter().for_each(|event| self.kit.apply(event));
         if let Some(after) = after {
             self.thread = after;
@@ -250,24 +285,51 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Starts what is pending and not running; ends what runs and is not pending any more.
-    fn start_effects(&mut self) {
+    /// Starts what is pending, may begin and is not running; ends what runs and is not pending any more.
+    async fn start_effects(&mut self) -> Result<(), StoreError> {
         let settings = &self.project.settings;
         let wanted = pending(&self.thread, |role| settings.rules.turns(role));
         let ids: Vec<EffectId> = wanted.iter().map(Effect::id).collect();
         self.running.retain(|id, _| ids.contains(id));
+        self.turnstile.align(&wanted, settings);
+        for command in self.turnstile.moved(&self.thread) {
+            self.carry_out(command, Vec::new()).await?;
+        }
         for (id, effect) in ids.into_iter().zip(wanted) {
-            if self.running.contains_key(&id) {
+            if self.running.contains_key(&id) || !self.turnstile.admits(&effect) {
                 continue;
             }
-            let cancel = CancellationToken::new();
+            let (cancel, restart) = (CancellationToken::new(), effect.restart());
             let work = effects::run(self.project, &self.thread, &mut self.kit, effect, cancel.clone());
             let (abort, registration) = AbortHandle::new_pair();
             self.started += 1;
             let number = self.started;
-            self.running.insert(id.clone(), Running { number, abort, cancel });
+            self.running.insert(id.clone(), Running { number, restart, abort, cancel });
             let work = Abortable::new(work, registration);
             self.outcomes.push(async move { Outcome { id, number, command: work.await.ok() } }.boxed());
+        }
+        Ok(())
+    }
+
+    /// Lets what must not be cut come to its end, for as long as the grace lasts; nothing new begins. What is simply
+    /// done again after a restart, such as a model call, ends at once.
+    async fn wind_down(&mut self) -> Result<(), StoreError> {
+        let grace = tokio::time::sleep(self.project.settings.stop_grace);
+        tokio::pin!(grace);
+        loop {
+            self.running.retain(|_, running| running.restart != Restart::Again);
+            if self.running.is_empty() {
+                return Ok(());
+            }
+            tokio::select! {
+                biased;
+                Some(outcome) = self.outcomes.next() => self.take(outcome).await?,
+                () = &mut grace => {
+                    let left: Vec<String> = self.running.keys().map(ToString::to_string).collect();
+                    tracing::warn!(thread.ts = %self.thread.key, left = left.join(", "), "cut by the stop");
+                    return Ok(());
+                }
+            }
         }
     }
 }
@@ -278,6 +340,7 @@ fn must_last(event: &Event) -> bool {
         event,
         Event::ThreadOpened { .. }
             | Event::MessageReceived { .. }
+            | Event::QuestionAnswered { .. }
             | Event::PlanApproved { .. }
             | Event::Pushed { .. }
             | Event::PullRequestOpened { .. }
@@ -305,5 +368,6 @@ fn command_of(incoming: crate::chat::Incoming) -> Option<Command> {
         IncomingKind::Pressed { action, value } => {
             Action::parse(&action).map(|action| Command::Press { action, value, by: from, name })
         }
+        IncomingKind::PullChanged { seen } => Some(Command::PullChanged(seen)),
     }
 }

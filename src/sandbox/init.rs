@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{command, installed};
+use super::{Script, Shell, installed};
 use crate::process::Exit;
 use crate::thread::event::InitStep;
 
@@ -97,24 +97,35 @@ fn python(root: &Path, plan: &mut InitPlan) {
 }
 
 /// Runs the commands of a plan, one after the other; what fails is said and does not stop the next.
-pub async fn run(root: &Path, home: &Path, plan: &InitPlan, cancel: &CancellationToken) -> Vec<InitStep> {
+pub async fn run(
+    shell: &dyn Shell,
+    root: &Path,
+    home: &Path,
+    plan: &InitPlan,
+    cancel: &CancellationToken,
+) -> Vec<InitStep> {
     let mut steps = Vec::with_capacity(plan.commands.len());
-    for script in &plan.commands {
+    for command in &plan.commands {
         if cancel.is_cancelled() {
             break;
         }
-        let fault = step(root, home, script, cancel.clone()).await.err();
-        steps.push(InitStep { command: script.clone(), ok: fault.is_none(), output: fault.unwrap_or_default() });
+        let script = Script {
+            root: root.to_owned(),
+            home: home.to_owned(),
+            text: command.clone(),
+            timeout: STEP_TIME,
+            keep: (0, 64 << 10),
+            cancel: cancel.clone(),
+        };
+        let fault = step(shell, script).await.err();
+        steps.push(InitStep { command: command.clone(), ok: fault.is_none(), output: fault.unwrap_or_default() });
     }
     steps
 }
 
 /// Runs one command; what went wrong, with the end of its output.
-async fn step(root: &Path, home: &Path, script: &str, cancel: CancellationToken) -> Result<(), String> {
-    let program =
-        command(root, home, script).map_err(|error| format!("its private home could not be made: {error}"))?;
-    let program = program.timeout(STEP_TIME).keep(0, 64 << 10).cancelled_by(cancel);
-    let finished = Box::pin(program.merged()).await.map_err(|error| error.to_string())?;
+async fn step(shell: &dyn Shell, script: Script) -> Result<(), String> {
+    let finished = shell.run(script).await.map_err(|error| error.to_string())?;
     let how = match finished.exit {
         Exit::Code(0) => return Ok(()),
         Exit::Code(code) => format!("exit code {code}"),
@@ -129,6 +140,7 @@ async fn step(root: &Path, home: &Path, script: &str, cancel: CancellationToken)
 
 #[cfg(test)]
 mod tests {
+    use super::super::HostShell;
     use super::*;
 
     fn planned(files: &[(&str, &str)]) -> (Vec<String>, Vec<&'static str>) {
@@ -193,7 +205,7 @@ mod tests {
         std::fs::create_dir(&root).expect("a folder");
         let commands = ["echo one > a", "cat a; echo wrong >&2; exit 3", "mv a b"].map(str::to_owned);
         let plan = plan(&root, Some(&commands));
-        let steps = run(&root, &home, &plan, &CancellationToken::new()).await;
+        let steps = run(&HostShell, &root, &home, &plan, &CancellationToken::new()).await;
         let told: Vec<_> = steps.iter().map(|step| (step.ok, step.output.as_str())).collect();
         assert_eq!(told, [(true, ""), (false, "one\nwrong\nexit code 3"), (true, "")]);
         assert!(root.join("b").exists());
@@ -203,7 +215,7 @@ mod tests {
     async fn a_long_failure_is_cut_to_its_end() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let plan = plan(folder.path(), Some(&["seq 1 100000; exit 1".to_owned()]));
-        let steps = run(folder.path(), &folder.path().join("home"), &plan, &CancellationToken::new()).await;
+        let steps = run(&HostShell, folder.path(), &folder.path().join("home"), &plan, &CancellationToken::new()).await;
         assert!(steps[0].output.ends_with("99999\n100000\nexit code 1"), "{}", steps[0].output);
         assert!(steps[0].output.len() < KEPT_OUTPUT + 20, "{}", steps[0].output.len());
     }
@@ -214,7 +226,7 @@ mod tests {
         let cancel = CancellationToken::new();
         cancel.cancel();
         let plan = plan(folder.path(), Some(&["touch made".to_owned()]));
-        assert_eq!(run(folder.path(), &folder.path().join("home"), &plan, &cancel).await, []);
+        assert_eq!(run(&HostShell, folder.path(), &folder.path().join("home"), &plan, &cancel).await, []);
         assert!(!folder.path().join("made").exists());
     }
 }

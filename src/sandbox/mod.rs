@@ -1,11 +1,16 @@
 //! What commands run in: their environment, their home, and how far the kernel holds them.
 //!
-//! Every command that a repository or a model brings goes through [`command`]: `Bash`, the initialisation of a
+//! Every command that a repository or a model brings goes through the port [`Shell`]: `Bash`, the initialisation of a
 //! worktree, later checks and MCP servers. No layer of the kernel is built yet, so the level is always `none`, and
 //! whoever shows it says so.
 
 pub mod init;
+pub mod shell;
+#[cfg(test)]
+pub mod simulated;
 pub mod terminal;
+
+pub use shell::{HostShell, Script, Shell};
 
 use std::fmt;
 use std::io::Write as _;
@@ -87,7 +92,7 @@ const FIXED: &[(&str, &str)] = &[
 const IDENTITY: &str = "[user]\n\tname = CodeButler\n\temail = codebutler@localhost\n";
 
 /// A shell command in the folder `root`, with the environment and home that commands get. The private `home` is made.
-pub fn command(root: &Path, home: &Path, script: &str) -> std::io::Result<Program> {
+fn command(root: &Path, home: &Path, script: &str) -> std::io::Result<Program> {
     let temporary = home.join("tmp");
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&temporary)?;
     match std::fs::File::create_new(home.join(".gitconfig")) {

@@ -91,6 +91,7 @@ impl Row {
             IncomingKind::Message { ts, text, .. } | IncomingKind::Edited { ts, text } => (Some(ts), text.as_str()),
             IncomingKind::Deleted { ts } => (Some(ts), ""),
             IncomingKind::Pressed { action, .. } => (None, action.as_str()),
+            IncomingKind::PullChanged { .. } => (None, ""),
         };
         Ok(Self {
             thread: incoming.thread.clone(),

@@ -6,11 +6,14 @@
 mod actor;
 mod batch;
 mod blobs;
+mod catch_up;
 mod error;
 mod inbox;
 mod log;
 mod outbox;
+mod pulls;
 mod queue;
+mod reader;
 mod schema;
 #[cfg(test)]
 pub mod simulated;
@@ -20,10 +23,12 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 pub use actor::Store;
+pub use catch_up::Standing;
 pub use error::StoreError;
 pub use inbox::Waiting;
 pub use log::{Append, Session};
 pub use outbox::{DuePost, Lane};
+pub use reader::{Reader, StoredEvent, ThreadRow};
 
 /// Where a repository's store lies.
 pub fn path_in(repository: &Path) -> PathBuf {

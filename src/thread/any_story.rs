@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::command::{Action, Command};
 use super::event::{Event, Failure};
-use super::state::{Thread, WorkspaceState};
+use super::outside::{Outside, PullFate, Sighting};
+use super::state::{CallState, Thread, WorkspaceState};
 use super::tests::Story;
 use super::{Effect, Phase, pending};
 use crate::agent::{Role, ToolCall, ToolName};
@@ -29,6 +30,7 @@ fn carry_out(story: &mut Story, number: u16) {
         5 => story.workspace(),
         6 => drop(story.act(Command::MergeDone(Ok(CommitId::new("abc"))))),
         7 => drop(story.act(Command::CleanUpDone(vec![]))),
+        12 if (number / 32).is_multiple_of(2) => drop(story.act(Command::PullChanged(sighting(number / 64)))),
         8 if story.thread.publishing.is_some() => story.published(),
         9 if story.thread.plan.is_some() => drop(story.press(who, Action::PlanCancel, &story.plan_id())),
         10 => {
@@ -49,16 +51,43 @@ fn carry_out(story: &mut Story, number: u16) {
     }
 }
 
+/// Something that others may have done to the pull request.
+fn sighting(number: u16) -> Sighting {
+    let fate = match number % 8 {
+        0 => PullFate::Merged { commit: CommitId::new("fed") },
+        1..=3 => PullFate::Closed,
+        _ => PullFate::Open,
+    };
+    let (foreign, head) =
+        (fate == PullFate::Open && number.is_multiple_of(2), CommitId::new(format!("f{}", number % 3)));
+    let number = if number % 16 == 15 { 8 } else { 7 };
+    Sighting { fate, foreign, ..Sighting::begin(number, head) }
+}
+
 /// Lets the role at work take a step.
 fn advance(story: &mut Story, choice: u16, number: u16) {
     let Some((role, run)) = story.thread.runs.iter().next().map(|(role, run)| (*role, run.clone())) else { return };
-    if let Some(open) = run.calls.iter().find(|state| state.started && !state.done) {
+    let asks = |state: &CallState| state.tool == Some(ToolName::AskUser);
+    if let Some(open) = run.calls.iter().find(|state| state.started && !state.done && !asks(state)) {
         let id = open.call.id.as_str().to_owned();
         drop(story.tool(role, &id, "done", vec![]));
         return;
     }
+    let waits = run.calls.iter().any(|state| !state.done);
+    if waits {
+        // Nothing but a person takes a question further.
+        match number % 2 {
+            0 => drop(story.say("BEN", "2")),
+            _ => drop(story.press("ANA", Action::AskOption, &format!("{}/0", story.question_id()))),
+        }
+        return;
+    }
     match choice {
-        12..=16 if role == Role::Pm => story_plan(story, number),
+        12..=14 if role == Role::Pm => story_plan(story, number),
+        15..=16 if role == Role::Pm => {
+            let ask = r#"{"question":"Which?","options":["this","that"]}"#;
+            drop(story.reply(Role::Pm, "", &[("AskUser", ask), ("Read", "{}"), ("AskUser", ask)]));
+        }
         12..=20 => drop(story.reply(role, "text", &[])),
         _ => {
             let names = ["Read", "Bash", "Edit", "Nonsense", "TodoWrite", "GitCommit", "ProposePlan"];
@@ -91,6 +120,18 @@ fn check(story: &Story) {
     let approved = story.log.iter().any(|event| matches!(event, Event::PlanApproved { .. }));
     assert!(approved || thread.workspace == WorkspaceState::None, "no worktree before an approval");
     assert!(approved || !thread.runs.contains_key(&Role::Coder), "no Coder before an approval");
+    let asked = |state: &CallState| state.tool == Some(ToolName::AskUser) && state.started && !state.done;
+    let open: Vec<_> = thread.runs.values().flat_map(|run| &run.calls).filter(|state| asked(state)).collect();
+    let waiting: Vec<_> = thread.question.iter().map(|question| &question.call).collect();
+    assert_eq!(open.iter().map(|state| &state.call.id).collect::<Vec<_>>(), waiting, "a call per waiting question");
+    let merges = story
+        .log
+        .iter()
+        .filter(|e| matches!(e, Event::Merged { .. } | Event::Outside { news: Outside::Merged { .. } }));
+    assert!(merges.count() <= 1, "merged once");
+    let last = story.log.iter().rposition(|e| matches!(e, Event::Outside { news: Outside::Moved { .. } }));
+    let pushed = story.log.iter().rposition(|e| matches!(e, Event::Pushed { .. }));
+    assert!(last > pushed || thread.elsewhere.head.is_none(), "our own push has what others pushed");
 }
 
 /// `pending` once more, from the log's last words on each thing in place of the state.
@@ -99,7 +140,8 @@ fn slow_pending(story: &Story) -> Vec<Effect> {
     let last = |is: &dyn Fn(&Event) -> bool| log.iter().rposition(is);
     let after = |a: Option<usize>, b: Option<usize>| a.is_some() && a > b;
     let thread = &story.thread;
-    let closing = last(&|e| matches!(e, Event::Merged { .. } | Event::CloseRequested { .. }));
+    let merged = last(&|e| matches!(e, Event::Merged { .. } | Event::Outside { news: Outside::Merged { .. } }));
+    let closing = merged.max(last(&|e| matches!(e, Event::CloseRequested { .. })));
     let closed = last(&|e| matches!(e, Event::ThreadClosed { .. }));
     let cleaned = last(&|e| matches!(e, Event::CleanedUp { .. }));
     let ended = closing.is_some() || closed.is_some();
@@ -119,7 +161,7 @@ fn slow_pending(story: &Story) -> Vec<Effect> {
     }
     if ended {
         if closed.is_none() && cleaned.is_none() {
-            effects.push(Effect::CleanUp { merged: last(&|e| matches!(e, Event::Merged { .. })).is_some() });
+            effects.push(Effect::CleanUp { merged: merged.is_some() });
         }
     } else {
         let approved = last(&|e| matches!(e, Event::PlanApproved { .. }));
@@ -150,9 +192,13 @@ fn slow_run(story: &Story, role: Role, effects: &mut Vec<Effect>) {
     let Some(position) = started else { return };
     let Event::RunStarted { run, .. } = story.log[position] else { return };
     let since = &story.log[position..];
-    if since.iter().any(|e| {
-        matches!(e, Event::RunEnded { run: of, .. } if *of == run) || matches!(e, Event::CloseRequested { .. })
-    }) {
+    let ends = |e: &Event| match e {
+        Event::RunEnded { run: of, .. } => *of == run,
+        Event::CloseRequested { .. } => true,
+        Event::Outside { news: Outside::Merged { .. } } => role == Role::Coder,
+        _ => false,
+    };
+    if since.iter().any(ends) {
         return;
     }
     let mut turns = 0;
@@ -177,6 +223,9 @@ fn slow_run(story: &Story, role: Role, effects: &mut Vec<Effect>) {
     let init = matches!(story.thread.workspace, WorkspaceState::Ready { initialised: false, .. });
     for call in open.into_iter().filter(|call| released.contains(&call.id)) {
         let tool = ToolName::parse(&call.name).expect("only known tools are released");
+        if tool == ToolName::AskUser {
+            continue;
+        }
         if !(tool == ToolName::Bash && init) {
             effects.push(Effect::RunTool { run, role, tool, call });
         }
@@ -188,9 +237,11 @@ proptest! {
 
     #[test]
     fn any_story_holds_the_invariants_and_any_prefix_of_its_log_applies(
+        opened in any::<bool>(),
         numbers in proptest::collection::vec(any_command(), 0..80)
     ) {
-        let mut story = Story::new();
+        // Half of them begin where others can do something to the pull request.
+        let mut story = if opened { Story::opened() } else { Story::new() };
         let mut phases = vec![Phase::of(&story.thread)];
         for number in numbers {
             if !story.log.is_empty() || number % 32 == 1 {

@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
-use super::event::{Event, Message, Publication, Reply, RunOutcome, ToolResult, Workspace};
+use super::event::{Event, Message, Publication, PullRequest, Reply, RunOutcome, ToolResult, Workspace};
 use super::plan::Plan;
+use super::question::Question;
 use super::state::{
-    CallState, Closing, ConversationState, Merging, PlanFate, PlanState, Published, Publishing, Run, Stalled, Thread,
-    WorkspaceState,
+    CallState, Closing, ConversationState, Merging, PlanFate, PlanState, Published, Publishing, Queue, Run, Stalled,
+    Thread, WorkspaceState,
 };
 use crate::agent::{Role, ToolName};
 use crate::ids::{CallId, CommitId, MessageTs, Millis, PlanId, RunId, UserId};
@@ -34,9 +35,21 @@ impl Thread {
             Event::Noted { role, text } => self.conversation(*role).notes.push(text.clone()),
             Event::ReplyReceived { run, reply, .. } => self.receive_reply(*run, reply),
             Event::ToolsStarted { run, calls } => self.with_calls(*run, |state| {
-                state.started |= calls.contains(&state.call.id);
+                if calls.contains(&state.call.id) && !state.started {
+                    (state.started, state.since) = (true, at);
+                }
             }),
             Event::ToolFinished { run, call, result } => self.finish_call(*run, call, result),
+            Event::QuestionAsked { id, role, run, call, ask } => {
+                let (id, call, ask) = (id.clone(), call.clone(), ask.clone());
+                self.question = Some(Question { id, role: *role, run: *run, call, ask });
+            }
+            Event::QuestionAnswered { ts, .. } => self.answer_question(ts.as_ref()),
+            Event::RunQueued { run, place, build } => {
+                if let Some(run) = self.run_mut(*run) {
+                    run.queue = place.map(|place| Queue { place, build: build.clone() });
+                }
+            }
             Event::TodosWritten { run, todos } => {
                 if let Some(run) = self.run_mut(*run) {
                     run.todos.clone_from(todos);
@@ -51,8 +64,8 @@ impl Thread {
             Event::WorkspaceFailed { failure } => self.stall(Stalled::Workspace(failure.clone())),
             Event::WorkspaceInitialised { .. } => self.mark_initialised(),
             Event::Committed { .. } => {}
-            Event::Pushed { head } => self.head = Some(head.clone()),
-            Event::PullRequestOpened { pull } => self.pull = Some(pull.clone()),
+            Event::Pushed { head } => self.push(head),
+            Event::PullRequestOpened { pull } => self.open_pull(pull),
             Event::WorkPublished { run, summary } => self.publish(*run, summary),
             Event::PublishFailed { .. } => self.stall_publishing(),
             Event::MergeRequested { by, ts, head } => self.begin_merge(by, ts.as_ref(), head),
@@ -67,6 +80,7 @@ impl Thread {
             Event::PmModelChosen { name, model, .. } => self.choose_model(name, model),
             Event::StopRequested { .. } => {}
             Event::RetryRequested { .. } => self.take_up(),
+            Event::Outside { news } => self.apply_outside(news),
         }
     }
 
@@ -87,16 +101,18 @@ impl Thread {
 
     fn receive(&mut self, message: &Message) {
         self.first.get_or_insert_with(|| message.ts.clone());
-        self.conversation(Role::Pm).unheard.push(message.clone());
-        if self.runs.contains_key(&Role::Coder) {
-            self.conversation(Role::Coder).unheard.push(message.clone());
+        let message = Arc::new(message.clone());
+        self.conversation(Role::Pm).unheard.push(Arc::clone(&message));
+        // The answer to a question is for the one who asked.
+        if self.runs.contains_key(&Role::Coder) && self.question.is_none() {
+            self.conversation(Role::Coder).unheard.push(message);
         }
     }
 
     fn edit(&mut self, ts: &MessageTs, text: &str) {
         for conversation in self.conversations.values_mut() {
             for message in conversation.unheard.iter_mut().filter(|message| message.ts == *ts) {
-                text.clone_into(&mut message.text);
+                text.clone_into(&mut Arc::make_mut(message).text);
             }
         }
     }
@@ -116,6 +132,8 @@ impl Thread {
                 id,
                 model: model.to_owned(),
                 turns: 0,
+                answer: None,
+                queue: None,
                 calls: Vec::new(),
                 started: at,
                 messages: Vec::new(),
@@ -144,6 +162,16 @@ impl Thread {
         }
         if let Some(run) = self.runs.get_mut(&role) {
             run.messages.extend(messages.iter().cloned());
+            // What was shown before they spoke does not answer them.
+            run.spoke &= messages.is_empty();
+            run.answer = None;
+        }
+    }
+
+    fn answer_question(&mut self, ts: Option<&MessageTs>) {
+        let Some(question) = self.question.take() else { return };
+        if let Some(run) = self.run_mut(question.run) {
+            run.answer = ts.cloned();
         }
     }
 
@@ -166,6 +194,7 @@ impl Thread {
                 call: call.clone(),
                 tool: ToolName::parse(&call.name).filter(|tool| tool.roles().contains(&role)),
                 started: false,
+                since: Millis::default(),
                 done: false,
             })
             .collect();
@@ -207,6 +236,7 @@ impl Thread {
     fn end_run(&mut self, id: RunId, outcome: &RunOutcome) {
         let Some((role, _)) = self.run(id) else { return };
         self.runs.remove(&role);
+        self.question.take_if(|question| question.run == id);
         let (report, draft) = match outcome {
             RunOutcome::Answered { text } => (text.clone(), None),
             RunOutcome::Stopped { by } => {
@@ -267,7 +297,19 @@ impl Thread {
         }
     }
 
+    /// A push is never forced: the remote's branch has nothing now that ours has not.
+    fn push(&mut self, head: &CommitId) {
+        self.head = Some(head.clone());
+        self.elsewhere.head = None;
+    }
+
+    fn open_pull(&mut self, pull: &PullRequest) {
+        self.pull = Some(pull.clone());
+        self.elsewhere.closed = false;
+    }
+
     fn publish(&mut self, run: RunId, summary: &Publication) {
+        self.elsewhere.closed &= summary.head.is_none();
         if let Some(Publishing { report, draft, .. }) = self.publishing.take() {
             self.wrote.clear();
             // Publishing may have failed in between and stood in its place.
@@ -294,14 +336,15 @@ impl Thread {
     fn end_merge(&mut self, commit: &CommitId) {
         self.merged = Some(commit.clone());
         let ts = self.merging.take().and_then(|merging| merging.ts);
-        self.closing = Some(Closing { ts, merged: true, cleaned: false, closed: false });
+        self.closing = Some(Closing { ts, merged: true, cleaned: false, closed: false, elsewhere: None });
     }
 
     fn begin_close(&mut self, ts: Option<&MessageTs>) {
         self.runs.clear();
+        self.question = None;
         self.publishing = None;
         self.stalled.clear();
-        self.closing = Some(Closing { ts: ts.cloned(), merged: false, cleaned: false, closed: false });
+        self.closing = Some(Closing { ts: ts.cloned(), merged: false, cleaned: false, closed: false, elsewhere: None });
     }
 
     fn clean_up(&mut self) {
@@ -312,7 +355,7 @@ impl Thread {
     }
 
     fn close(&mut self, merged: bool) {
-        let ended = Closing { ts: None, merged, cleaned: true, closed: true };
+        let ended = Closing { ts: None, merged, cleaned: true, closed: true, elsewhere: None };
         self.closing.get_or_insert(ended).closed = true;
         self.stalled.clear();
     }

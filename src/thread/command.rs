@@ -3,6 +3,7 @@
 //! Commands are not stored; the events that they lead to are.
 
 use super::event::{Base, Failure, InitStep, Message, Publication, PullRequest, Reply, ToolResult, Workspace};
+use super::outside::Sighting;
 use crate::ids::{CallId, CommitId, MessageTs, RunId, UserId};
 
 /// Something that a thread is asked to deal with.
@@ -81,6 +82,17 @@ pub enum Command {
     MergeDone(Result<CommitId, Failure>),
     /// The clean-up ended; what is left is named.
     CleanUpDone(Vec<String>),
+    /// A run's place in the queue changed.
+    Queued {
+        /// The run.
+        run: RunId,
+        /// Its place from 1; `None`: it goes on.
+        place: Option<u32>,
+        /// The platform of the build that it waits to begin; `None`: it waits for its role's turn.
+        build: Option<String>,
+    },
+    /// The pull request was seen on its forge otherwise than the thread left it.
+    PullChanged(Sighting),
     /// The process began anew; these calls were cut.
     Interrupted {
         /// Calls that change something and had been released.
@@ -97,6 +109,8 @@ pub enum Deed {
     Pushed(CommitId),
     /// The pull request was opened or found.
     Opened(PullRequest),
+    /// A push was refused: someone else had made this the head of the branch.
+    FoundForeign(CommitId),
 }
 
 /// A button, by its action id (`contract.md` 3).
@@ -105,6 +119,7 @@ pub enum Action {
     PlanApprove,
     PlanChange,
     PlanCancel,
+    AskOption,
     PrMerge,
     RunRetry,
     RunStop,
@@ -113,10 +128,11 @@ pub enum Action {
 
 impl Action {
     /// All actions built so far.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::PlanApprove,
         Self::PlanChange,
         Self::PlanCancel,
+        Self::AskOption,
         Self::PrMerge,
         Self::RunRetry,
         Self::RunStop,
@@ -129,6 +145,7 @@ impl Action {
             Self::PlanApprove => "plan_approve",
             Self::PlanChange => "plan_change",
             Self::PlanCancel => "plan_cancel",
+            Self::AskOption => "ask_option",
             Self::PrMerge => "pr_merge",
             Self::RunRetry => "run_retry",
             Self::RunStop => "run_stop",

@@ -91,7 +91,7 @@ impl Effect {
         match self {
             Self::PrepareBase | Self::CallModel { .. } | Self::InitWorkspace => Restart::Again,
             Self::RunTool { tool, .. } => match tool.conduct() {
-                Conduct::Reads | Conduct::Core => Restart::Again,
+                Conduct::Reads | Conduct::Core | Conduct::Waits => Restart::Again,
                 Conduct::Changes => Restart::Report,
                 Conduct::Acts => Restart::LookFirst,
             },
@@ -144,7 +144,7 @@ fn run_effects(thread: &Thread, role: Role, run: &Run, limit: u32, effects: &mut
     }
     let initialising = matches!(thread.workspace, WorkspaceState::Ready { initialised: false, .. });
     for state in run.calls.iter().filter(|state| state.started && !state.done) {
-        let Some(tool) = state.tool else { continue };
+        let Some(tool) = state.tool.filter(|tool| tool.conduct() != Conduct::Waits) else { continue };
         // Only commands need what the initialisation makes (`decisions.md` 22).
         if tool == ToolName::Bash && initialising {
             continue;

@@ -11,8 +11,12 @@ pub mod command;
 pub mod decide;
 pub mod effect;
 pub mod event;
+pub mod outside;
+#[cfg(test)]
+mod outside_tests;
 pub mod phase;
 pub mod plan;
+pub mod question;
 pub mod rules;
 pub mod state;
 #[cfg(test)]

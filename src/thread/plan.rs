@@ -29,7 +29,7 @@ pub struct Plan {
 }
 
 /// Models write `null` for a list that they leave out.
-fn list_or_null<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Vec<String>, D::Error> {
+pub(super) fn list_or_null<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Vec<String>, D::Error> {
     Ok(Option::deserialize(value)?.unwrap_or_default())
 }
 

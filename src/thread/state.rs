@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::event::{Base, Failure, Message, Publication, PullRequest, Workspace};
+use super::outside::{Elsewhere, MergedElsewhere};
 use super::plan::{Plan, Todo};
+use super::question::Question;
 use crate::agent::{Role, ToolCall, ToolName, Usage};
 use crate::ids::{CommitId, MessageTs, Millis, PlanId, RunId, ThreadKey, UserId};
 
@@ -32,6 +34,8 @@ pub struct Thread {
     pub runs: BTreeMap<Role, Run>,
     /// Number of the last run.
     pub last_run: u32,
+    /// The question that waits for a person.
+    pub question: Option<Question>,
     /// The newest plan.
     pub plan: Option<PlanState>,
     /// The plan that was approved last, and by whom: what the Coder works on, whatever is proposed meanwhile.
@@ -44,6 +48,8 @@ pub struct Thread {
     pub pull: Option<PullRequest>,
     /// The head that we pushed last.
     pub head: Option<CommitId>,
+    /// What others did to the pull request.
+    pub elsewhere: Elsewhere,
     /// Files that the Coder wrote since its work was last published.
     pub wrote: BTreeSet<String>,
     /// A Coder run whose work is still to be published.
@@ -69,8 +75,8 @@ pub struct Thread {
 /// What decisions need to know of a conversation.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConversationState {
-    /// Messages that the role has not read.
-    pub unheard: Vec<Message>,
+    /// Messages that the role has not read. A flood of them must not make each copy of the state dear.
+    pub unheard: Vec<Arc<Message>>,
     /// Notes of the daemon that the role has not read.
     pub notes: Vec<String>,
     /// Whether system prompt and tools are set.
@@ -92,6 +98,10 @@ pub struct Run {
     pub model: String,
     /// Replies received.
     pub turns: u32,
+    /// The message by which its question was answered, until the role has read it.
+    pub answer: Option<MessageTs>,
+    /// What it waits for before it goes on, when others are before it.
+    pub queue: Option<Queue>,
     /// Calls of the last reply; empty while the model is asked.
     pub calls: Vec<CallState>,
     /// When it began.
@@ -114,6 +124,15 @@ pub struct Run {
     pub usage: Usage,
 }
 
+/// A run's place among those that wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queue {
+    /// Its place, from 1.
+    pub place: u32,
+    /// The platform of the build that it waits to begin; `None`: it waits for its role's turn.
+    pub build: Option<String>,
+}
+
 /// One call of the last reply.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CallState {
@@ -123,6 +142,8 @@ pub struct CallState {
     pub tool: Option<ToolName>,
     /// Whether it was released.
     pub started: bool,
+    /// When it was released; 0 before.
+    pub since: Millis,
     /// Whether its result is there.
     pub done: bool,
 }
@@ -227,6 +248,8 @@ pub struct Closing {
     pub cleaned: bool,
     /// Whether the thread is closed.
     pub closed: bool,
+    /// The merge, when the thread was not asked for it.
+    pub elsewhere: Option<MergedElsewhere>,
 }
 
 /// What `!retry` takes up.
@@ -268,12 +291,14 @@ impl Thread {
             conversations: BTreeMap::new(),
             runs: BTreeMap::new(),
             last_run: 0,
+            question: None,
             plan: None,
             approved: None,
             plan_ids: BTreeSet::new(),
             workspace: WorkspaceState::None,
             pull: None,
             head: None,
+            elsewhere: Elsewhere::default(),
             wrote: BTreeSet::new(),
             publishing: None,
             published: None,

@@ -104,6 +104,10 @@ impl Story {
         self.reply(Role::Pm, "", &[]);
     }
 
+    pub(crate) fn question_id(&self) -> String {
+        self.thread.question.as_ref().map_or_else(String::new, |question| question.id.to_string())
+    }
+
     pub(crate) fn plan_id(&self) -> String {
         self.thread.plan.as_ref().expect("a plan").id.to_string()
     }
@@ -179,6 +183,22 @@ fn only_an_approver_approves_and_only_the_newest_plan() {
     story.press("ANA", Action::PlanApprove, &second);
     assert_eq!(story.pending(), ["workspace"]);
     assert!(refusal(&story.press("ANA", Action::PlanApprove, &second)).contains("already"));
+}
+
+#[test]
+fn the_same_plan_again_is_another_request_however_often_it_comes() {
+    let mut story = Story::new();
+    let mut ids = vec![story.plan()];
+    for title in ["Keep the first row", "Keep the last row", "Keep the first row", "Keep the last row"] {
+        story.say("BEN", "no, the other one");
+        story.propose(title);
+        ids.push(story.plan_id());
+    }
+    let different: std::collections::BTreeSet<&String> = ids.iter().collect();
+    assert_eq!(different.len(), ids.len(), "an id is the key of a card: {ids:?}");
+    story.say("BEN", "again please");
+    story.propose("Keep the last row");
+    assert_eq!(story.plan_id(), *ids.last().expect("five"), "what waits already is not shown again");
 }
 
 #[test]
@@ -601,4 +621,96 @@ fn the_coder_works_on_what_was_approved_whatever_the_pm_proposes_meanwhile() {
     let system = system.expect("the Coder's conversation");
     assert!(system.contains("**One**") && !system.contains("**Two**"), "{system}");
     assert!(refusal(&story.press("ANA", Action::PlanApprove, "deadbeef")).contains("not part of this thread"));
+}
+
+/// A PM that asked and waits.
+fn asked() -> Story {
+    let mut story = Story::new();
+    story.say("BEN", "the export crashes on an empty name");
+    story.base();
+    let ask = r#"{"question":"Refuse it?","options":["Refuse it","Use unknown"]}"#;
+    story.reply(Role::Pm, "", &[("AskUser", ask)]);
+    story
+}
+
+fn result_of(events: &[Event]) -> &str {
+    let result = events.iter().find_map(|event| match event {
+        Event::ToolFinished { result, .. } => Some(result.text.as_str()),
+        _ => None,
+    });
+    result.expect("a result")
+}
+
+#[test]
+fn a_question_waits_for_a_person_and_for_nothing_else() {
+    let mut story = asked();
+    assert!(story.pending().is_empty(), "nothing runs while it waits: {:?}", story.pending());
+    assert!(story.act(Command::Interrupted { calls: vec![] }).is_empty());
+    let id = story.question_id();
+    let stale = story.press("ANA", Action::AskOption, "q99/0");
+    assert!(refusal(&stale).contains("does not wait"));
+    assert!(refusal(&story.press("ANA", Action::AskOption, &format!("{id}/7"))).contains("does not wait"));
+    let events = story.press("BEN", Action::AskOption, &format!("{id}/1"));
+    assert_eq!(result_of(&events), "BEN chose “Use unknown”.");
+    assert_eq!(story.pending(), ["run/1/turn/2"]);
+    assert!(refusal(&story.press("ANA", Action::AskOption, &format!("{id}/1"))).contains("does not wait"));
+}
+
+#[test]
+fn whatever_is_typed_answers_the_question_that_waits_and_is_read_once_as_a_message() {
+    for (typed, told) in [
+        ("refuse it!", "BEN chose “Refuse it”; the message itself follows."),
+        ("2", "BEN chose “Use unknown”; the message itself follows."),
+        ("yes", "BEN answered; the message follows."),
+        ("let me think: both", "BEN answered; the message follows."),
+    ] {
+        let mut story = asked();
+        let events = story.say("BEN", typed);
+        assert_eq!(result_of(&events), told);
+        let heard = events.iter().filter(|event| matches!(event, Event::Heard { messages, .. } if messages.len() == 1));
+        assert_eq!(heard.count(), 1, "{typed}: {events:?}");
+        assert_eq!(story.pending(), ["run/1/turn/2"]);
+    }
+}
+
+#[test]
+fn commands_pass_by_a_question_and_a_stop_voids_it() {
+    let mut story = asked();
+    story.say("BEN", "!pm claude");
+    story.say("BEN", "!status");
+    assert!(story.thread.question.is_some());
+    let events = story.say("BEN", "!stop");
+    assert_eq!(result_of(&events), "Not answered: a person stopped the run.");
+    assert!(story.thread.question.is_none() && story.pending().is_empty());
+}
+
+#[test]
+fn a_question_that_cannot_be_shown_goes_back_to_the_model() {
+    let mut story = Story::new();
+    story.say("BEN", "hello");
+    story.base();
+    for (ask, fault) in [
+        (r#"{"question":" "}"#, "`question` is empty"),
+        (r#"{"question":"x","options":["a",""]}"#, "one of the `options` is empty"),
+        (r#"{"question":"x","choices":["a"]}"#, "unknown field"),
+    ] {
+        let events = story.reply(Role::Pm, "", &[("AskUser", ask)]);
+        assert!(result_of(&events).contains(fault), "{events:?}");
+        assert!(story.thread.question.is_none());
+    }
+}
+
+#[test]
+fn a_place_in_the_queue_is_told_when_it_changes_and_only_then() {
+    let mut story = Story::new();
+    story.say("BEN", "hello");
+    story.base();
+    let run = RunId(1);
+    let queued = |place| Command::Queued { run, place, build: None };
+    assert!(story.act(queued(None)).is_empty(), "nobody waits");
+    assert_eq!(story.act(queued(Some(2))).len(), 1);
+    assert!(story.act(queued(Some(2))).is_empty());
+    assert_eq!(story.act(queued(Some(1))).len(), 1);
+    assert_eq!(story.act(queued(None)).len(), 1);
+    assert!(story.act(Command::Queued { run: RunId(9), place: Some(1), build: None }).is_empty(), "no such run");
 }

@@ -13,7 +13,7 @@ use super::arguments::{self, number, switch};
 use super::{Tool, ToolContext, ToolError, ToolOutput};
 use crate::agent::ToolName;
 use crate::process::{Exit, Finished};
-use crate::sandbox;
+use crate::sandbox::{Script, terminal};
 
 /// The time limit of a command that names none, in ms, unless the config says another.
 #[cfg(test)]
@@ -76,14 +76,15 @@ impl Tool for Bash {
         let longest = Duration::from_millis(MAX_TIMEOUT_MS);
         let timeout = arguments.timeout.filter(|timeout| *timeout > 0).map(Duration::from_millis);
         let timeout = timeout.unwrap_or(context.bash_timeout).min(longest);
-        let program = sandbox::command(context.place.root(), &context.home, &arguments.command)
-            .map_err(|error| {
-                ToolError::ForModel(format!("The command was not run: its home could not be made ({error})."))
-            })?
-            .timeout(timeout)
-            .keep(KEPT_BYTES, KEPT_BYTES)
-            .cancelled_by(context.cancel.clone());
-        match Box::pin(program.merged()).await {
+        let script = Script {
+            root: context.place.root().to_owned(),
+            home: context.home.clone(),
+            text: arguments.command,
+            timeout,
+            keep: (KEPT_BYTES, KEPT_BYTES),
+            cancel: context.cancel.clone(),
+        };
+        match context.shell.run(script).await {
             Ok(finished) => Ok(told(&finished, timeout)),
             Err(error) => Err(ToolError::ForModel(format!("The command was not run: {error}."))),
         }
@@ -92,7 +93,7 @@ impl Tool for Bash {
 
 /// The output, and on the last line how the command ended.
 fn told(finished: &Finished, timeout: Duration) -> ToolOutput {
-    let text = sandbox::terminal::plain(&finished.stdout.text());
+    let text = terminal::plain(&finished.stdout.text());
     let shown = head_and_tail(text.trim_end());
     let shown = if shown.is_empty() { "(no output)" } else { &shown };
     let (end, exit) = match finished.exit {

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 
 use super::arguments::schema_of;
 use crate::thread::plan::{Plan, Todo};
+use crate::thread::question::Ask;
 
 /// What a model is told of a tool that nothing outside the core runs.
 pub struct Described {
@@ -19,6 +20,8 @@ pub const TODO_WRITE: Described =
 /// `ProposePlan`.
 pub const PROPOSE_PLAN: Described =
     Described { description: include_str!("propose_plan.md"), schema: schema_of::<Plan> };
+/// `AskUser`.
+pub const ASK_USER: Described = Described { description: include_str!("ask_user.md"), schema: schema_of::<Ask> };
 /// `SlackNotify`.
 pub const SLACK_NOTIFY: Described =
     Described { description: include_str!("slack_notify.md"), schema: schema_of::<SlackNotify> };

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::thread_work::unless_stopped;
 use super::{Tool, ToolContext, ToolError, ToolOutput, arguments};
 use crate::agent::ToolName;
+use crate::thread::command::Deed;
 
 /// The tool.
 pub struct GhCreatePr;
@@ -57,7 +58,7 @@ impl Tool for GhCreatePr {
                 format!("Pull request #{} “{}” {what}{place}.{uncommitted}", pull.number, pull.title)
             }
             // A push that succeeded before is a deed to be known, so this is no bare error.
-            Err(failure) if !deeds.is_empty() => {
+            Err(failure) if deeds.iter().any(|deed| matches!(deed, Deed::Pushed(_))) => {
                 format!("The branch was pushed, but there is no pull request: {} {}", failure.what, failure.hint)
             }
             Err(failure) => return Err(ToolError::for_model(format!("{} {}", failure.what, failure.hint))),

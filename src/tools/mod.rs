@@ -36,6 +36,8 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::ToolName;
+use crate::offload::offload;
+use crate::sandbox::Shell;
 use crate::thread::command::Deed;
 pub use known::KnownFiles;
 pub use thread_work::ThreadWork;
@@ -71,6 +73,8 @@ pub struct ToolContext {
     pub bash_timeout: Duration,
     /// A private folder of the thread that commands see as their home; made when first needed.
     pub home: PathBuf,
+    /// Where commands run.
+    pub shell: Arc<dyn Shell>,
     /// The thread's git and pull request.
     pub work: Arc<ThreadWork>,
 }
@@ -114,9 +118,6 @@ impl ToolError {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ToolError> + Send + 'static,
 ) -> Result<T, ToolError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        Err(_) => Err(ToolError::for_model("The program is stopping; nothing was done.")),
-    }
+    let stopping = || Err(ToolError::for_model("The program is stopping; nothing was done."));
+    offload(work).await.unwrap_or_else(stopping)
 }

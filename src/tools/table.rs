@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::core_tools::{Described, PROPOSE_PLAN, SLACK_NOTIFY, TODO_WRITE};
+use super::core_tools::{ASK_USER, Described, PROPOSE_PLAN, SLACK_NOTIFY, TODO_WRITE};
 use super::{
     Tool, bash::Bash, edit::Edit, gh_create_pr::GhCreatePr, gh_status::GhStatus, git_commit::GitCommit,
     git_diff::GitDiff, git_log::GitLog, git_push::GitPush, glob::Glob, grep::Grep, read::Read, write::Write,
@@ -28,6 +28,7 @@ fn row(name: ToolName) -> Row {
         ToolName::Bash => Row::Runs(&Bash),
         ToolName::TodoWrite => Row::Core(TODO_WRITE),
         ToolName::ProposePlan => Row::Core(PROPOSE_PLAN),
+        ToolName::AskUser => Row::Core(ASK_USER),
         ToolName::SlackNotify => Row::Core(SLACK_NOTIFY),
         ToolName::GitLog => Row::Runs(&GitLog),
         ToolName::GitDiff => Row::Runs(&GitDiff),
@@ -106,7 +107,7 @@ mod tests {
                     Glob: pattern path?";
         let git = "GitLog: path? limit?\nGitDiff: base? path?";
         let note = "SlackNotify: text";
-        let plan = "ProposePlan: title workflow summary steps files acceptance risks?";
+        let plan = "ProposePlan: title workflow summary steps files acceptance risks?\nAskUser: question options?";
         assert_eq!(outline(Role::Pm), format!("{look}\n{git}\nGHStatus:\n{plan}\n{note}"));
         assert_eq!(outline(Role::Lead), format!("{look}\n{git}\nGHStatus:\n{note}"));
         assert_eq!(outline(Role::Artist), format!("{look}\n{note}"));

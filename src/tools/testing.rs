@@ -9,8 +9,9 @@ use tokio_util::sync::CancellationToken;
 use super::workspace::Access;
 use super::{KnownFiles, Place, Tool, ToolContext, ToolError, ToolOutput};
 use crate::forge::Local;
-use crate::git::{Author, Repository, ThreadGit};
+use crate::git::{Author, Git as _, Repository, View};
 use crate::ids::CommitId;
+use crate::sandbox::HostShell;
 use crate::tools::ThreadWork;
 
 /// A workspace in a temporary folder, and one conversation in it.
@@ -32,6 +33,7 @@ impl Ground {
             cancel: CancellationToken::new(),
             bash_timeout: Duration::from_secs(120),
             home: folder.path().join("home"),
+            shell: Arc::new(HostShell),
             work: Arc::new(no_work(&folder.path().join("owner"))),
         };
         let ground = Self { _folder: folder, context };
@@ -76,6 +78,6 @@ fn no_work(owner: &Path) -> ThreadWork {
     let repository = Repository::open(owner).expect("opens");
     let author = Author { name: "CodeButler".to_owned(), mail: "codebutler@localhost".to_owned() };
     let forge = Local::new(owner.into(), owner.join(".git"), ("CodeButler".to_owned(), "c@localhost".to_owned()), None);
-    let git = ThreadGit::on_base(repository, CommitId::new("0".repeat(40)), author, "Ana (U1)".to_owned());
+    let git = repository.at(View::Base(CommitId::new("0".repeat(40))), author, "Ana (U1)".to_owned());
     ThreadWork { git, forge: Arc::new(forge), pull: None, footer: String::new() }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::{ToolContext, ToolError};
 use crate::forge::{Forge, NewPullRequest};
-use crate::git::{GitError, ThreadGit};
+use crate::git::{BranchGit, GitError};
 use crate::thread::command::Deed;
 use crate::thread::event::{Failure, PullRequest};
 
@@ -16,7 +16,7 @@ use crate::thread::event::{Failure, PullRequest};
 #[derive(Clone)]
 pub struct ThreadWork {
     /// Its worktree's git, or the base commit's.
-    pub git: ThreadGit,
+    pub git: Arc<dyn BranchGit>,
     /// Where its pull request lives.
     pub forge: Arc<dyn Forge>,
     /// The pull request, when there is one.
@@ -35,7 +35,9 @@ impl ThreadWork {
         draft: bool,
         deeds: &mut Vec<Deed>,
     ) -> Result<PullRequest, Failure> {
-        let pushed = self.git.push().await?;
+        let pushed = self.git.push().await.inspect_err(|error| {
+            deeds.extend(error.foreign.clone().map(Deed::FoundForeign));
+        })?;
         deeds.push(Deed::Pushed(pushed.head));
         let workspace = self.git.workspace()?;
         let new = NewPullRequest {
@@ -81,6 +83,7 @@ pub(super) async fn unless_stopped<T>(
     work: impl Future<Output = Result<T, ToolError>>,
 ) -> Result<T, ToolError> {
     tokio::select! {
+        biased;
         result = work => result,
         () = context.cancel.cancelled() => Err(ToolError::for_model("Stopped before it was done.")),
     }

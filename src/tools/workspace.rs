@@ -170,6 +170,12 @@ impl Place {
         Ok(Self { handle, root, real, access })
     }
 
+    /// Whether the folder is still the one that is at its path: it may have been deleted, another put in its place.
+    pub fn is_current(&self) -> bool {
+        let (open, there) = (rustix::fs::fstat(&self.handle), rustix::fs::stat(&self.root));
+        matches!((open, there), (Ok(open), Ok(there)) if (open.st_dev, open.st_ino) == (there.st_dev, there.st_ino))
+    }
+
     /// The folder's absolute path, links in it as they were given.
     pub fn root(&self) -> &Path {
         &self.root

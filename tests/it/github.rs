@@ -13,13 +13,13 @@ use super::support::fake_github::{FakeGitHub, Rules, Trouble};
 use super::support::fake_slack::{ANA, BEN, Message, SHOP};
 use super::world::{World, blocks_text, button};
 
-const WISH: &str = "please let `greeting.txt` say \"good morning\"";
-const BRANCH: &str = "codebutler/say-good-morning";
+pub(super) const WISH: &str = "please let `greeting.txt` say \"good morning\"";
+pub(super) const BRANCH: &str = "codebutler/say-good-morning";
 
 /// A company on GitHub.
-struct Story {
-    world: World,
-    github: FakeGitHub,
+pub(super) struct Story {
+    pub(super) world: World,
+    pub(super) github: FakeGitHub,
 }
 
 impl Deref for Story {
@@ -31,14 +31,14 @@ impl Deref for Story {
 }
 
 /// `None`, with a word about it, where `gh` is not installed.
-async fn story() -> Option<Story> {
+pub(super) async fn story() -> Option<Story> {
     find("gh")?;
     let (world, github) = World::new().await.with_github().await;
     Some(Story { world, github })
 }
 
 /// The same with another Coder.
-async fn story_of(coder: impl Fn(&ScriptedRequest) -> ScriptedReply + Send + 'static) -> Option<Story> {
+pub(super) async fn story_of(coder: impl Fn(&ScriptedRequest) -> ScriptedReply + Send + 'static) -> Option<Story> {
     find("gh")?;
     let (world, github) = World::with_script(with_coder(coder)).await.with_github().await;
     Some(Story { world, github })
@@ -60,14 +60,14 @@ fn find(program: &str) -> Option<PathBuf> {
 
 impl Story {
     /// Wishes and approves; gives the thread.
-    async fn approved(&self) -> String {
+    pub(super) async fn approved(&self) -> String {
         let ts = self.slack.say(BEN, SHOP, WISH, None);
         self.press(&ts, "plan_approve").await;
         ts
     }
 
     /// Says `merge` and waits for the refusal with both texts.
-    async fn refused_to_merge(&self, ts: &str, what: &str, step: &str) {
+    pub(super) async fn refused_to_merge(&self, ts: &str, what: &str, step: &str) {
         let merge = self.slack.say(ANA, SHOP, "merge", Some(ts));
         let refusal = self.says(ts, what).await;
         let text = &refusal.text;
@@ -75,14 +75,14 @@ impl Story {
         self.is_done(&merge).await;
     }
 
-    async fn merges(&self, ts: &str) {
+    pub(super) async fn merges(&self, ts: &str) {
         let merge = self.slack.say(ANA, SHOP, "merge", Some(ts));
         self.says(ts, "Merged as").await;
         self.is_done(&merge).await;
     }
 
     /// Waits for the card of a failure with both texts, the work named as kept.
-    async fn failed(&self, ts: &str, what: &str, step: &str) -> Message {
+    pub(super) async fn failed(&self, ts: &str, what: &str, step: &str) -> Message {
         let is_it = |message: &Message| {
             let text = blocks_text(message);
             button(message, "run_retry").is_some() && text.contains("I stopped") && text.contains(what)
@@ -94,24 +94,24 @@ impl Story {
     }
 
     /// Presses the button on just this card.
-    fn retry(&self, card: &Message) {
+    pub(super) fn retry(&self, card: &Message) {
         let value = button(card, "run_retry").expect("a failure can be retried");
         self.slack.press(BEN, "run_retry", &value, &card.ts);
     }
 
     /// How often GitHub was asked this.
-    fn asked(&self, method: &str, path: &str) -> usize {
+    pub(super) fn asked(&self, method: &str, path: &str) -> usize {
         let asked = self.github.requests();
         asked.iter().filter(|request| request.method == method && request.path.ends_with(path)).count()
     }
 
     /// The worktree of the thread.
-    fn worktree(&self) -> PathBuf {
+    pub(super) fn worktree(&self) -> PathBuf {
         self.checkout().join(".codebutler/branches/say-good-morning")
     }
 
     /// Nothing of the thread's work is left on this machine or the remote but what was merged.
-    fn is_clean(&self) {
+    pub(super) fn is_clean(&self) {
         assert_eq!(self.remote_branches(), ["main"]);
         assert_eq!(self.git(&["branch", "-a", "--list", "*codebutler/*"]), "");
         assert_eq!(self.git(&["worktree", "list"]).lines().count(), 1);
@@ -119,7 +119,7 @@ impl Story {
     }
 }
 
-fn trouble(method: &'static str, path: &'static str, status: u16, works: bool) -> Trouble {
+pub(super) fn trouble(method: &'static str, path: &'static str, status: u16, works: bool) -> Trouble {
     Trouble { method, path, status, message: "Bad Gateway", works }
 }
 
@@ -322,7 +322,7 @@ async fn commits_of_others_are_never_merged_unseen() {
     let tree = format!("{BRANCH}^{{tree}}");
     let more = story.git_in(&remote, &["commit-tree", "-p", BRANCH, "-m", "Sneak in", &tree]);
     story.git_in(&remote, &["update-ref", &format!("refs/heads/{BRANCH}"), &more]);
-    story.refused_to_merge(&ts, "someone pushed to it", "merge it on GitHub, then say `merge` here").await;
+    story.refused_to_merge(&ts, "someone pushed to it", "merge it on GitHub.").await;
     assert_eq!(story.asked("PUT", "/merge"), 0);
     // The advice holds.
     story.git_in(&remote, &["update-ref", "refs/heads/main", &more]);
@@ -385,24 +385,24 @@ async fn a_branch_that_was_deleted_without_an_answer_is_no_leftover() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_in_trouble_is_asked_again_and_told_when_it_stays() {
-    let Some(story) = story().await else { return };
-    // The Coder's own call fails, and so does the daemon's at the end.
-    story.github.trouble(trouble("POST", "/pulls", 503, false));
-    story.github.trouble(trouble("POST", "/pulls", 503, false));
+    let Some(story) = story_of(careless("true")).await else { return };
+    for _ in 0..4 {
+        story.github.trouble(trouble("POST", "/pulls", 503, false));
+    }
     let _daemon = story.start();
     let ts = story.approved().await;
     let what = "Could not open the pull request: GitHub has trouble of its own (HTTP 503).";
     let card = story.failed(&ts, what, "githubstatus").await;
     story.retry(&card);
     story.card(&ts, "pr_merge").await;
-    assert_eq!((story.asked("POST", "/pulls"), story.github.pull(2)), (3, json!(null)));
+    assert_eq!((story.asked("POST", "/pulls"), story.github.pull(2)), (5, json!(null)));
     story.github.trouble(trouble("PUT", "/merge", 502, false));
     story.merges(&ts).await;
     assert_eq!(story.asked("PUT", "/merge"), 2);
 }
 
 /// Edits the greeting as the plan says, writes `notes.txt`, runs the command, and ends without committing anything.
-fn careless(command: &'static str) -> impl Fn(&ScriptedRequest) -> ScriptedReply + Send {
+pub(super) fn careless(command: &'static str) -> impl Fn(&ScriptedRequest) -> ScriptedReply + Send {
     move |request| {
         if spoken_to(request) {
             return ScriptedReply::text("").call("Read", &json!({ "file_path": "greeting.txt" }));
@@ -425,7 +425,7 @@ async fn what_the_coder_leaves_is_brought_to_a_pull_request_without_what_command
     let ts = story.approved().await;
     let (card, _) = story.card(&ts, "pr_merge").await;
     let text = blocks_text(&card);
-    for part in ["The greeting is friendlier now.", "#1 Say good morning", "3 files", "left out", "made.txt"] {
+    for part in ["The greeting is friendlier now.", "#1 Say good morning", "3 files", "Left out", "made.txt"] {
         assert!(text.contains(part), "{part} is not on the card: {text}");
     }
     let files = story.git_in(&story.remote(), &["diff", "--name-only", "main", BRANCH]);
@@ -474,7 +474,9 @@ async fn a_stop_in_mid_command_keeps_the_work_as_a_draft_and_retry_finishes_it()
     let ts = story.approved().await;
     let shell = shell_of(&story).await;
     // The draft cannot be opened at first: the stopped run is not forgotten over that.
-    story.github.trouble(trouble("POST", "/pulls", 503, false));
+    for _ in 0..4 {
+        story.github.trouble(trouble("POST", "/pulls", 503, false));
+    }
     let asked = Instant::now();
     let stop = story.slack.say(BEN, SHOP, "!stop", Some(&ts));
     story.says(&ts, "Stopped by Ben").await;

@@ -101,3 +101,22 @@ async fn without_the_token_nothing_is_answered() {
         page.client.get(format!("{}/api/state", page.base)).bearer_auth(&page.token).header("host", "evil.test");
     assert_eq!(forged.send().await.expect("answered").status(), 403);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_reads_the_daemons_log() {
+    let world = World::new().await;
+    let page = Page::open(&world);
+    let thread = page.say(None, "hello there").await;
+    page.says("test/pm says: I heard").await;
+    let log = async |query: String| -> Vec<Value> {
+        let request = page.client.get(format!("{}/api/log?{query}", page.base)).bearer_auth(&page.token);
+        request.send().await.expect("answered").json().await.expect("JSON")
+    };
+    let lines = log(format!("thread={thread}&after=0&limit=1000")).await;
+    for tag in ["MSG", "PM", "RSP"] {
+        assert!(lines.iter().any(|line| line["tag"] == tag && line["thread"] == *thread), "{tag}: {lines:?}");
+    }
+    assert!(lines.iter().all(|line| !line["text"].as_str().expect("text").contains("hello")), "{lines:?}");
+    let second = &lines[1..2];
+    assert_eq!(log(format!("thread={thread}&after={}&limit=1", lines[0]["seq"])).await, second);
+}

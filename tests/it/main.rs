@@ -9,10 +9,17 @@ mod world;
 
 mod approval;
 mod commands;
+mod crowd;
 mod demo;
 mod failures;
 mod github;
 mod happy_path;
+mod killed;
 mod local;
+mod looking;
+mod outside;
 mod prompts;
+mod questions;
+mod repair;
 mod slack;
+mod stopping;

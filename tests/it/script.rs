@@ -105,7 +105,8 @@ fn pm(request: &ScriptedRequest) -> ScriptedReply {
     }
 }
 
-fn plan(file: &str, old: &str, new: &str) -> Value {
+/// The plan that replaces a line.
+pub fn plan(file: &str, old: &str, new: &str) -> Value {
     json!({
         "title": format!("Say {new}"),
         "workflow": "bugfix",

@@ -18,7 +18,8 @@ use super::support::fake_slack::{ANA, APP_TOKEN, BOT_TOKEN, FakeSlack, Message, 
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The tools of the PM that are built so far.
-const PM_TOOLS: &[&str] = &["Read", "Grep", "Glob", "GitLog", "GitDiff", "GHStatus", "ProposePlan", "SlackNotify"];
+const PM_TOOLS: &[&str] =
+    &["Read", "Grep", "Glob", "GitLog", "GitDiff", "GHStatus", "ProposePlan", "AskUser", "SlackNotify"];
 
 /// The Coder's.
 const CODER_TOOLS: &[&str] = &[
@@ -194,13 +195,14 @@ impl World {
     pub fn spawn(&self) -> Daemon {
         self.write_config();
         #[expect(clippy::disallowed_methods, reason = "the program under test")]
-        let mut command = Command::new(env!("CARGO_BIN_EXE_codebutler"));
+        let mut command = Command::new(program());
         command
             .args(["run", "--repo"])
             .arg(self.checkout())
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.home())
+            .env("TMPDIR", self.folder.path())
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -279,11 +281,27 @@ impl World {
         self.thread_messages(thread).into_iter().map(|message| message.text).collect()
     }
 
+    /// A person's message must have been answered once: one post quotes it, one 👀, one ✅.
+    pub fn is_answered_once(&self, thread: &str, ts: &str, text: &str) {
+        let texts = self.thread_texts(thread);
+        assert_eq!(texts.iter().filter(|answer| answer.contains(text)).count(), 1, "{text:?} in {texts:#?}");
+        let reactions = self.slack.look(|state| {
+            let message = state.messages.iter().find(|message| message.ts == ts);
+            message.map(|message| message.reactions.clone()).unwrap_or_default()
+        });
+        assert_eq!(reactions, ["eyes", "white_check_mark"], "{text:?}");
+    }
+
     /// The model server must have seen only good requests.
     pub fn no_violations(&self) {
         let violations = self.model.violations();
         assert!(violations.is_empty(), "{}", violations.join("\n"));
     }
+}
+
+/// The program: the one that was built with this, or, to compare one with another, that of `CODEBUTLER_BINARY`.
+fn program() -> PathBuf {
+    std::env::var_os("CODEBUTLER_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_codebutler").into(), PathBuf::from)
 }
 
 /// The text of a message's blocks.
@@ -329,9 +347,18 @@ impl Daemon {
 
     /// Waits for a line of its log.
     pub fn wait_for(&self, line: &str) {
+        self.wait_for_line(line, |printed| printed == line);
+    }
+
+    /// Waits for a line of its log with this text in it.
+    pub fn mentions(&self, text: &str) {
+        self.wait_for_line(text, |printed| printed.contains(text));
+    }
+
+    fn wait_for_line(&self, line: &str, is_it: impl Fn(&str) -> bool) {
         let started = Instant::now();
         let mut output = self.output.0.lock().unwrap_or_else(PoisonError::into_inner);
-        while !output.lines.iter().any(|printed| printed == line) {
+        while !output.lines.iter().any(|printed| is_it(printed)) {
             assert!(!output.ended && started.elapsed() < PATIENCE, "no line {line:?} in:\n{}", output.lines.join("\n"));
             output = self.output.1.wait_timeout(output, PATIENCE).unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -349,10 +376,20 @@ impl Daemon {
         (status, text)
     }
 
-    /// SIGTERM; gives its status and its log.
-    pub fn stop(self) -> (ExitStatus, String) {
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGTERM, without waiting for what comes of it.
+    pub fn terminate(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
+    }
+
+    /// SIGTERM; gives its status and its log.
+    pub fn stop(self) -> (ExitStatus, String) {
+        self.terminate();
         self.ended()
     }
 

@@ -78,10 +78,14 @@ pub struct Request {
 struct World {
     bare: PathBuf,
     rules: Rules,
-    troubles: Vec<Trouble>,
+    troubles: Vec<(Trouble, Headers)>,
     pulls: Vec<Value>,
     requests: Vec<Request>,
+    doubles: Vec<String>,
 }
+
+/// Headers of an answer.
+type Headers = Vec<(&'static str, String)>;
 
 impl FakeGitHub {
     /// Serves the bare repository as `octo/demo`.
@@ -101,6 +105,7 @@ impl FakeGitHub {
             troubles: Vec::new(),
             pulls: Vec::new(),
             requests: Vec::new(),
+            doubles: Vec::new(),
         };
         let world = Arc::new(Mutex::new(world));
         let router = Router::new().fallback(answer).with_state(Arc::clone(&world));
@@ -125,7 +130,17 @@ impl FakeGitHub {
 
     /// Lets a coming request go wrong, once.
     pub fn trouble(&self, trouble: Trouble) {
-        lock(&self.world).troubles.push(trouble);
+        self.trouble_with(trouble, Vec::new());
+    }
+
+    /// The same with headers in the answer.
+    pub fn trouble_with(&self, trouble: Trouble, headers: Headers) {
+        lock(&self.world).troubles.push((trouble, headers));
+    }
+
+    /// What was asked for although it was done already.
+    pub fn doubles(&self) -> Vec<String> {
+        lock(&self.world).doubles.clone()
     }
 
     /// Everything that was asked so far.
@@ -172,28 +187,47 @@ async fn answer(
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let mut world = lock(&world);
     let full = if query.is_empty() { path.clone() } else { format!("{path}?{query}") };
+    world.follow_the_branches();
     world.requests.push(Request { method: method.to_string(), path: full, body: body.clone() });
     let login = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let (status, value) = if login.ends_with(TOKEN) {
+    let ((status, value), more) = if login.ends_with(TOKEN) {
         world.troubled(method.as_str(), &path, &query, &body)
     } else {
-        said(401, "Bad credentials")
+        (said(401, "Bad credentials"), Vec::new())
     };
     let status = StatusCode::from_u16(status).expect("a good status");
     let headers = [("content-type", "application/json"), ("x-oauth-scopes", "repo, read:org, workflow")];
     let text = if status == StatusCode::NO_CONTENT { String::new() } else { value.to_string() };
-    (status, headers, text).into_response()
+    let mut response = (status, headers, text).into_response();
+    for (name, value) in more {
+        response.headers_mut().insert(name, value.parse().expect("a good header"));
+    }
+    response
 }
 
 impl World {
-    fn troubled(&mut self, method: &str, path: &str, query: &str, body: &Value) -> Answer {
-        let fits = |trouble: &Trouble| trouble.method == method && path.ends_with(trouble.path);
-        let Some(index) = self.troubles.iter().position(fits) else { return self.route(method, path, query, body) };
-        let trouble = self.troubles.remove(index);
+    fn troubled(&mut self, method: &str, path: &str, query: &str, body: &Value) -> (Answer, Headers) {
+        let fits = |(trouble, _): &(Trouble, Headers)| trouble.method == method && path.ends_with(trouble.path);
+        let Some(index) = self.troubles.iter().position(fits) else {
+            return (self.route(method, path, query, body), Vec::new());
+        };
+        let (trouble, headers) = self.troubles.remove(index);
         if trouble.works {
             self.route(method, path, query, body);
         }
-        said(trouble.status, trouble.message)
+        (said(trouble.status, trouble.message), headers)
+    }
+
+    /// GitHub knows each branch's head, and closes what lost its branch.
+    fn follow_the_branches(&mut self) {
+        let tips: Vec<Option<Oid>> =
+            self.pulls.iter().map(|pull| self.tip(pull["head"]["ref"].as_str().unwrap_or_default())).collect();
+        for (pull, tip) in self.pulls.iter_mut().zip(tips).filter(|(pull, _)| pull["state"] == "open") {
+            match tip {
+                Some(tip) => pull["head"]["sha"] = tip.to_string().into(),
+                None => pull["state"] = "closed".into(),
+            }
+        }
     }
 
     fn route(&mut self, method: &str, path: &str, query: &str, body: &Value) -> Answer {
@@ -231,9 +265,56 @@ impl World {
                 }
                 (200, json!({"data": {"markPullRequestReadyForReview": {"pullRequest": {"isDraft": false}}}}))
             }
+            ("POST", "/graphql") if body["query"].as_str().is_some_and(|query| query.contains("pullRequest(")) => {
+                self.look_at_many(body)
+            }
             ("POST", "/graphql") => (200, json!({"data": {"viewer": {"login": "octo"}}})),
             _ => said(404, "Not Found"),
         }
+    }
+
+    /// One query over many pull requests, each under an alias `p7`. An unknown one is null, and an error beside.
+    fn look_at_many(&self, body: &Value) -> Answer {
+        let query = body["query"].as_str().unwrap_or_default();
+        let numbers =
+            query.split("pullRequest(number: ").skip(1).filter_map(|rest| rest.split(')').next()?.parse().ok());
+        let seen: serde_json::Map<String, Value> =
+            numbers.map(|number: u64| (format!("p{number}"), self.node(number).unwrap_or_default())).collect();
+        let mut answer = json!({"data": {}});
+        if seen.values().any(Value::is_null) {
+            answer["errors"] = json!([{"type": "NOT_FOUND", "message": "Could not resolve to a PullRequest"}]);
+        }
+        answer["data"]["repository"] = seen.into();
+        (200, answer)
+    }
+
+    fn node(&self, number: u64) -> Option<Value> {
+        let pull = self.pulls.iter().find(|pull| pull["number"] == number)?;
+        let branch = pull["head"]["ref"].as_str()?;
+        let merged = pull["merged"] == true;
+        let state = if merged {
+            "MERGED"
+        } else if pull["state"] == "open" {
+            "OPEN"
+        } else {
+            "CLOSED"
+        };
+        let login = |name: &str| pull[name].as_str().map(|login| json!({"login": login}));
+        let head = pull["head"]["sha"].as_str()?;
+        let git = self.git();
+        let commit = git.find_commit(Oid::from_str(head).ok()?).ok()?;
+        let author = commit.author().name().ok().map(|name| json!({"name": name, "user": null}));
+        Some(json!({
+            "number": number,
+            "state": state,
+            "headRefName": branch,
+            "headRefOid": head,
+            "headRef": self.tip(branch).map(|_| json!({"name": branch})),
+            "mergeCommit": pull["merge_commit_sha"].as_str().filter(|_| merged).map(|commit| json!({"oid": commit})),
+            "mergedBy": login("merged_by"),
+            "timelineItems": {"nodes": login("actor").map(|actor| json!({"actor": actor})).into_iter().collect::<Vec<_>>()},
+            "commits": {"nodes": [{"commit": {"oid": head, "author": author}}]},
+        }))
     }
 
     fn list(&self, query: &str) -> Answer {
@@ -252,9 +333,12 @@ impl World {
         let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
         let (branch, base) = (text("head"), text("base"));
         let (Some(head), Some(onto)) = (self.tip(&branch), self.tip(&base)) else {
-            return invalid("head or base is invalid");
+            let field = if self.tip(&base).is_some() { "head" } else { "base" };
+            let error = json!({"resource": "PullRequest", "field": field, "code": "invalid"});
+            return (422, json!({"message": "Validation Failed", "errors": [error]}));
         };
         if self.pulls.iter().any(|pull| pull["state"] == "open" && pull["head"]["ref"] == branch.as_str()) {
+            self.doubles.push(format!("a second pull request of {branch}"));
             return invalid(&format!("A pull request already exists for octo:{branch}."));
         }
         let git = self.git();
@@ -297,6 +381,9 @@ impl World {
         let wanted: Option<u64> = number.parse().ok();
         let found = self.pulls.iter_mut().find(|pull| pull["number"].as_u64() == wanted);
         let Some(pull) = found else { return said(404, "Not Found") };
+        if body["state"] == "closed" {
+            pull["actor"] = "octo".into();
+        }
         for name in ["title", "body", "state"] {
             if let Some(value) = body.get(name) {
                 pull[name] = value.clone();
@@ -309,6 +396,9 @@ impl World {
         let Some(pull) = number.parse().ok().and_then(|number| self.show(number)) else {
             return said(404, "Not Found");
         };
+        if pull["merged"] == true {
+            self.doubles.push(format!("a second merge of #{number}"));
+        }
         if let Some(refusal) = self.refusal(&pull, body) {
             return refusal;
         }
@@ -321,6 +411,7 @@ impl World {
         for stored in self.pulls.iter_mut().filter(|stored| stored["number"] == number) {
             stored["state"] = "closed".into();
             stored["merged"] = true.into();
+            stored["merged_by"] = "octo".into();
             stored["merge_commit_sha"] = commit.to_string().into();
             stored["head"] = pull["head"].clone();
         }
@@ -396,6 +487,10 @@ impl World {
 }
 
 fn said(status: u16, message: &str) -> Answer {
+    if status == 200 {
+        // GraphQL's way to refuse.
+        return (200, json!({"errors": [{"type": "RATE_LIMITED", "message": message}]}));
+    }
     (status, json!({"message": message, "documentation_url": "https://docs.github.com/rest"}))
 }
 

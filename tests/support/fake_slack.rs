@@ -5,6 +5,8 @@
 
 #[path = "fake_slack/limits.rs"]
 mod limits;
+#[path = "fake_slack/past.rs"]
+mod past;
 #[path = "fake_slack/people.rs"]
 mod people;
 #[path = "fake_slack/server.rs"]
@@ -75,6 +77,18 @@ impl FakeSlack {
         format!("http://{}/api", self.shared.address)
     }
 
+    /// Keeps no transcript and shows histories in long pages from now on: for measuring.
+    pub fn be_quiet(&self) {
+        self.shared.change(|state| (state.quiet, state.page) = (true, 200));
+    }
+
+    /// Makes a further channel with both people and the bot in it.
+    pub fn add_channel(&self, id: &str, name: &str) {
+        let members = [ANA, BEN, BOT_USER].map(str::to_owned).into();
+        let channel = state::Channel { name: name.to_owned(), direct: false, members };
+        self.shared.change(|state| state.channels.insert(id.to_owned(), channel));
+    }
+
     /// Waits until `look` finds what it looks for; panics with everything that happened when it never does.
     pub async fn wait_for<T>(&self, what: &str, look: impl Fn(&State) -> Option<T>) -> T {
         let mut changes = self.shared.changes.subscribe();
@@ -98,10 +112,12 @@ impl FakeSlack {
         self.wait_for(&format!("{count} sockets"), |state| (state.sockets.len() == count).then_some(())).await;
     }
 
-    /// Waits until every envelope that was delivered is acked.
+    /// Waits until every envelope that was delivered is acked, and not given up or sent again.
     pub async fn wait_until_acked(&self) {
-        self.wait_for("every ack", |state| state.envelopes.iter().all(|envelope| envelope.ack.is_some()).then_some(()))
-            .await;
+        self.wait_for("every ack", |state| {
+            state.envelopes.iter().all(|envelope| envelope.ack.is_some() || envelope.superseded).then_some(())
+        })
+        .await;
     }
 
     /// The messages of a thread, oldest first, without what was deleted.
@@ -135,9 +151,74 @@ impl FakeSlack {
         self.shared.change(State::cut_sockets);
     }
 
+    /// Nobody can reach it, and every socket breaks, until [`FakeSlack::go_online`].
+    pub fn go_offline(&self) {
+        self.shared.change(|state| {
+            state.log("offline".to_owned());
+            state.offline = true;
+            state.cut_sockets();
+        });
+    }
+
+    /// It can be reached again.
+    pub fn go_online(&self) {
+        self.shared.change(|state| {
+            state.log("online".to_owned());
+            state.offline = false;
+        });
+    }
+
+    /// Makes the first so many sockets half-open: nothing passes, not even pongs, and Slack still sends events there.
+    pub fn freeze_sockets(&self, count: usize) {
+        self.shared.change(|state| state.freeze(count));
+    }
+
+    /// Slack notices that the half-open sockets are dead.
+    pub fn drop_frozen(&self) {
+        self.shared.change(State::drop_frozen);
+    }
+
+    /// The next so many acks never arrive.
+    pub fn lose_acks(&self, count: usize) {
+        self.shared.change(|state| state.lose_acks += count);
+    }
+
+    /// Sends every event of a message again, acked or not; how many these were.
+    pub fn redeliver(&self, ts: &str) -> usize {
+        self.shared.change(|state| state.redeliver_message(ts))
+    }
+
+    /// Slack gives up on what was not acked: it will never come.
+    pub fn give_up_unacked(&self) {
+        self.shared.change(|state| {
+            let unacked = state.envelopes.iter_mut().filter(|envelope| envelope.ack.is_none());
+            unacked.for_each(|envelope| envelope.superseded = true);
+        });
+    }
+
+    /// How often events of a message were sent.
+    pub fn deliveries(&self, ts: &str) -> usize {
+        self.look(|state| state.envelopes.iter().filter(|envelope| envelope.payload["event"]["ts"] == ts).count())
+    }
+
+    /// Makes so much time pass at Slack: later messages have timestamps that much later.
+    pub fn pass(&self, seconds: u64) {
+        self.shared.change(|state| state.pass(seconds));
+    }
+
+    /// Sends to one socket what is no frame.
+    pub fn send_garbage(&self, text: &str) {
+        self.shared.change(|state| state.send_text(text.to_owned()));
+    }
+
     /// Sends a frame as it is to one socket.
     pub fn send_frame(&self, frame: &serde_json::Value) {
         self.shared.change(|state| state.send(frame));
+    }
+
+    /// Delivers an envelope of any kind.
+    pub fn send_envelope(&self, kind: &'static str, payload: serde_json::Value) {
+        self.shared.change(|state| state.deliver(kind, payload, 0));
     }
 
     /// Delivers an event as it is. Gives its event id.

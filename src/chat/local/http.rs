@@ -13,6 +13,11 @@
 //! - `POST /api/messages` `{thread?, text}` → `{thread, ts}` once the daemon has stored it. Without `thread` it begins
 //!   one. 503: not stored, send it again.
 //! - `POST /api/press` `{thread, action, value}` → `{}`, likewise. What it led to comes as events.
+//! - `GET /api/log?thread=TS&after=SEQ&limit=N` → `[{seq, time, tag, thread, text}]`, oldest first: lines of the
+//!   daemon's log, which keeps about 2,000. All parameters may be left out: `thread` keeps the lines of one thread;
+//!   with `after` come the first lines after that number, without it the last ones; `limit` is 200 by default. A `seq`
+//!   that does not follow `after` (without `thread`) says that lines between were dropped. Ask again with `after` = the
+//!   last `seq`. The numbers begin anew with each start of the daemon.
 //!
 //! A message is `{thread, ts, key, author, markdown, html, buttons: [{action, value, label, style, url?}],
 //! file: {name, syntax, content} | null, reactions: [name], ephemeral, edited, version}`; `author` is `you`,
@@ -37,6 +42,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::door::{Door, Refusal, random_hex};
+use super::log::{LogLine, LogQuery, LogReader};
 use super::message::Body;
 use super::room::{self, Room};
 use super::{WORKSPACE, mention};
@@ -80,6 +86,7 @@ pub struct Site {
     pub channel: ChannelId,
     pub title: String,
     pub notice: Option<String>,
+    pub log: Arc<dyn LogReader>,
     pub stop: CancellationToken,
 }
 
@@ -95,6 +102,7 @@ pub async fn serve(listener: TcpListener, site: Site) -> io::Result<()> {
         .route("/icon.svg", get(async || file("image/svg+xml", include_str!("icon.svg"))))
         .route("/api/state", get(state))
         .route("/api/events", get(events))
+        .route("/api/log", get(log))
         .route("/api/messages", post(say))
         .route("/api/press", post(press))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
@@ -170,6 +178,10 @@ async fn events(
         Ok(Event::default().id(change.version.to_string()).data(data))
     });
     Sse::new(events).keep_alive(KeepAlive::default())
+}
+
+async fn log(State(site): State<Arc<Site>>, Query(query): Query<LogQuery>) -> Json<Vec<LogLine>> {
+    Json(site.log.read(&query))
 }
 
 #[derive(Deserialize)]

@@ -6,6 +6,7 @@
 
 mod door;
 mod http;
+mod log;
 mod markdown;
 mod mention;
 mod message;
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::door::Door;
 use self::http::Site;
+pub use self::log::{LogLine, LogQuery, LogReader};
 use self::message::Body;
 use self::room::Room;
 use self::state::State;
@@ -46,6 +48,8 @@ pub struct LocalOptions {
     pub notice: Option<String>,
     /// The channel of its threads.
     pub channel: ChannelId,
+    /// The daemon's log.
+    pub log: Arc<dyn LogReader>,
 }
 
 /// What was in the chat before a restart, oldest first.
@@ -118,6 +122,7 @@ impl LocalChat {
             channel: self.options.channel.clone(),
             title: self.options.title.clone(),
             notice: self.options.notice.clone(),
+            log: Arc::clone(&self.options.log),
             stop,
         };
         let listener = self.listener.try_clone();

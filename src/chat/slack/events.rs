@@ -257,7 +257,7 @@ fn events_api(payload: &str, own: &Own) -> Envelope {
     };
     let Some(event) = &callback.event else { return Envelope::Ignored("no event inside") };
     let heard = match (event.kind.as_str(), event.subtype.as_deref()) {
-        ("message", None | Some("file_share" | "thread_broadcast" | "me_message")) => message(event, &callback, own),
+        ("message", subtype) if of_person(subtype) => message(event, &callback, own),
         // Editing a mention into an old message comes as a mention, too: the edit itself is what counts.
         ("app_mention", _) if event.edited.is_none() => message(event, &callback, own),
         ("message", Some("message_changed")) => changed(event, &callback, own),
@@ -266,6 +266,23 @@ fn events_api(payload: &str, own: &Own) -> Envelope {
         _ => Err("an event we do not use"),
     };
     heard.map_or_else(Envelope::Ignored, Envelope::Heard)
+}
+
+/// Reads a message as the history of a channel shows it: like the event that told of it when it was written.
+pub fn read_past(message: &serde_json::Value, channel: &ChannelId, own: &Own) -> Result<Heard, &'static str> {
+    let event = RawEvent::deserialize(message).map_err(|_| "a message of an unknown shape")?;
+    if event.kind != "message" || !of_person(event.subtype.as_deref()) {
+        return Err("a subtype that is not a person's message");
+    }
+    let event = RawEvent { channel: Some(channel.to_string()), ..event };
+    // History does not say whether the channel is shared with other companies, whose people must not be heard.
+    let callback = RawCallback { event_id: None, api_app_id: None, is_ext_shared_channel: true, event: None };
+    self::message(&event, &callback, own)
+}
+
+/// Whether messages of this subtype are written by people.
+fn of_person(subtype: Option<&str>) -> bool {
+    matches!(subtype, None | Some("file_share" | "thread_broadcast" | "me_message"))
 }
 
 fn message(event: &RawEvent, callback: &RawCallback, own: &Own) -> Result<Heard, &'static str> {

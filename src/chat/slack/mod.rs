@@ -1,13 +1,16 @@
-//! Slack as the chat: Socket Mode for what comes in, the Web API for what goes out.
+//! Slack as the chat: Socket Mode for what comes in, the Web API for what goes out and for what was missed.
 //!
 //! Never keeps anything that must last (the inbox and the outbox do), never repeats a call (the outbox does).
 
 mod blocks;
+mod catch_up;
 mod events;
+mod listener;
 mod mrkdwn;
 mod names;
 mod plain;
 mod socket;
+mod sockets;
 mod start;
 mod table;
 mod thread_posts;
@@ -40,6 +43,23 @@ pub struct SlackOptions {
     pub app_token: SecretString,
     /// Where the Web API is: `https://slack.com/api`.
     pub api_url: String,
+    /// Waiting times.
+    pub timing: SlackTiming,
+}
+
+/// Waiting times of Slack's connections.
+#[derive(Clone, Copy, Debug)]
+pub struct SlackTiming {
+    /// The first pause after something failed; each further one is twice as long, up to some seconds.
+    pub retry_base: Duration,
+    /// How often a socket is asked for a sign of life; after three times in vain it is given up.
+    pub ping: Duration,
+}
+
+impl Default for SlackTiming {
+    fn default() -> Self {
+        Self { retry_base: Duration::from_millis(500), ping: Duration::from_secs(5) }
+    }
 }
 
 /// Slack, checked and ready to listen and to send.
@@ -47,6 +67,7 @@ pub struct SlackOptions {
 pub struct SlackChat {
     connection: Arc<Connection>,
     app_token: SecretString,
+    timing: SlackTiming,
 }
 
 /// What listening and sending share.
@@ -67,20 +88,19 @@ impl SlackChat {
         })?;
         let Identity { own, url } = start::check(&web, &options, channels).await?;
         let connection = Arc::new(Connection { web, own, url, names: Names::default() });
-        Ok(Self { connection, app_token: options.app_token })
+        Ok(Self { connection, app_token: options.app_token, timing: options.timing })
     }
 
     /// Listens until `stop`: hands everything that people do to `intake`, and acks it when it is stored. `on_ready` is
-    /// called once, when the first connection is up. Lost connections are opened again for ever.
+    /// called once, when the first connection is up. Lost connections are opened again for ever, and what was missed
+    /// meanwhile is fetched.
     pub async fn run(
         &self,
         intake: Arc<dyn Intake>,
         on_ready: impl Fn() + Send + Sync + 'static,
         stop: CancellationToken,
-    ) -> Result<(), ChatError> {
-        socket::run(self.connection.clone(), &self.app_token, intake, on_ready, stop)
-            .await
-            .map_err(|error| ChatError::Unreachable(error.into()))
+    ) {
+        sockets::run(self.connection.clone(), &self.app_token, self.timing, intake, on_ready, stop).await;
     }
 }
 

@@ -1,289 +1,195 @@
-//! Socket Mode by slack-morphism's raw listener: a frame is stored, then acked; nothing that can wait is done before.
+//! One socket of Socket Mode, from its opening to its end: frames are taken as they come, stored in that order, and acked
+//! when they are stored. Many may be on their way to the store at once: it commits them together.
 //!
-//! slack-morphism awaits the listener in each socket's read loop, so a slow frame delays those behind it: what is said
-//! in channels without a repository is said by [`run`], outside the listener.
+//! Opening has a time limit, and a socket that gives no sign of life is dead. Never opens another in its place:
+//! `sockets.rs` does.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use secrecy::SecretString;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesOrdered;
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde::Deserialize;
 use serde_json::json;
-use slack_morphism::clients_manager::{SlackSocketModeClientsManager, SlackSocketModeClientsManagerFactory as _};
-use slack_morphism::listener::SlackClientEventsListenerEnvironment;
-use slack_morphism::prelude::{SlackClientSocketModeConfig, SlackSocketModeWssClientId};
-use slack_morphism::{ClientResult, SlackSocketModeClientListener};
-use tokio::sync::mpsc;
+use slack_morphism::SlackApiToken;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_tungstenite::tungstenite::{Bytes, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use tracing::{debug, info, warn};
+use tracing::debug;
 
-use super::Connection;
-use super::events::{self, Envelope, Frame, Heard, HeardKind};
-use super::web_api::token;
-use super::{mrkdwn, plain, thread_posts};
-use crate::chat::{Incoming, IncomingKind, Intake};
-use crate::ids::{ChannelId, ThreadKey, UserId};
+use super::events::{self, Frame, Own};
+use super::listener::Listener;
+use super::web_api::WebApi;
+use crate::chat::ChatError;
 
-/// Two, so that one still hears while Slack renews the other.
-const CONNECTIONS: u32 = 2;
-/// Seconds between opening the first and the second.
-const STAGGER_S: u64 = 1;
-/// Seconds before a failed connection is tried again.
-const RECONNECT_S: u64 = 10;
-/// Seconds between our pings, and how many may stay unanswered before a socket counts as dead.
-const PING_S: u64 = 10;
-const PINGS_LOST: u64 = 3;
-/// Threads that are remembered to have been told that no repository is bound to their channel.
-const TOLD: usize = 10_000;
-/// Notices that may wait; more are dropped.
-const NOTICES: usize = 64;
+/// How long a socket may take until it says hello.
+const OPENING: Duration = Duration::from_secs(15);
+/// Pings that may stay without any sign of life; then the socket is dead.
+const SILENT_PINGS: u32 = 3;
+/// How long a socket that is left is listened to: something may be on its way.
+const QUIET: Duration = Duration::from_millis(200);
+/// Frames that are taken and not acked yet; more are not read.
+const TAKEN: usize = 64;
+/// How long a frame may take to go out.
+const SENDING: Duration = Duration::from_secs(5);
 
-type Sockets = dyn SlackSocketModeClientsManager + Send + Sync;
-type Error = Box<dyn std::error::Error + Send + Sync>;
-
-/// Listens until it is stopped. What was being stored then is stored to its end.
-pub async fn run(
-    connection: Arc<Connection>,
-    app_token: &SecretString,
-    intake: Arc<dyn Intake>,
-    on_ready: impl Fn() + Send + Sync + 'static,
-    stop: CancellationToken,
-) -> ClientResult<()> {
-    let client = connection.web.client.clone();
-    let environment = SlackClientEventsListenerEnvironment::new(client.clone());
-    let sockets = client.http_api.connector.new_clients_manager(Arc::new(environment));
-    let (notices, mut waiting) = mpsc::channel(NOTICES);
-    let listener = Arc::new(Listener {
-        connection: connection.clone(),
-        intake,
-        on_ready: Mutex::new(Some(Box::new(on_ready))),
-        sockets: Arc::downgrade(&sockets),
-        up: Mutex::default(),
-        notices,
-        told: Mutex::default(),
-        stop: stop.clone(),
-        storing: TaskTracker::new(),
-    });
-    let config = SlackClientSocketModeConfig::new()
-        .with_max_connections_count(CONNECTIONS)
-        .with_initial_backoff_in_seconds(STAGGER_S)
-        .with_reconnect_timeout_in_seconds(RECONNECT_S)
-        .with_ping_interval_in_seconds(PING_S)
-        .with_ping_failure_threshold_times(PINGS_LOST);
-    sockets.register_new_token(&config, token(app_token), listener.clone()).await?;
-    sockets.start().await;
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => break,
-            Some(notice) = waiting.recv() => tell(&connection, notice, &stop).await,
-        }
-    }
-    sockets.shutdown().await;
-    listener.storing.close();
-    listener.storing.wait().await;
-    Ok(())
+/// A socket that has said hello.
+pub struct Socket {
+    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
 }
 
-/// Something to be said in a thread of a channel without a repository.
-struct Notice {
-    thread: ThreadKey,
-    text: String,
+/// Why a socket is not listened to any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// We left it: another has taken its place, or we stop.
+    Left,
+    /// Slack closed it, as it had announced.
+    Closed,
+    /// It ended without a word: something that was sent over it may be lost.
+    Lost(String),
+    /// Slack does not want it (`too_many_websockets`, `link_disabled`); another will fare no better at once.
+    Unwanted(String),
 }
 
-async fn tell(connection: &Connection, notice: Notice, stop: &CancellationToken) {
-    let said = thread_posts::say(&connection.web, &notice.thread, &notice.text);
-    if let Some(Err(error)) = stop.run_until_cancelled(said).await {
-        warn!(channel = %notice.thread.channel, %error, "could not say that no repository is bound here");
+#[derive(Deserialize)]
+struct Opened {
+    url: String,
+}
+
+/// Opens a socket and waits for its hello.
+pub async fn open(web: &WebApi, app_token: &SlackApiToken, own: &Own) -> Result<Socket, ChatError> {
+    let Opened { url } = web.post_as(app_token, "apps.connections.open", &json!({})).await?;
+    // Boxed: what a TLS handshake needs is large, and every socket that is held would carry it for life.
+    match tokio::time::timeout(OPENING, Box::pin(connect(&url, own))).await {
+        Ok(opened) => opened.map_err(ChatError::Unreachable),
+        Err(_) => Err(ChatError::Unreachable(anyhow::anyhow!("no hello within {} s", OPENING.as_secs()))),
     }
 }
 
-struct Listener {
-    connection: Arc<Connection>,
-    intake: Arc<dyn Intake>,
-    /// Called and dropped at the first hello. A std lock: taken once.
-    on_ready: Mutex<Option<Box<dyn Fn() + Send + Sync>>>,
-    /// Weak, because the sockets own the listener.
-    sockets: Weak<Sockets>,
-    /// The sockets that have said hello. A std lock: held for one change.
-    up: Mutex<HashSet<SlackSocketModeWssClientId>>,
-    notices: mpsc::Sender<Notice>,
-    /// A std lock: held for one look, never over an await.
-    told: Mutex<HashSet<ThreadKey>>,
-    stop: CancellationToken,
-    /// What is being stored; stopping waits for it.
-    storing: TaskTracker,
+async fn connect(url: &str, own: &Own) -> anyhow::Result<Socket> {
+    let (mut stream, _) = tokio_tungstenite::connect_async(url).await?;
+    while let Some(message) = stream.next().await {
+        let Message::Text(body) = message? else { continue };
+        match events::read(&body, own) {
+            Frame::Hello => return Ok(Socket { stream }),
+            Frame::Disconnect { reason } => anyhow::bail!("Slack closes it at once: {reason}"),
+            // Not acked, so it comes again.
+            Frame::Envelope { .. } | Frame::Other => debug!("a frame before the hello"),
+        }
+    }
+    anyhow::bail!("it ended before its hello")
 }
 
-#[async_trait]
-impl SlackSocketModeClientListener for Listener {
-    async fn on_message(&self, id: &SlackSocketModeWssClientId, body: String) -> Option<String> {
-        let _storing = self.storing.token();
-        if self.stop.is_cancelled() {
-            return None;
-        }
-        match events::read(&body, &self.connection.own) {
-            Frame::Hello => self.hello(id),
-            Frame::Disconnect { reason } => self.renew(id, &reason).await,
-            Frame::Envelope { id, what } => return self.take(&id, what).await,
-            Frame::Other => debug!(socket = id.to_string(), "a frame of an unknown kind"),
-        }
-        None
-    }
-
-    async fn on_error(&self, error: Error) {
-        warn!(%error, "a Slack connection failed");
-    }
-
-    async fn on_disconnect(&self, id: &SlackSocketModeWssClientId) {
-        info!(socket = id.to_string(), "a Slack connection ended; opening another");
-        let was_up = self.up.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
-        self.restart(id, was_up).await;
-    }
+/// What a socket is told while it serves.
+pub struct Signals<'a> {
+    /// Another has taken its place.
+    pub leave: &'a CancellationToken,
+    /// Nothing more is to be taken.
+    pub stop: &'a CancellationToken,
+    /// How often it is asked for a sign of life.
+    pub ping: Duration,
 }
 
-impl Listener {
-    fn hello(&self, id: &SlackSocketModeWssClientId) {
-        debug!(socket = id.to_string(), "a Slack connection is up");
-        self.up.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
-        let first = self.on_ready.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(on_ready) = first {
-            on_ready();
-        }
-    }
-
-    /// Opens another connection in place of one that Slack is about to close.
-    async fn renew(&self, id: &SlackSocketModeWssClientId, reason: &str) {
-        self.up.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
-        // Its two ordinary reasons; any other (`too_many_websockets`, `link_disabled`) will be the same at once.
-        let ordinary = matches!(reason, "warning" | "refresh_requested");
-        if ordinary {
-            info!(socket = id.to_string(), reason, "Slack renews a connection");
-        } else {
-            warn!(socket = id.to_string(), reason, "Slack does not want this connection");
-        }
-        self.restart(id, ordinary).await;
-    }
-
-    /// Opens another connection in place of this one; after a pause, if there is no reason to think it will fare better.
-    async fn restart(&self, id: &SlackSocketModeWssClientId, at_once: bool) {
-        if !at_once {
-            self.stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(RECONNECT_S))).await;
-        }
-        if self.stop.is_cancelled() {
-            return;
-        }
-        if let Some(sockets) = self.sockets.upgrade() {
-            sockets.restart_client(id).await;
-        }
-    }
-
-    /// Takes an envelope; the frame that acks it, or nothing when Slack must send it again.
-    async fn take(&self, envelope: &str, what: Envelope) -> Option<String> {
-        let ack = json!({ "envelope_id": envelope });
-        match what {
-            Envelope::Heard(heard) => self.hear(heard).await.then(|| ack.to_string()),
-            Envelope::Slash { channel, by, command, text } => {
-                let words = self.slash(&channel, &by, &command, &text).await;
-                let payload = json!({ "response_type": "ephemeral", "text": mrkdwn::from_markdown(&words) });
-                Some(json!({ "envelope_id": envelope, "payload": payload }).to_string())
-            }
-            Envelope::Ignored(reason) => {
-                debug!(envelope, reason, "not for us");
-                Some(ack.to_string())
+impl Socket {
+    /// Serves until its end. `on_renewal` is called when Slack announces that it will close the socket.
+    pub async fn serve(mut self, listener: &Listener, signals: Signals<'_>, on_renewal: impl FnMut(&str)) -> End {
+        let mut taken = FuturesOrdered::new();
+        let end = self.listen(listener, signals, on_renewal, &mut taken).await;
+        // Whatever ended it: what was taken is stored to its end, or its thread would not be woken.
+        while let Some(ack) = taken.next().await {
+            if let (Some(ack), false) = (ack, matches!(end, End::Lost(_) | End::Closed)) {
+                let _ = self.send(Message::text(ack)).await;
             }
         }
+        if matches!(end, End::Left | End::Unwanted(_)) {
+            self.say_goodbye().await;
+        }
+        end
     }
 
-    /// Stores what somebody did; false when it could not be stored.
-    async fn hear(&self, heard: Heard) -> bool {
-        let bound = self.intake.bound_channels();
-        if heard.direct || !bound.iter().any(|(channel, _)| *channel == heard.channel) {
-            self.notice(&heard, &bound);
-            return true;
-        }
-        let thread = heard.thread.to_string();
-        match self.intake.accept(self.incoming(heard).await).await {
-            Ok(fresh) => {
-                debug!(thread.ts = thread, fresh, "stored");
-                true
+    async fn listen<'a>(
+        &mut self,
+        listener: &'a Listener,
+        signals: Signals<'_>,
+        mut on_renewal: impl FnMut(&str),
+        taken: &mut FuturesOrdered<BoxFuture<'a, Option<String>>>,
+    ) -> End {
+        let Signals { leave, stop, ping } = signals;
+        let mut pings = tokio::time::interval_at(Instant::now() + ping, ping);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut heard, mut announced) = (Instant::now(), false);
+        loop {
+            let quiet = async {
+                leave.cancelled().await;
+                tokio::time::sleep(QUIET).await;
+            };
+            let message = tokio::select! {
+                () = stop.cancelled() => return End::Left,
+                Some(ack) = taken.next(), if !taken.is_empty() => {
+                    match self.ack(ack).await {
+                        Ok(()) => continue,
+                        Err(reason) => return End::Lost(reason),
+                    }
+                }
+                message = self.stream.next(), if taken.len() < TAKEN => message,
+                () = quiet => return End::Left,
+                _ = pings.tick(), if !leave.is_cancelled() => {
+                    if heard.elapsed() > ping * SILENT_PINGS {
+                        return End::Lost(format!("no sign of life for {} s", heard.elapsed().as_secs()));
+                    }
+                    match self.send(Message::Ping(Bytes::new())).await {
+                        Ok(()) => continue,
+                        Err(reason) => return End::Lost(reason),
+                    }
+                }
+            };
+            let body = match message {
+                Some(Ok(Message::Text(body))) => body,
+                Some(Ok(Message::Close(_))) | None if announced => return End::Closed,
+                Some(Ok(Message::Close(_))) | None => return End::Lost("it was closed".to_owned()),
+                Some(Err(error)) if announced => {
+                    debug!(%error, "an announced end");
+                    return End::Closed;
+                }
+                Some(Err(error)) => return End::Lost(error.to_string()),
+                Some(Ok(_)) => {
+                    heard = Instant::now();
+                    continue;
+                }
+            };
+            match events::read(&body, &listener.connection.own) {
+                Frame::Disconnect { reason } if matches!(reason.as_str(), "warning" | "refresh_requested") => {
+                    if !std::mem::replace(&mut announced, true) {
+                        on_renewal(&reason);
+                    }
+                }
+                Frame::Disconnect { reason } => return End::Unwanted(reason),
+                Frame::Envelope { id, what } => taken.push_back(listener.take(id, what).await),
+                Frame::Hello | Frame::Other => debug!("a frame of an unknown kind"),
             }
-            Err(error) => {
-                let reason = anyhow::Error::from(error);
-                warn!(
-                    thread.ts = thread,
-                    reason = format!("{reason:#}"),
-                    "not stored and not acked; Slack sends it again"
-                );
-                false
-            }
+            // Nothing was read while that was taken; being busy is no silence.
+            heard = Instant::now();
         }
     }
 
-    async fn incoming(&self, heard: Heard) -> Incoming {
-        let text = match &heard.what {
-            HeardKind::Message { text, .. } | HeardKind::Edited { text, .. } => text.as_str(),
-            HeardKind::Deleted { .. } | HeardKind::Pressed { .. } => "",
-        };
-        let mut people = plain::mentioned(text);
-        people.push(heard.from.clone());
-        let names = self.connection.names.of(&self.connection.web, &people).await;
-        let name = names.get(&heard.from).cloned().unwrap_or_else(|| heard.from.to_string());
-        let what = match heard.what {
-            HeardKind::Message { ts, text, to_bot, mentions_bot: _, files } => {
-                IncomingKind::Message { ts, text: plain::to_markdown(&text, &names), to_bot, files }
-            }
-            HeardKind::Edited { ts, text } => IncomingKind::Edited { ts, text: plain::to_markdown(&text, &names) },
-            HeardKind::Deleted { ts } => IncomingKind::Deleted { ts },
-            HeardKind::Pressed { action, value } => IncomingKind::Pressed { action, value },
-        };
-        let thread =
-            ThreadKey { workspace: self.connection.own.team.clone(), channel: heard.channel, ts: heard.thread };
-        Incoming { thread, from: heard.from, name, what, dedupe: heard.dedupe }
-    }
-
-    /// Has it said, once per thread, that no repository is bound to the channel.
-    fn notice(&self, heard: &Heard, bound: &[(ChannelId, String)]) {
-        let HeardKind::Message { mentions_bot, .. } = &heard.what else { return };
-        if !mentions_bot && !heard.direct {
-            return;
-        }
-        let (workspace, channel) = (self.connection.own.team.clone(), heard.channel.clone());
-        let thread = ThreadKey { workspace, channel, ts: heard.thread.clone() };
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.len() >= TOLD {
-            told.clear();
-        }
-        if told.insert(thread.clone()) && self.notices.try_send(Notice { thread, text: bound_words(bound) }).is_err() {
-            debug!("too many notices wait; one is dropped");
+    async fn ack(&mut self, ack: Option<String>) -> Result<(), String> {
+        match ack {
+            Some(ack) => self.send(Message::text(ack)).await,
+            None => Ok(()),
         }
     }
 
-    async fn slash(&self, channel: &ChannelId, by: &UserId, command: &str, text: &str) -> String {
-        let bound = self.intake.bound_channels();
-        if command != "/pm" {
-            return format!("I do not know `{command}`. In a thread, `!help` lists the commands.");
-        }
-        if !bound.iter().any(|(id, _)| id == channel) {
-            return bound_words(&bound);
-        }
-        match self.intake.choose_channel_model(channel, by, text).await {
-            Ok(words) => format!("{words}\nIn a thread it is `!pm NAME`."),
-            Err(error) => {
-                let reason = anyhow::Error::from(error);
-                warn!(%channel, reason = format!("{reason:#}"), "the channel's model was not stored");
-                "That could not be stored; nothing has changed. Try again in a moment.".to_owned()
-            }
+    async fn send(&mut self, message: Message) -> Result<(), String> {
+        match tokio::time::timeout(SENDING, self.stream.send(message)).await {
+            Ok(sent) => sent.map_err(|error| error.to_string()),
+            Err(_) => Err("it takes nothing any more".to_owned()),
         }
     }
-}
 
-/// Which channels are bound, in one line.
-fn bound_words(bound: &[(ChannelId, String)]) -> String {
-    let names: Vec<String> = bound.iter().map(|(_, name)| format!("#{name}")).collect();
-    match names.as_slice() {
-        [] => "No repository is bound to this channel.".to_owned(),
-        names => format!("No repository is bound to this channel. I work in {}.", names.join(", ")),
+    /// Says goodbye, as far as that still reaches anybody.
+    async fn say_goodbye(&mut self) {
+        let _ = tokio::time::timeout(QUIET, self.stream.close(None)).await;
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::agent::Platform;
 use crate::config::problem::Problems;
 use crate::config::{Need, raw, settings};
 use crate::ids::ChannelId;
@@ -105,14 +106,21 @@ fn slugs(texts: Vec<String>, key: &str, problems: &mut Problems<'_>) -> Vec<Stri
     texts
 }
 
-fn builds(builds: BTreeMap<String, u32>, problems: &mut Problems<'_>) -> BTreeMap<String, u32> {
-    for (platform, count) in &builds {
-        if *count == 0 {
-            let key = format!("limits.concurrentBuilds.{platform}");
+fn builds(builds: BTreeMap<String, u32>, problems: &mut Problems<'_>) -> BTreeMap<Platform, u32> {
+    let mut known = BTreeMap::new();
+    for (name, count) in builds {
+        let key = format!("limits.concurrentBuilds.{name}");
+        let Some(platform) = Platform::parse(&name) else {
+            let names = Platform::ALL.map(Platform::name).join(", ");
+            problems.add(key, "is no platform whose builds are known", format!("write one of {names}"));
+            continue;
+        };
+        if count == 0 {
             problems.add(key, "is 0, so nothing could ever be built", "write 1 or more");
         }
+        known.insert(platform, count);
     }
-    builds
+    known
 }
 
 fn git(file: raw::RepoGit, problems: &mut Problems<'_>) -> settings::RepoGit {

@@ -6,13 +6,19 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::forge::ForgeError;
 use crate::process::{Exit, Finished, ProcessError, Program};
+
+/// How often a call is tried, with pauses of one, two and four seconds between.
+pub(super) const TRIES: u32 = 4;
+
+/// The longest wait in seconds for the end of a rate limit; people are told of a longer one.
+const LONGEST_WAIT: u64 = 60;
 
 /// How `gh` is called.
 #[derive(Clone, Debug)]
@@ -21,6 +27,8 @@ pub(super) struct Gh {
     pub(super) directory: PathBuf,
     /// The host it talks to.
     pub(super) host: String,
+    /// How long a second of waiting is; shorter in tests.
+    pub(super) second: Duration,
     /// Variables beside those passed on; for tests.
     pub(super) env: Vec<(OsString, OsString)>,
 }
@@ -32,6 +40,8 @@ pub(super) enum Method {
     Put,
     Patch,
     Delete,
+    /// A GraphQL query, or a mutation that is the same done twice.
+    Query,
 }
 
 /// What the server answered, whatever its status.
@@ -43,32 +53,40 @@ pub(super) struct Answer {
 }
 
 impl Gh {
-    /// One call. What is the same done twice is tried once more when the server failed.
-    pub(super) async fn call(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<&Value>,
-        pause: Duration,
-    ) -> Result<Answer, ForgeError> {
-        let first = self.once(method, path, body).await;
-        let again = match &first {
-            Ok(answer) => answer.status >= 500,
-            Err(Fault::Unreachable(_)) => true,
-            Err(Fault::Final(_)) => false,
-        };
-        let answer = if again && method.is_safe_twice() {
-            tokio::time::sleep(pause).await;
-            self.once(method, path, body).await
-        } else {
-            first
-        };
-        answer.map_err(|(Fault::Unreachable(error) | Fault::Final(error))| error)
+    /// One call, tried again after a while: what is the same done twice when the server failed, everything when the
+    /// server refused it for a rate limit that ends soon.
+    pub(super) async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, Trouble> {
+        let mut tries = 0;
+        loop {
+            let result = self.once(method, path, body).await;
+            let backoff = 1 << tries;
+            tries += 1;
+            let seconds = match &result {
+                Ok(answer) if answer.is_rate_limit() => answer.rate_limit_ends().filter(|after| *after <= LONGEST_WAIT),
+                Ok(answer) => (answer.status >= 500 && method.is_safe_twice()).then_some(backoff),
+                Err(Trouble::Transient(_)) => method.is_safe_twice().then_some(backoff),
+                Err(Trouble::Final(_)) => None,
+            };
+            match seconds {
+                Some(seconds) if tries < TRIES => {
+                    let pause = self.second.saturating_mul(u32::try_from(seconds).unwrap_or(u32::MAX));
+                    tracing::debug!(path, seconds, "GitHub is asked again");
+                    tokio::time::sleep(pause).await;
+                }
+                Some(_) | None => return result,
+            }
+        }
     }
 
-    async fn once(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, Fault> {
+    /// A GraphQL query, or a mutation that is the same done twice. Its own errors stand in the answer.
+    pub(super) async fn query(&self, query: &str, variables: &Value, doing: &str) -> Result<Value, ForgeError> {
+        let body = json!({"query": query, "variables": variables});
+        self.call(Method::Query, "graphql", Some(&body)).await?.read(doing)
+    }
+
+    async fn once(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, Trouble> {
         let input = body.map(PrivateFile::with).transpose().map_err(|error| {
-            Fault::Final(ForgeError {
+            Trouble::Final(ForgeError {
                 what: format!("A file for `gh` could not be written: {error}."),
                 hint: "Check the free space of the temporary folder; then `!retry`.".to_owned(),
             })
@@ -94,10 +112,10 @@ impl Gh {
         self.understand(program.run().await)
     }
 
-    fn understand(&self, result: Result<Finished, ProcessError>) -> Result<Answer, Fault> {
+    fn understand(&self, result: Result<Finished, ProcessError>) -> Result<Answer, Trouble> {
         let again = "Check the network connection; then `!retry`.".to_owned();
         let finished = result.map_err(|error| {
-            Fault::Final(match error {
+            Trouble::Final(match error {
                 ProcessError::NotFound { .. } => ForgeError {
                     what: "`gh`, GitHub's command line, is not installed.".to_owned(),
                     hint: "Install it (https://cli.github.com) and run `gh auth login`; then `!retry`.".to_owned(),
@@ -109,17 +127,17 @@ impl Gh {
             })
         })?;
         if let Some(answer) = Answer::parse(&finished.stdout.text()) {
-            return if answer.status == 401 { Err(Fault::Final(self.not_logged_in())) } else { Ok(answer) };
+            return if answer.status == 401 { Err(Trouble::Final(self.not_logged_in())) } else { Ok(answer) };
         }
         let said = finished.stderr.text();
         let said = said.trim().lines().next().unwrap_or_default().trim_end_matches('.');
         match finished.exit {
-            Exit::Code(4) => Err(Fault::Final(self.not_logged_in())),
-            Exit::TimedOut => Err(Fault::Unreachable(ForgeError {
+            Exit::Code(4) => Err(Trouble::Final(self.not_logged_in())),
+            Exit::TimedOut => Err(Trouble::Transient(ForgeError {
                 what: format!("{} did not answer within a minute.", self.host),
                 hint: again,
             })),
-            Exit::Code(_) | Exit::Signal(_) | Exit::Cancelled => Err(Fault::Unreachable(ForgeError {
+            Exit::Code(_) | Exit::Signal(_) | Exit::Cancelled => Err(Trouble::Transient(ForgeError {
                 what: format!(
                     "{} could not be reached: {}.",
                     self.host,
@@ -138,19 +156,26 @@ impl Gh {
     }
 }
 
-/// Why there is no answer.
-enum Fault {
-    /// It may be there the next time.
-    Unreachable(ForgeError),
-    /// It will not come by itself.
+/// Why something was not done, as far as we know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// It may go well the next time. It may also have been done, with the answer lost.
+    Transient(ForgeError),
+    /// It will not go away by itself.
     Final(ForgeError),
+}
+
+impl From<Trouble> for ForgeError {
+    fn from((Trouble::Transient(error) | Trouble::Final(error)): Trouble) -> Self {
+        error
+    }
 }
 
 impl Method {
     /// Whether a second call does no more than the first.
     fn is_safe_twice(self) -> bool {
         match self {
-            Self::Get | Self::Patch | Self::Delete => true,
+            Self::Get | Self::Patch | Self::Delete | Self::Query => true,
             // A merge pinned to a head is refused the second time, and a created thing would be there twice.
             Self::Put | Self::Post => false,
         }
@@ -159,7 +184,7 @@ impl Method {
     fn name(self) -> &'static str {
         match self {
             Self::Get => "GET",
-            Self::Post => "POST",
+            Self::Post | Self::Query => "POST",
             Self::Put => "PUT",
             Self::Patch => "PATCH",
             Self::Delete => "DELETE",
@@ -201,13 +226,13 @@ impl Answer {
 
     /// Nothing for a success, the error in words else.
     pub(super) fn done(&self, doing: &str) -> Result<(), ForgeError> {
-        if (200..300).contains(&self.status) {
+        if (200..300).contains(&self.status) && !self.is_rate_limit() {
             return Ok(());
         }
         let said = self.message();
         let (why, hint) = match self.status {
-            403 | 429 if self.is_rate_limit() => {
-                let when = self.header("retry-after").map(|seconds| format!(" for {seconds} s")).unwrap_or_default();
+            _ if self.is_rate_limit() => {
+                let when = self.rate_limit_ends().map(|seconds| format!(" for {}", span(seconds))).unwrap_or_default();
                 (format!("GitHub refuses more requests{when}: {said}"), "Wait a little, then `!retry`.")
             }
             403 => (
@@ -227,12 +252,45 @@ impl Answer {
         Err(ForgeError { what: format!("Could not {doing}: {why}."), hint: hint.to_owned() })
     }
 
+    /// The body of a success; a failure of the server, or an answer cut short, may hide one.
+    pub(super) fn read_act<T: DeserializeOwned>(&self, doing: &str) -> Result<T, Trouble> {
+        let hides = self.status >= 500 || (200..300).contains(&self.status) && !self.is_rate_limit();
+        self.read(doing).map_err(if hides { Trouble::Transient } else { Trouble::Final })
+    }
+
+    /// Whether it was not done since too much was asked. GraphQL says so in a success.
     fn is_rate_limit(&self) -> bool {
-        let said = self.message().to_lowercase();
-        self.status == 429
-            || said.contains("rate limit")
-            || said.contains("abuse")
-            || self.header("x-ratelimit-remaining") == Some("0")
+        match self.status {
+            429 => true,
+            403 => {
+                let said = self.message().to_lowercase();
+                said.contains("rate limit")
+                    || said.contains("abuse")
+                    || self.header("x-ratelimit-remaining") == Some("0")
+            }
+            200 if self.says("RATE_LIMITED") => {
+                let value: Value = serde_json::from_str(&self.body).unwrap_or_default();
+                value.pointer("/errors/0/type").and_then(Value::as_str) == Some("RATE_LIMITED")
+            }
+            _ => false,
+        }
+    }
+
+    /// In how many seconds the rate limit ends, when GitHub says so.
+    fn rate_limit_ends(&self) -> Option<u64> {
+        let number = |name: &str| self.header(name)?.parse::<u64>().ok();
+        number("retry-after").or_else(|| {
+            let reset = number("x-ratelimit-reset").filter(|_| self.header("x-ratelimit-remaining") == Some("0"))?;
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs());
+            Some(reset.saturating_sub(now) + 1)
+        })
+    }
+
+    /// Whether GitHub finds fault with this field of what was sent.
+    pub(super) fn refuses_field(&self, field: &str) -> bool {
+        let value: Value = serde_json::from_str(&self.body).unwrap_or_default();
+        let errors = value.get("errors").and_then(Value::as_array);
+        self.status == 422 && errors.into_iter().flatten().any(|error| error["field"] == field)
     }
 
     /// What GitHub says is wrong, in one line without final dot.
@@ -242,12 +300,16 @@ impl Answer {
         let details = value.get("errors").and_then(Value::as_array).into_iter().flatten();
         let details: Vec<String> =
             details.filter_map(|error| text(error).or_else(|| error.as_str().map(str::to_owned))).collect();
-        let mut said = text(&value).unwrap_or_else(|| "no reason given".to_owned());
-        if !details.is_empty() {
-            said = format!("{said}: {}", details.join("; "));
-        }
+        let said = text(&value).into_iter().chain((!details.is_empty()).then(|| details.join("; ")));
+        let said =
+            said.reduce(|all, detail| format!("{all}: {detail}")).unwrap_or_else(|| "no reason given".to_owned());
         said.split_whitespace().collect::<Vec<_>>().join(" ").trim_end_matches('.').to_owned()
     }
+}
+
+/// A span of time in words: `40 s`, `25 min`.
+fn span(seconds: u64) -> String {
+    if seconds <= 120 { format!("{seconds} s") } else { format!("{} min", seconds.div_ceil(60)) }
 }
 
 /// A file that only we can read, gone when it is dropped. `gh` reads bodies from a file: its standard input is closed.

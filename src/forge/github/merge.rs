@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use super::gh::{Answer, Method};
+use super::gh::{Answer, Method, TRIES, Trouble};
 use super::{GitHub, Pull};
 use crate::forge::{ForgeError, MergeRequest};
 use crate::ids::CommitId;
@@ -27,9 +27,10 @@ impl GitHub {
             };
             // The answer may be all that failed; and the base may have moved in between.
             match refused {
-                Refused::Transient(_) if attempt < 3 => tokio::time::sleep(self.pause * attempt).await,
-                Refused::Transient(error) => return self.unless_merged(request.number, error).await,
-                Refused::Final(error) => return self.unless_merged(request.number, error).await,
+                Trouble::Transient(_) if attempt < TRIES => self.pause(attempt).await,
+                Trouble::Transient(error) | Trouble::Final(error) => {
+                    return self.unless_merged(request.number, error).await;
+                }
             }
         }
     }
@@ -41,7 +42,7 @@ impl GitHub {
             if pull.merged || pull.state != "open" || pull.mergeable.is_some() {
                 break;
             }
-            tokio::time::sleep(self.pause * look).await;
+            self.pause(look).await;
             pull = self.pull(number).await?;
         }
         Ok(pull)
@@ -51,7 +52,7 @@ impl GitHub {
         self.pull(number).await.ok().as_ref().and_then(merged).ok_or(error)
     }
 
-    async fn put(&self, request: &MergeRequest) -> Result<CommitId, Refused> {
+    async fn put(&self, request: &MergeRequest) -> Result<CommitId, Trouble> {
         #[derive(Deserialize)]
         struct Done {
             sha: String,
@@ -63,20 +64,12 @@ impl GitHub {
             "commit_message": request.message,
         });
         let path = self.path(&format!("pulls/{}/merge", request.number));
-        let answer = self.gh.call(Method::Put, &path, Some(&body), self.pause).await.map_err(Refused::Transient)?;
+        let answer = self.gh.call(Method::Put, &path, Some(&body)).await?;
         if (200..300).contains(&answer.status) {
-            return answer.read("merge").map(|done: Done| CommitId::new(done.sha)).map_err(Refused::Transient);
+            return answer.read_act("merge").map(|done: Done| CommitId::new(done.sha));
         }
         Err(refusal(&answer, request))
     }
-}
-
-/// Why GitHub did not merge.
-enum Refused {
-    /// Worth another look.
-    Transient(ForgeError),
-    /// A rule or a person says no.
-    Final(ForgeError),
 }
 
 fn merged(pull: &Pull) -> Option<CommitId> {
@@ -89,7 +82,7 @@ fn check(pull: &Pull, request: &MergeRequest) -> Result<(), ForgeError> {
     if pull.state != "open" {
         return error(
             format!("Pull request #{number} was closed on GitHub."),
-            "Open it again there and say `merge`, or `!close` this thread.",
+            "Open it again there and say `merge`, or `!retry` for a new one with the same work, or `!close` this thread.",
         );
     }
     if pull.head.sha != request.head.as_str() {
@@ -115,7 +108,7 @@ fn moved(request: &MergeRequest) -> ForgeError {
             request.head.short()
         ),
         hint: format!(
-            "Look at the new commits of pull request #{} and merge it on GitHub, then say `merge` here to clean up.",
+            "`!retry` lets the Coder take the new commits over; or look at pull request #{} and merge it on GitHub.",
             request.number
         ),
     }
@@ -152,20 +145,20 @@ const RULES: &[(&str, &str, &str)] = &[
     ),
 ];
 
-fn refusal(answer: &Answer, request: &MergeRequest) -> Refused {
+fn refusal(answer: &Answer, request: &MergeRequest) -> Trouble {
     let said = answer.message();
     let lower = said.to_lowercase();
     match answer.status {
-        409 if lower.contains("head branch") || lower.contains("head sha") => Refused::Final(moved(request)),
-        405 | 409 if lower.contains("base branch was modified") => Refused::Transient(ForgeError {
+        409 if lower.contains("head branch") || lower.contains("head sha") => Trouble::Final(moved(request)),
+        405 | 409 if lower.contains("base branch was modified") => Trouble::Transient(ForgeError {
             what: format!("`{}` moved while pull request #{} was merged.", request.base, request.number),
             hint: "Say `merge` again.".to_owned(),
         }),
-        405 if lower.contains("conflict") || lower.contains("not mergeable") => Refused::Final(conflict(request)),
+        405 if lower.contains("conflict") || lower.contains("not mergeable") => Trouble::Final(conflict(request)),
         405 | 403 | 422 if RULES.iter().any(|(part, _, _)| lower.contains(part)) && !lower.contains("rate limit") => {
             let rule = RULES.iter().find(|(part, _, _)| lower.contains(part));
             let (_, why, hint) = rule.expect("one of them matched");
-            Refused::Final(ForgeError {
+            Trouble::Final(ForgeError {
                 what: format!("GitHub refuses to merge pull request #{}: {why} (“{said}”).", request.number),
                 hint: (*hint).to_owned(),
             })
@@ -173,7 +166,7 @@ fn refusal(answer: &Answer, request: &MergeRequest) -> Refused {
         status => {
             let error = answer.done(&format!("merge pull request #{}", request.number));
             let error = error.expect_err("a refusal is no success");
-            if status >= 500 { Refused::Transient(error) } else { Refused::Final(error) }
+            if status >= 500 { Trouble::Transient(error) } else { Trouble::Final(error) }
         }
     }
 }

@@ -3,6 +3,7 @@
 //! An answer may be lost after the work was done: every act first looks, and after an error looks again. Never touches
 //! git, and never reads or stores a token.
 
+mod changes;
 mod gh;
 mod merge;
 #[cfg(test)]
@@ -15,10 +16,10 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Forge, ForgeError, MergeRequest, NewPullRequest, PullRequestStatus, UNFINISHED};
+use super::{Forge, ForgeError, MergeRequest, NewPullRequest, PullRequestStatus, PullState, UNFINISHED};
 use crate::ids::CommitId;
 use crate::thread::event::PullRequest;
-use gh::{Answer, Gh, Method};
+use gh::{Answer, Gh, Method, TRIES, Trouble};
 
 /// The pull requests of one repository on GitHub or a GitHub Enterprise Server.
 #[derive(Clone, Debug)]
@@ -26,8 +27,6 @@ pub struct GitHub {
     gh: Gh,
     owner: String,
     repository: String,
-    /// The first pause between two looks at something that GitHub still computes; later ones are longer.
-    pause: Duration,
 }
 
 /// What we read of a pull request.
@@ -71,8 +70,8 @@ impl GitHub {
     pub fn detect(remote_url: &str, directory: PathBuf) -> Option<Self> {
         let own = std::env::var("GH_HOST").ok();
         let (host, owner, repository) = parse(remote_url, own.as_deref())?;
-        let gh = Gh { directory, host, env: Vec::new() };
-        Some(Self { gh, owner, repository, pause: Duration::from_secs(1) })
+        let gh = Gh { directory, host, second: Duration::from_secs(1), env: Vec::new() };
+        Some(Self { gh, owner, repository })
     }
 
     fn path(&self, rest: &str) -> String {
@@ -80,7 +79,7 @@ impl GitHub {
     }
 
     async fn get(&self, rest: &str) -> Result<Answer, ForgeError> {
-        self.gh.call(Method::Get, &self.path(rest), None, self.pause).await
+        Ok(self.gh.call(Method::Get, &self.path(rest), None).await?)
     }
 
     async fn pull(&self, number: u64) -> Result<Pull, ForgeError> {
@@ -97,19 +96,32 @@ impl GitHub {
         Ok(found.into_iter().find(|pull| pull.head.branch == branch))
     }
 
-    async fn create(&self, new: &NewPullRequest, draft: bool) -> Result<Pull, ForgeError> {
+    /// Waits, longer each time; `tries` counts from 1.
+    async fn pause(&self, tries: u32) {
+        tokio::time::sleep(self.gh.second * tries).await;
+    }
+
+    async fn create(&self, new: &NewPullRequest, draft: bool) -> Result<Pull, Trouble> {
         let body = json!({"title": new.title, "body": new.body, "head": new.branch, "base": new.base, "draft": draft});
-        let answer = self.gh.call(Method::Post, &self.path("pulls"), Some(&body), self.pause).await?;
+        let answer = self.gh.call(Method::Post, &self.path("pulls"), Some(&body)).await?;
         if answer.status == 422 && draft && answer.says("raft pull requests are not supported") {
             return Box::pin(self.create(new, false)).await;
         }
         if answer.status == 422 && answer.says("No commits between") {
-            return Err(ForgeError {
+            return Err(Trouble::Final(ForgeError {
                 what: format!("The branch `{}` has no commits that `{}` has not.", new.branch, new.base),
                 hint: "Commit and push something first.".to_owned(),
-            });
+            }));
         }
-        answer.read("open the pull request")
+        let again = "`!retry` pushes it again.";
+        let by_hand = "Bring it back on GitHub, then `!retry`.";
+        for (field, branch, hint) in [("head", &new.branch, again), ("base", &new.base, by_hand)] {
+            if answer.refuses_field(field) {
+                let what = format!("The branch `{branch}` is not on GitHub: someone deleted it there.");
+                return Err(Trouble::Final(ForgeError { what, hint: hint.to_owned() }));
+            }
+        }
+        answer.read_act("open the pull request")
     }
 
     /// Replaces title and body of a pull request that was not finished.
@@ -119,7 +131,7 @@ impl GitHub {
         }
         let body = json!({"title": new.title, "body": new.body});
         let path = self.path(&format!("pulls/{}", pull.number));
-        let answer = self.gh.call(Method::Patch, &path, Some(&body), self.pause).await?;
+        let answer = self.gh.call(Method::Patch, &path, Some(&body)).await?;
         answer.read("update the pull request")
     }
 
@@ -127,11 +139,11 @@ impl GitHub {
     async fn mark_ready(&self, pull: &Pull) -> Result<(), ForgeError> {
         let query = "mutation($id: ID!) { markPullRequestReadyForReview(input: {pullRequestId: $id}) \
                      { pullRequest { isDraft } } }";
-        let body = json!({"query": query, "variables": {"id": pull.node_id}});
-        let answer = self.gh.call(Method::Post, "graphql", Some(&body), self.pause).await?;
-        let value: Value = answer.read("mark the pull request as ready")?;
+        let value = self.gh.query(query, &json!({"id": pull.node_id}), "mark the pull request as ready").await?;
         match value.get("errors") {
             None => Ok(()),
+            // The mark went by an attempt whose answer was lost, or by a person.
+            Some(_) if self.pull(pull.number).await.is_ok_and(|pull| !pull.draft) => Ok(()),
             Some(errors) => {
                 let message = errors.pointer("/0/message").and_then(Value::as_str).unwrap_or("no reason given");
                 Err(ForgeError {
@@ -218,12 +230,17 @@ impl GitHub {
 #[async_trait]
 impl Forge for GitHub {
     async fn open(&self, new: &NewPullRequest) -> Result<PullRequest, ForgeError> {
-        let mut pull = match self.find(&new.branch).await? {
-            Some(pull) => self.bring_up_to_date(pull, new).await?,
-            None => match self.create(new, new.draft).await {
-                Ok(pull) => pull,
-                Err(error) => self.find(&new.branch).await.ok().flatten().ok_or(error)?,
-            },
+        let mut tries = 0;
+        let mut pull = loop {
+            if let Some(pull) = self.find(&new.branch).await? {
+                break self.bring_up_to_date(pull, new).await?;
+            }
+            tries += 1;
+            match self.create(new, new.draft).await {
+                Ok(pull) => break pull,
+                Err(Trouble::Transient(_)) if tries < TRIES => self.pause(tries).await,
+                Err(trouble) => break self.find(&new.branch).await.ok().flatten().ok_or(trouble)?,
+            }
         };
         if pull.draft && !new.draft {
             self.mark_ready(&pull).await?;
@@ -240,6 +257,10 @@ impl Forge for GitHub {
         Ok(PullRequestStatus { state, mergeable: pull.mergeable, head: CommitId::new(pull.head.sha), reviews, checks })
     }
 
+    async fn changes(&self, numbers: &[u64]) -> Result<Vec<PullState>, ForgeError> {
+        self.look(numbers).await
+    }
+
     async fn merge(&self, request: &MergeRequest) -> Result<CommitId, ForgeError> {
         self.squash(request).await
     }
@@ -247,7 +268,7 @@ impl Forge for GitHub {
     async fn close(&self, number: u64) -> Result<(), ForgeError> {
         let body = json!({"state": "closed"});
         let path = self.path(&format!("pulls/{number}"));
-        let closed = self.gh.call(Method::Patch, &path, Some(&body), self.pause).await;
+        let closed = self.gh.call(Method::Patch, &path, Some(&body)).await.map_err(ForgeError::from);
         match closed.and_then(|answer| answer.read::<Pull>("close the pull request")) {
             Ok(_) => Ok(()),
             Err(error) => match self.pull(number).await {
@@ -259,7 +280,7 @@ impl Forge for GitHub {
 
     async fn delete_branch(&self, branch: &str) -> Result<(), ForgeError> {
         let path = self.path(&format!("git/refs/heads/{}", encode(branch, true)));
-        let answer = self.gh.call(Method::Delete, &path, None, self.pause).await?;
+        let answer = self.gh.call(Method::Delete, &path, None).await?;
         let gone = answer.status == 404 || answer.status == 422 && answer.says("does not exist");
         if gone { Ok(()) } else { answer.done("delete the branch on GitHub") }
     }

@@ -2,6 +2,7 @@
 
 #[path = "../../../tests/support/fake_github.rs"]
 mod fake_github;
+mod unkind;
 
 use super::*;
 use crate::process::{Exit, Program};
@@ -27,7 +28,7 @@ async fn fixture() -> Option<Fixture> {
     sh(folder.path(), script).await;
     let github = FakeGitHub::start(&folder.path().join("r.git")).await;
     let mut forge = GitHub::detect(REMOTE, folder.path().to_path_buf()).expect("a GitHub remote");
-    forge.pause = Duration::from_millis(1);
+    forge.gh.second = Duration::from_millis(1);
     forge.gh.env = github.env().into_iter().map(|(name, value)| (name.into(), value.into())).collect();
     Some(Fixture { folder, github, forge })
 }
@@ -309,8 +310,8 @@ async fn failures_have_words_and_a_way_out() {
         (503, "Unavailable", "trouble of its own (HTTP 503)", "githubstatus"),
     ];
     for (status, message, words, hint) in cases {
-        // A server's own trouble is tried twice, anything else once.
-        for _ in 0..if status >= 500 { 2 } else { 1 } {
+        // A server's own trouble is tried again, anything else is not.
+        for _ in 0..if status >= 500 { TRIES } else { 1 } {
             fixture.github.trouble(Trouble { method: "GET", path: "/pulls/1", status, message, works: false });
         }
         let error = fixture.forge.status(1).await.expect_err("fails");

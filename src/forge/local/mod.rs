@@ -3,18 +3,21 @@
 //! Records lie in `.git/codebutler/pulls/`. The squash commit is made in memory; it carries a trailer by which a merge
 //! whose record was lost is known again. Talks to no remote itself: [`Upstream`] does.
 
+mod changes;
 mod records;
 mod squash;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Forge, ForgeError, MergeRequest, NewPullRequest, PullRequestStatus};
+use super::{Forge, ForgeError, MergeRequest, NewPullRequest, PullRequestStatus, PullState};
 use crate::ids::CommitId;
+use crate::offload::offload;
 use crate::thread::event::PullRequest;
 use records::{Record, State};
 
@@ -23,6 +26,9 @@ use records::{Record, State};
 pub trait Upstream: Send + Sync {
     /// The head of a branch there, its commits fetched; `None` when there is no such branch.
     async fn head(&self, branch: &str) -> Result<Option<CommitId>, ForgeError>;
+
+    /// The heads of these branches there, by one call and without their commits; one that is not there is left out.
+    async fn heads(&self, branches: &[String]) -> Result<BTreeMap<String, CommitId>, ForgeError>;
 
     /// Makes a commit the head of a branch there; `false` when the branch moved and the commit does not build on it.
     async fn advance(&self, branch: &str, commit: &CommitId) -> Result<bool, ForgeError>;
@@ -58,8 +64,8 @@ impl Local {
         work: impl FnOnce(&Inner) -> Result<T, ForgeError> + Send + 'static,
     ) -> Result<T, ForgeError> {
         let inner = Arc::clone(&self.0);
-        tokio::task::spawn_blocking(move || work(&inner)).await.unwrap_or_else(|error| {
-            Err(refused(format!("Git work broke off: {error}."), "Try again; the log has the details."))
+        offload(move || work(&inner)).await.unwrap_or_else(|| {
+            Err(refused("CodeButler is stopping; nothing was done.", "It goes on after the next start."))
         })
     }
 
@@ -136,6 +142,10 @@ impl Forge for Local {
         let conflicts = self.blocking(move |inner| inner.conflicts(&base, &tip)).await?;
         let mergeable = Some(conflicts.is_empty());
         Ok(PullRequestStatus { state, mergeable, head, reviews: none(), checks: none() })
+    }
+
+    async fn changes(&self, numbers: &[u64]) -> Result<Vec<PullState>, ForgeError> {
+        self.look(numbers).await
     }
 
     async fn merge(&self, request: &MergeRequest) -> Result<CommitId, ForgeError> {

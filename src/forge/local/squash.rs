@@ -49,6 +49,15 @@ impl Inner {
         Ok(found.map(|oid| CommitId::new(oid.to_string())))
     }
 
+    /// Whether the base has this commit, as far as its own are here.
+    pub(super) fn is_in(&self, commit: &CommitId, base: &CommitId) -> bool {
+        let look = || {
+            let (git, commit, base) = (self.git2().ok()?, oid(commit).ok()?, oid(base).ok()?);
+            git.graph_descendant_of(base, commit).ok()
+        };
+        commit == base || look().unwrap_or(false)
+    }
+
     /// Files on which the two sides disagree.
     pub(super) fn conflicts(&self, base: &CommitId, head: &CommitId) -> Result<Vec<String>, ForgeError> {
         let git = self.git2()?;

@@ -1,7 +1,9 @@
 //! Records and merges in real repositories; the remote is another repository on the disk.
 
 use super::*;
+use crate::forge::PullState;
 use crate::process::{Exit, Program};
+use crate::thread::outside::PullFate;
 
 struct Fixture {
     folder: tempfile::TempDir,
@@ -20,6 +22,15 @@ impl Upstream for Bare {
         sh(&self.fixture, "git -C checkout fetch -q ../remote.git 'refs/heads/*:refs/remotes/origin/*'").await;
         let found = sh(&self.fixture, &format!("git -C remote.git rev-parse -q --verify {branch} || true")).await;
         Ok((!found.is_empty()).then(|| CommitId::new(found)))
+    }
+
+    async fn heads(&self, branches: &[String]) -> Result<BTreeMap<String, CommitId>, ForgeError> {
+        let mut heads = BTreeMap::new();
+        for branch in branches {
+            let found = sh(&self.fixture, &format!("git -C remote.git rev-parse -q --verify {branch} || true")).await;
+            heads.extend((!found.is_empty()).then(|| (branch.clone(), CommitId::new(found))));
+        }
+        Ok(heads)
     }
 
     async fn advance(&self, branch: &str, commit: &CommitId) -> Result<bool, ForgeError> {
@@ -237,4 +248,34 @@ async fn a_base_that_moves_during_the_merge_is_merged_to_anew() {
     forge.merge(&fixture.request(1).await).await.expect("merged");
     let shown = fixture.run("git -C remote.git log --format=%s main").await;
     assert_eq!(shown, "Do the work (#1)\nMeanwhile\nFirst");
+}
+
+#[tokio::test]
+async fn one_look_says_what_became_of_the_records_and_their_branches() {
+    let fixture = Fixture::new().await;
+    let forge = fixture.with_remote(None).await;
+    let state = |head: &CommitId, fate, branch_gone| PullState {
+        number: 1,
+        fate,
+        branch: "work".to_owned(),
+        head: head.clone(),
+        branch_gone,
+        by: None,
+        author: None,
+    };
+    assert_eq!(forge.changes(&[1]).await, Ok(Vec::new()), "none is known");
+    forge.open(&new(false)).await.expect("opened");
+    let head = fixture.request(1).await.head;
+    assert_eq!(forge.changes(&[1, 2]).await, Ok(vec![state(&head, PullFate::Open, false)]));
+    // A branch that was only set back is not merged.
+    fixture.run("git -C remote.git update-ref refs/heads/work main").await;
+    let main = CommitId::new(fixture.run("git -C remote.git rev-parse main").await);
+    assert_eq!(forge.changes(&[1]).await, Ok(vec![state(&main, PullFate::Open, false)]));
+    fixture.run("git -C remote.git branch -D work").await;
+    assert_eq!(forge.changes(&[1]).await, Ok(vec![state(&head, PullFate::Closed, true)]));
+    fixture.run("cd checkout && git push -q ../remote.git work && git push -q ../remote.git work:main").await;
+    let merged = PullFate::Merged { commit: head.clone() };
+    assert_eq!(forge.changes(&[1]).await, Ok(vec![state(&head, merged, false)]));
+    forge.close(1).await.expect("closed");
+    assert_eq!(forge.changes(&[1]).await, Ok(vec![state(&head, PullFate::Closed, false)]));
 }

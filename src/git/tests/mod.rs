@@ -3,6 +3,7 @@
 mod commits;
 mod hostile;
 mod remotes;
+mod restore;
 mod views;
 mod worktrees;
 
@@ -77,7 +78,7 @@ impl Fixture {
     /// A thread with a worktree of its own.
     pub(crate) async fn thread(&self, repository: &Repository, title: &str) -> ThreadGit {
         let workspace = self.workspace(repository, title).await;
-        ThreadGit::in_worktree(repository.clone(), workspace, author(), "Ana (U1)".to_owned())
+        ThreadGit::new(repository.clone(), View::Worktree(workspace), author(), "Ana (U1)".to_owned())
     }
 }
 

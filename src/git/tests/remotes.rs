@@ -1,5 +1,7 @@
 //! Opening, fetching, pushing.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::git::push::Pushed;
 
@@ -134,8 +136,22 @@ async fn a_push_never_overwrites_what_others_pushed() {
     write(&folder_of(&git), "b.txt", "b");
     git.commit_all("Add b", Selection::Everything).await.expect("committed");
     let error = git.push().await.expect_err("refused");
-    assert_eq!(error.what, "The branch `codebutler/add-b` on the remote has commits that this worktree has not.");
-    assert!(error.hint.contains("pull --no-rebase origin codebutler/add-b"), "{error:?}");
+    assert!(error.what.contains("has commits that this worktree has not: someone else pushed"), "{error:?}");
+    let merge = "git merge --no-commit origin/codebutler/add-b";
+    assert!(error.hint.contains(merge) && error.hint.contains("`!retry`"), "{error:?}");
+    let theirs = CommitId::new(fixture.run("git -C other rev-parse HEAD").await);
+    assert_eq!(error.foreign, Some(theirs.clone()));
+    let repository = fixture.repository();
+    assert_eq!(repository.branch_has("codebutler/add-b", &theirs).await, Ok(false));
+    // The advice holds: everything is here.
+    fixture.run(&format!("cd '{}' && git merge -q origin/codebutler/add-b", folder_of(&git).display())).await;
+    assert_eq!(repository.branch_has("codebutler/add-b", &theirs).await, Ok(true));
+    let head = git.push().await.expect("pushed").head;
+    let heads = repository.remote_heads(&["codebutler/add-b".to_owned(), "gone".to_owned()]).await.expect("listed");
+    assert_eq!(heads, BTreeMap::from([("codebutler/add-b".to_owned(), head)]));
+    let unknown = CommitId::new("0123456789012345678901234567890123456789");
+    assert_eq!(repository.branch_has("codebutler/add-b", &unknown).await, Ok(false));
+    assert_eq!(repository.branch_has("gone", &theirs).await, Ok(false));
 }
 
 #[tokio::test]
@@ -195,4 +211,19 @@ async fn a_rewrite_in_the_user_s_own_settings_counts() {
     let finished = child.merged().await.expect("runs");
     let output = finished.stdout.text();
     assert!(finished.exit == Exit::Code(0) && output.contains("1 passed"), "{output}");
+}
+
+#[tokio::test]
+async fn many_who_want_the_base_at_once_share_a_fetch_that_began_after_they_asked() {
+    let fixture = Fixture::with_remote().await;
+    let repository = fixture.repository();
+    let first = repository.fetch_base(None).await.expect("fetched");
+    fixture
+        .run("git clone -q remote.git other && cd other && git commit -q --allow-empty -m Second && git push -q")
+        .await;
+    let asked = futures_util::future::join_all((0..100).map(|_| repository.fetch_base(None))).await;
+    let second = repository.fetch_base(None).await.expect("fetched");
+    assert_ne!(first, second, "whoever asks later gets what is new");
+    assert!(asked.into_iter().all(|base| base.expect("fetched") == second));
+    assert_eq!(repository.0.bases.begun(), 4, "one each for the first and the last, two for the hundred between");
 }

@@ -7,7 +7,7 @@ use super::*;
 async fn on_base(fixture: &Fixture) -> ThreadGit {
     let repository = fixture.repository();
     let base = repository.fetch_base(None).await.expect("a base");
-    ThreadGit::on_base(repository, base.commit, author(), "Ana (U1)".to_owned())
+    ThreadGit::new(repository, View::Base(base.commit), author(), "Ana (U1)".to_owned())
 }
 
 #[tokio::test]
@@ -119,10 +119,11 @@ async fn a_snapshot_has_the_tracked_files_read_only_and_no_secrets() {
     assert_eq!(std::fs::read_link(folder.join("d/link")).expect("a link"), Path::new("../a.txt"));
     let others = fixture.run(&format!("ls -A {}", folder.parent().expect("above").display())).await;
     assert_eq!(others, base.as_str(), "nothing half-written is left");
-    assert_eq!(repository.file_at(&base, "a.txt").await, Ok(Some("one\n".to_owned())));
-    for none in ["missing", "d", "d/none", ""] {
-        assert_eq!(repository.file_at(&base, none).await, Ok(None), "{none}");
-    }
+    let asked = ["a.txt", "missing", "d", "d/none", ""];
+    let text = |text: &str| Ok([("a.txt".to_owned(), text.to_owned())].into());
+    assert_eq!(repository.texts(&base, &asked).await, text("one\n"));
+    write(&fixture.root(), "a.txt", "mine\n");
+    assert_eq!(repository.texts(&base, &asked).await, text("mine\n"));
     repository.snapshot(&no_commit(), &home).await.expect_err("no such commit");
 }
 
@@ -148,4 +149,27 @@ async fn a_crafted_tree_writes_nothing_outside_its_snapshot() {
     let error = fixture.repository().snapshot(&commit, &fixture.path("home")).await.expect_err("refused");
     assert!(error.what.starts_with("Could not write"), "{error:?}");
     assert_eq!(fixture.run("ls outside").await, "");
+}
+
+#[tokio::test]
+async fn a_snapshot_that_nobody_uses_any_more_is_removed_and_written_again_when_it_is_wanted() {
+    let fixture = Fixture::local().await;
+    let (repository, home) = (fixture.repository(), fixture.path("home"));
+    let commit_of = |folder: &PathBuf| CommitId::new(folder.file_name().expect("a name").to_string_lossy());
+    let mut snapshots: Vec<PathBuf> = Vec::new();
+    for name in ["used", "unused", "new"] {
+        fixture.run(&format!("cd checkout && git commit -q --allow-empty -m {name}")).await;
+        let commit = repository.fetch_base(None).await.expect("a base").commit;
+        if name == "new" {
+            let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(8 * 24 * 3600);
+            for folder in &snapshots {
+                std::fs::File::open(folder).and_then(|folder| folder.set_modified(long_ago)).expect("set");
+            }
+            repository.snapshot(&commit_of(&snapshots[0]), &home).await.expect("it is there");
+        }
+        snapshots.push(repository.snapshot(&commit, &home).await.expect("written"));
+    }
+    assert_eq!(snapshots.iter().map(|folder| folder.is_dir()).collect::<Vec<_>>(), [true, false, true]);
+    repository.snapshot(&commit_of(&snapshots[1]), &home).await.expect("written again");
+    assert!(snapshots[1].join("a.txt").is_file());
 }

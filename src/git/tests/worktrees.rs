@@ -86,11 +86,21 @@ async fn what_a_crash_left_half_made_is_made_whole() {
 }
 
 #[tokio::test]
-async fn work_in_a_folder_that_git_forgot_is_moved_aside() {
+async fn work_in_a_folder_that_git_forgot_is_kept() {
     let fixture = Fixture::local().await;
     let git = fixture.thread(&fixture.repository(), "Add b").await;
     write(&folder_of(&git), "b.txt", "b");
     fixture.run("rm -rf checkout/.git/worktrees/add-b").await;
+    let again = fixture.thread(&fixture.repository(), "Add b").await;
+    assert_eq!(again.uncommitted().await, Ok(vec!["b.txt".to_owned()]));
+}
+
+#[tokio::test]
+async fn work_in_a_folder_whose_branch_is_gone_is_moved_aside() {
+    let fixture = Fixture::local().await;
+    let git = fixture.thread(&fixture.repository(), "Add b").await;
+    write(&folder_of(&git), "b.txt", "b");
+    fixture.run("git -C checkout update-ref -d refs/heads/codebutler/add-b").await;
     let again = fixture.thread(&fixture.repository(), "Add b").await;
     assert_eq!(again.uncommitted().await, Ok(vec![]));
     assert_eq!(fixture.run("cat checkout/.codebutler/branches/add-b.saved-1/b.txt").await, "b");

@@ -1,6 +1,6 @@
 //! Prepares what a thread stands on: the fetched base commit, its snapshot, the prompts, what was said before us.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -29,15 +29,8 @@ pub(super) fn prepare(project: Arc<Project>, thread: &Thread) -> impl Future<Out
 async fn base(project: &Project, history: Vec<String>) -> Result<Base, GitError> {
     let BaseCommit { commit, branch, notice } = project.repository.fetch_base(project.settings.base.as_deref()).await?;
     project.repository.snapshot(&commit, &project.settings.home).await?;
-    let mut files = Files(HashMap::new());
-    for path in prompts::paths() {
-        let own = project.repository.own_edit(path).await?;
-        let text = match own {
-            Some(text) => Some(text),
-            None => project.repository.file_at(&commit, path).await?,
-        };
-        files.0.extend(text.map(|text| (path, text)));
-    }
+    let paths: Vec<&str> = prompts::paths().collect();
+    let files = Files(project.repository.texts(&commit, &paths).await?);
     let prompts = Role::ALL.into_iter().map(|role| (role, prompts::assemble(role, &files))).collect();
     Ok(Base { commit, branch, prompts, history, notice })
 }
@@ -53,7 +46,7 @@ async fn read_history(project: &Project, key: &crate::ids::ThreadKey, before: &M
 }
 
 /// The files that prompts are made of, read before.
-struct Files(HashMap<&'static str, String>);
+struct Files(BTreeMap<String, String>);
 
 impl PromptSource for Files {
     fn read(&self, path: &str) -> Option<String> {

@@ -3,10 +3,12 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use super::tool::thread_work;
+use super::tool::{restore, thread_work};
 use crate::agent::Role;
 use crate::forge::{ForgeError, MergeRequest};
+use crate::git::Selection;
 use crate::ids::CommitId;
+use crate::offload::offload;
 use crate::runtime::project::Project;
 use crate::runtime::publish;
 use crate::thread::command::Deed;
@@ -20,7 +22,7 @@ pub(super) fn publish(
     thread: &Thread,
     publishing: Publishing,
 ) -> impl Future<Output = Command> + use<> {
-    let work = thread_work(&project, thread, Role::Coder);
+    let (key, work) = (thread.key.clone(), thread_work(&project, thread, Role::Coder));
     let title = thread
         .approved
         .as_ref()
@@ -32,10 +34,28 @@ pub(super) fn publish(
             let hint = "Open a new thread for the work.".to_owned();
             return Command::PublishDone { run, result: Err(Failure { what, hint }), deeds: Vec::new() };
         };
+        let restored = match work.git.workspace() {
+            Ok(workspace) => restore(&project, &key, workspace).await,
+            Err(error) => Err(error),
+        };
+        let lost = match restored {
+            Ok(lost) => lost,
+            Err(error) => return Command::PublishDone { run, result: Err(error.into()), deeds: Vec::new() },
+        };
         let (mut result, deeds) = publish::publish(&work, &publishing, &title).await;
+        if let (Ok(publication), Some(head)) = (&mut result, lost) {
+            publication.left_out.push(format!(
+                "what was not committed: the worktree had been deleted and was made again from `{}`",
+                head.short()
+            ));
+        }
+        if result.is_err() {
+            // Someone else may be the reason; then `!retry` does something else.
+            project.pulls_asked.notify_one();
+        }
         let opened = deeds.iter().find_map(|deed| match deed {
             Deed::Opened(pull) => Some(pull),
-            Deed::Committed(_) | Deed::Pushed(_) => None,
+            Deed::Committed(_) | Deed::Pushed(_) | Deed::FoundForeign(_) => None,
         });
         // A local pull request has no page of its own that could show its diff.
         if let (Ok(publication), Some(pull)) = (&mut result, opened)
@@ -67,6 +87,9 @@ pub(super) fn merge(project: Arc<Project>, thread: &Thread, head: CommitId) -> i
         let merged = match request {
             Ok(request) => {
                 let merged = project.forge.merge(&request).await;
+                if merged.is_err() {
+                    project.pulls_asked.notify_one();
+                }
                 if merged.is_err()
                     && let Err(error) = project.repository.remote_head(&request.base).await
                 {
@@ -95,13 +118,32 @@ fn message(thread: &Thread) -> String {
     text.trim().to_owned()
 }
 
+/// What a merge on the forge cut is kept under this name.
+const UNFINISHED_WORK: &str = "Keep unfinished work";
+
+/// The head of the remote branch when it is not the one that was merged.
+async fn pushed_later(project: &Project, branch: &str, merged: &CommitId) -> Option<CommitId> {
+    project.repository.remote_head(branch).await.ok().flatten().filter(|head| head != merged)
+}
+
 /// Removes remote branch, worktree and local branch; closes an unmerged pull request. Names what is left.
 pub(super) fn clean_up(project: Arc<Project>, thread: &Thread, merged: bool) -> impl Future<Output = Command> + use<> {
     let (key, home) = (thread.key.clone(), project.home_of(&thread.key));
     let workspace = thread.workspace().cloned();
-    let (pull, head) = (thread.pull.clone(), thread.head.clone());
+    let elsewhere = thread.closing.as_ref().and_then(|closing| closing.elsewhere.clone());
+    let (pull, pushed) = (thread.pull.clone(), thread.head.clone());
+    // A merge that nobody asked us for is of the head that it was of, whatever we pushed since.
+    let head = elsewhere.as_ref().map(|elsewhere| elsewhere.head.clone()).or(pushed);
+    let cut = elsewhere.as_ref().is_some_and(|elsewhere| elsewhere.cut);
+    let unfinished = cut.then(|| thread_work(&project, thread, Role::Coder)).flatten();
+    let wrote = thread.wrote.clone();
     async move {
         let mut leftovers = Vec::new();
+        if let Some(work) = unfinished
+            && let Err(error) = work.git.commit_all(UNFINISHED_WORK, Selection::TrackedAnd(wrote)).await
+        {
+            leftovers.push(format!("the Coder's last changes could not be committed: {}", error.what));
+        }
         let mut note = |result: Result<(), ForgeError>, what: &str| {
             if let Err(error) = result {
                 leftovers.push(format!("{what}: {} {}", error.what, error.hint));
@@ -115,7 +157,8 @@ pub(super) fn clean_up(project: Arc<Project>, thread: &Thread, merged: bool) -> 
             Some(workspace) => Some(workspace),
             None => project.repository.workspace_of(&key).await.map(Arc::new),
         };
-        if let Err(error) = tokio::fs::remove_dir_all(&home).await
+        let folder = home.clone();
+        if let Some(Err(error)) = offload(move || std::fs::remove_dir_all(folder)).await
             && error.kind() != std::io::ErrorKind::NotFound
         {
             leftovers.push(format!("`{}`: {error}", home.display()));
@@ -127,7 +170,15 @@ pub(super) fn clean_up(project: Arc<Project>, thread: &Thread, merged: bool) -> 
         };
         if let Some(workspace) = &workspace {
             // The branch of unmerged work stays on the remote: it is the only copy.
-            if merged {
+            let later = match &elsewhere {
+                Some(elsewhere) => pushed_later(&project, &workspace.branch, &elsewhere.head).await,
+                None => None,
+            };
+            if let Some(later) = later {
+                let branch = &workspace.branch;
+                leftovers
+                    .push(format!("branch `{branch}` on the remote: it has `{}`, which was not merged", later.short()));
+            } else if merged {
                 note(project.forge.delete_branch(&workspace.branch).await, &format!("branch `{}`", workspace.branch));
             }
             leftovers.extend(project.repository.remove_worktree(workspace, head.as_ref()).await);

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::{Role, ToolCall, ToolName};
-use crate::git::{Author, GitError, ThreadGit};
-use crate::ids::RunId;
+use crate::git::{Author, Condition, GitError, View};
+use crate::ids::{CommitId, RunId, ThreadKey};
 use crate::runtime::kit::{Kit, KnownFilesSlot, PlaceSlot};
 use crate::runtime::project::Project;
+use crate::sandbox;
 use crate::thread::event::{ToolResult, Workspace};
+use crate::thread::plan::code_list;
 use crate::thread::{Command, Thread};
 use crate::tools::workspace::Access;
 use crate::tools::{self, Place, ThreadWork, ToolContext, ToolError, ToolOutput};
@@ -33,6 +35,7 @@ pub(super) fn run(
     let Call { run, role, tool, call } = call;
     let known = thread.conversations.get(&role).map(|state| state.known_files.clone()).unwrap_or_default();
     let bench = Bench {
+        thread: thread.key.clone(),
         role,
         place: kit.place(role),
         known_files: kit.known_files(role),
@@ -55,6 +58,7 @@ pub(super) fn run(
 
 /// What a call needs of its thread.
 struct Bench {
+    thread: ThreadKey,
     role: Role,
     place: PlaceSlot,
     known_files: KnownFilesSlot,
@@ -62,7 +66,7 @@ struct Bench {
     known: Arc<std::collections::BTreeSet<String>>,
     work: Option<ThreadWork>,
     workspace: Option<Arc<Workspace>>,
-    commit: Option<crate::ids::CommitId>,
+    commit: Option<CommitId>,
     home: std::path::PathBuf,
 }
 
@@ -83,6 +87,7 @@ impl Bench {
             cancel,
             bash_timeout: project.settings.bash_timeout,
             home: self.home,
+            shell: Arc::clone(&project.shell),
             work: Arc::new(work),
         };
         match tools::table::tool(tool) {
@@ -94,6 +99,14 @@ impl Bench {
     /// The Coder works in the worktree; everybody else reads the snapshot of the base commit.
     async fn place(&self, project: &Project) -> Result<Arc<Place>, ToolError> {
         let broken = |error: GitError| ToolError::for_model(format!("{} {}", error.what, error.hint));
+        if let (Some(workspace), Role::Coder) = (&self.workspace, self.role)
+            && let Some(lost) = restore(project, &self.thread, workspace).await.map_err(broken)?
+        {
+            let commands =
+                sandbox::init::plan(&project.repository.worktree_path(workspace), project.settings.init.as_deref())
+                    .commands;
+            return Err(lost_worktree(&lost, &commands));
+        }
         self.place
             .get_or_open(|| async {
                 match (&self.workspace, self.role, &self.commit) {
@@ -111,18 +124,47 @@ impl Bench {
     }
 }
 
+/// Brings a thread's worktree into order when something of it is missing; the commit it was made again from, when its
+/// files were gone.
+pub(super) async fn restore(
+    project: &Project,
+    thread: &ThreadKey,
+    workspace: &Workspace,
+) -> Result<Option<CommitId>, GitError> {
+    if project.repository.is_whole(workspace) {
+        return Ok(None);
+    }
+    let condition = project.repository.restore_worktree(thread, workspace).await?;
+    tracing::warn!(thread.ts = %thread, ?condition, "something of the worktree was missing");
+    Ok(match condition {
+        Condition::Whole => None,
+        Condition::Lost(head) => Some(head),
+    })
+}
+
+/// What the Coder reads in place of a result.
+fn lost_worktree(head: &CommitId, commands: &[String]) -> ToolError {
+    let again = match commands {
+        [] => String::new(),
+        commands => format!(" Dependencies are gone too; they are installed with {}.", code_list(commands)),
+    };
+    ToolError::for_model(format!(
+        "Nothing was done: the worktree was missing, as if someone had deleted it. It was made again from the branch's \
+         last commit, `{}`. Uncommitted changes are gone.{again} Read the files again before you go on.",
+        head.short()
+    ))
+}
+
 /// Git and pull request as this role sees them: the worktree for the Coder once there is one, else the base commit.
 pub(super) fn thread_work(project: &Project, thread: &Thread, role: Role) -> Option<ThreadWork> {
     let author = Author::parse(&project.settings.author)?;
     let requested_by = requested_by(thread);
-    let repository = project.repository.clone();
-    let git = match (thread.workspace(), role, &thread.base) {
-        (Some(workspace), Role::Coder, _) => {
-            ThreadGit::in_worktree(repository, Arc::clone(workspace), author, requested_by)
-        }
-        (_, _, Some(base)) => ThreadGit::on_base(repository, base.commit.clone(), author, requested_by),
+    let view = match (thread.workspace(), role, &thread.base) {
+        (Some(workspace), Role::Coder, _) => View::Worktree(Arc::clone(workspace)),
+        (_, _, Some(base)) => View::Base(base.commit.clone()),
         (_, _, None) => return None,
     };
+    let git = project.repository.at(view, author, requested_by);
     let (forge, pull) = (Arc::clone(&project.forge), thread.pull.clone());
     Some(ThreadWork { git, forge, pull, footer: footer(project, thread) })
 }

@@ -38,6 +38,6 @@ pub(super) fn initialise(
         if let Err(error) = project.repository.exclude(&plan.makes) {
             tracing::warn!(error = &error as &dyn std::error::Error, "what the initialisation makes is not excluded");
         }
-        Command::WorkspaceInitialised(sandbox::init::run(&folder, &home, &plan, &cancel).await)
+        Command::WorkspaceInitialised(sandbox::init::run(&*project.shell, &folder, &home, &plan, &cancel).await)
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::forge::{Local, MergeRequest};
-use crate::git::tests::{Fixture, author, folder_of, write};
+use crate::git::tests::{Fixture, author, write};
 use crate::ids::RunId;
 use crate::runtime::upstream::GitRemote;
 use crate::thread::event::PullRequest;
@@ -15,7 +15,12 @@ async fn work(fixture: &Fixture) -> ThreadWork {
     let upstream = Arc::new(GitRemote(repository.clone()));
     let forge = Local::new(fixture.root(), repository.common_dir().into(), own, Some(upstream));
     let git = fixture.thread(&repository, "Add b").await;
-    ThreadWork { git, forge: Arc::new(forge), pull: None, footer: "Asked by Ana.".to_owned() }
+    ThreadWork { git: Arc::new(git), forge: Arc::new(forge), pull: None, footer: "Asked by Ana.".to_owned() }
+}
+
+/// The worktree of the work.
+fn folder(fixture: &Fixture) -> std::path::PathBuf {
+    fixture.root().join(".codebutler/branches/add-b")
 }
 
 fn publishing(draft: Option<&str>, wrote: &[&str]) -> Publishing {
@@ -27,7 +32,7 @@ fn publishing(draft: Option<&str>, wrote: &[&str]) -> Publishing {
 async fn no_changes_make_no_pull_request() {
     let fixture = Fixture::with_remote().await;
     let work = work(&fixture).await;
-    write(&folder_of(&work.git), "stray.log", "x");
+    write(&folder(&fixture), "stray.log", "x");
     let (result, deeds) = publish(&work, &publishing(None, &[]), "Add b").await;
     let left_out = vec!["`stray.log` is new and was not written by the Coder's own tools".to_owned()];
     assert_eq!(result, Ok(Publication { left_out, ..Publication::default() }));
@@ -39,8 +44,8 @@ async fn no_changes_make_no_pull_request() {
 async fn what_is_left_is_committed_pushed_and_opened_and_a_repeat_changes_nothing() {
     let fixture = Fixture::with_remote().await;
     let work = work(&fixture).await;
-    write(&folder_of(&work.git), "b.txt", "b\nb\n");
-    write(&folder_of(&work.git), "a.txt", "two\n");
+    write(&folder(&fixture), "b.txt", "b\nb\n");
+    write(&folder(&fixture), "a.txt", "two\n");
     let order = publishing(Some("the checks fail"), &["b.txt"]);
     let (result, deeds) = publish(&work, &order, "Add b").await;
     let head = work.git.head().await.expect("a head");
@@ -83,7 +88,7 @@ async fn a_refused_push_keeps_the_commit_among_the_deeds() {
     let fixture = Fixture::with_remote().await;
     let work = work(&fixture).await;
     fixture.run("rm -rf remote.git").await;
-    write(&folder_of(&work.git), "a.txt", "two\n");
+    write(&folder(&fixture), "a.txt", "two\n");
     let (result, deeds) = publish(&work, &publishing(None, &[]), "Add b").await;
     assert_eq!(result.expect_err("no remote").what, "Could not push: the remote repository is not there.");
     assert_eq!(deeds, [Deed::Committed(work.git.head().await.expect("a head"))]);

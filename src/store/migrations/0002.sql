@@ -18,6 +18,11 @@ CREATE INDEX outbox_due ON outbox (lane, id) WHERE revision > sent;
 
 -- The number of the open pull request.
 ALTER TABLE sessions ADD COLUMN pull INTEGER;
+UPDATE sessions SET pull = (
+    SELECT json_extract(body, '$.pull.number') FROM events
+    WHERE thread = session_id AND type = 'pull_request_opened' ORDER BY seq DESC LIMIT 1)
+WHERE phase IN ('coder', 'review');
+CREATE INDEX sessions_pull ON sessions (session_id) WHERE pull IS NOT NULL;
 CREATE INDEX sessions_at_work ON sessions (session_id) WHERE works = 1;
 
 -- When we stored it, by our clock (unknown for what is older), and whether it is a message: one is stored once under its

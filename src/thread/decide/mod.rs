@@ -5,6 +5,8 @@
 
 mod orders;
 mod people;
+mod pulls;
+mod question;
 mod turn;
 mod work;
 
@@ -49,6 +51,8 @@ impl Deciding<'_> {
             Command::PublishDone { run, result, deeds } => self.publish_done(run, result, deeds),
             Command::MergeDone(result) => self.merge_done(result),
             Command::CleanUpDone(leftovers) => self.clean_up_done(leftovers),
+            Command::Queued { run, place, build } => self.queued(run, place, build),
+            Command::PullChanged(seen) => self.pull_changed(seen),
             Command::Interrupted { calls } => self.interrupted(calls),
         }
     }

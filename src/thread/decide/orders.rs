@@ -102,7 +102,9 @@ impl Deciding<'_> {
         // A call without a result would make every later request invalid.
         let open: Vec<_> = run.calls.iter().filter(|state| !state.done).cloned().collect();
         for state in open {
-            let text = if state.started {
+            let text = if state.tool == Some(ToolName::AskUser) {
+                "Not answered: a person stopped the run."
+            } else if state.started {
                 "Interrupted: a person stopped the run while this was running. It may have done part of its work."
             } else {
                 "Not run: a person stopped the run."
@@ -120,6 +122,9 @@ impl Deciding<'_> {
     }
 
     pub(super) fn retry(&mut self, by: UserId, ts: Option<MessageTs>) {
+        if self.settle_outside(&by, ts.as_ref()) {
+            return;
+        }
         let Some(stalled) = self.thread.stalled.last().cloned() else {
             let text = if self.thread.runs.is_empty() { "There is nothing to try again." } else { "It is running." };
             self.tell(ts, by, text);

@@ -25,6 +25,7 @@ impl Deciding<'_> {
         self.know(&by, &message.name);
         match words::read(&message.text, to_bot, self.rules.slash) {
             Typed::Order(order) => self.order(order, ts, by),
+            Typed::Word { .. } | Typed::Text if self.thread.question.is_some() => self.answer_by_message(message),
             Typed::Word { approves, merges, talk } => {
                 if approves && let Some(id) = self.thread.waiting_plan().map(|plan| plan.id.clone()) {
                     self.approve(&id, by, Some(ts));
@@ -49,11 +50,22 @@ impl Deciding<'_> {
     /// A message for a role: the Coder when it works, else the PM.
     fn hear_person(&mut self, message: Message) {
         let by = message.from.clone();
+        if self.was_read_as_history(&message) {
+            self.emit(Event::CommandTaken { ts: Some(message.ts), by, answer: Answer::None });
+            return;
+        }
         self.emit(Event::MessageReceived { message });
         if matches!(self.thread.stalled.last(), Some(Stalled::Base(_))) {
             self.emit(Event::RetryRequested { by, ts: None });
         }
         self.wake_pm();
+    }
+
+    /// A message that was delivered after later ones, when the PM had already been told of it as what was said before.
+    fn was_read_as_history(&self, message: &Message) -> bool {
+        let earlier = self.thread.first_message().is_some_and(|first| message.ts < *first);
+        let line = format!("{}: {}", message.name, message.text);
+        earlier && self.thread.base.as_ref().is_some_and(|base| base.history.contains(&line))
     }
 
     /// Starts the PM when there is something it has not read and nobody else takes care of it.
@@ -102,6 +114,7 @@ impl Deciding<'_> {
             Action::PlanApprove => self.approve(&PlanId::new(value), by, None),
             Action::PlanChange => self.ask_change(PlanId::new(value), by),
             Action::PlanCancel => self.cancel_plan(PlanId::new(value), by),
+            Action::AskOption => self.answer_by_button(value, by),
             Action::PrMerge if self.thread.head.as_ref().is_some_and(|head| head.as_str() != value) => {
                 self.refuse(None, by, "The pull request has changed since this card was shown. Use its newest card.");
             }

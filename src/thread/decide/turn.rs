@@ -7,11 +7,12 @@ use serde::de::DeserializeOwned;
 use super::Deciding;
 use crate::agent::tool_name::Conduct;
 use crate::agent::{Role, Step, ToolName, next_step};
-use crate::ids::{CallId, RunId};
+use crate::ids::{CallId, PlanId, RunId};
 use crate::thread::command::Deed;
 use crate::thread::event::{Event, Failure, Reply, RunOutcome, ToolResult};
 use crate::thread::plan::{Plan, Todo};
-use crate::thread::state::CallState;
+use crate::thread::question::Ask;
+use crate::thread::state::{CallState, Queue};
 
 impl Deciding<'_> {
     pub(super) fn model_answered(&mut self, id: RunId, turn: u32, result: Result<Reply, Failure>) {
@@ -61,8 +62,10 @@ impl Deciding<'_> {
 
     /// People wrote to this role since it was last called, and nobody else answers them.
     fn has_unheard(&self, role: Role) -> bool {
+        let answered = self.thread.runs.get(&role).is_some_and(|run| run.answer.is_some());
         let coder_answers = role == Role::Pm && self.thread.runs.contains_key(&Role::Coder);
-        !coder_answers && self.thread.conversations.get(&role).is_some_and(|state| !state.unheard.is_empty())
+        (answered || !coder_answers)
+            && self.thread.conversations.get(&role).is_some_and(|state| !state.unheard.is_empty())
     }
 
     /// When the Coder has ended, messages that came too late for it are the PM's.
@@ -146,10 +149,15 @@ impl Deciding<'_> {
         for deed in deeds {
             match deed {
                 Deed::Committed(commit) => self.emit(Event::Committed { commit }),
-                Deed::Pushed(head) if self.thread.head.as_ref() != Some(&head) => self.emit(Event::Pushed { head }),
+                Deed::Pushed(head)
+                    if self.thread.head.as_ref() != Some(&head) || self.thread.elsewhere.head.is_some() =>
+                {
+                    self.emit(Event::Pushed { head });
+                }
                 Deed::Opened(pull) if self.thread.pull.as_ref() != Some(&pull) => {
                     self.emit(Event::PullRequestOpened { pull });
                 }
+                Deed::FoundForeign(head) => self.found_foreign(head, None),
                 Deed::Pushed(_) | Deed::Opened(_) => {}
             }
         }
@@ -157,6 +165,10 @@ impl Deciding<'_> {
 
     pub(super) fn interrupted(&mut self, calls: Vec<(RunId, CallId)>) {
         for (id, call) in calls {
+            // A question was not cut: it waits in the log.
+            if self.thread.question.as_ref().is_some_and(|question| question.run == id && question.call == call) {
+                continue;
+            }
             let text = "Interrupted: the program was restarted while this was running. It may have done nothing, a \
                         part, or all of its work. Check the state of the files before you go on."
                 .to_owned();
@@ -172,11 +184,26 @@ impl Deciding<'_> {
         }
     }
 
+    pub(super) fn queued(&mut self, id: RunId, place: Option<u32>, build: Option<String>) {
+        let Some((_, run)) = self.thread.run(id) else { return };
+        let queue = place.map(|place| Queue { place, build: build.clone() });
+        if run.queue != queue {
+            self.emit(Event::RunQueued { run: id, place, build });
+        }
+    }
+
     /// Answers a call that needs nothing from outside: an event of the thread, or a mistake.
     fn answer_own(&mut self, role: Role, run: RunId, state: &CallState) {
         let answer = match (&state.call.fault, state.tool) {
             (Some(fault), _) => Err(fault.clone()),
             (None, None) => Err(unknown_tool(role, &state.call.name)),
+            (None, Some(ToolName::AskUser)) => {
+                match arguments::<Ask>(state).and_then(|ask| self.ask(role, run, &state.call.id, ask)) {
+                    // The answer is the call's result.
+                    Ok(()) => return,
+                    Err(fault) => Err(fault),
+                }
+            }
             (None, Some(ToolName::ProposePlan)) => arguments(state).and_then(|plan| self.propose(plan)),
             (None, Some(ToolName::TodoWrite)) => arguments(state).map(|list: TodoList| {
                 self.emit(Event::TodosWritten { run, todos: list.todos });
@@ -210,12 +237,14 @@ impl Deciding<'_> {
         let base = base.commit.clone();
         let approvers: Vec<String> = self.rules.approvers.iter().map(ToString::to_string).collect();
         let mut id = plan.id(&base, &approvers);
-        if self.thread.plan.as_ref().is_some_and(|old| old.id == id) {
-            if self.thread.waiting_plan().is_some() {
-                return Ok("This very plan is already shown and waits for a person. End your turn.".to_owned());
-            }
-            // The same words again after an approval are a new request for approval.
-            id = crate::ids::PlanId::new(format!("{id}-{}", self.thread.seq));
+        let again = |known: &PlanId| known.as_str().strip_prefix(id.as_str()).is_some_and(|rest| rest.starts_with('-'));
+        if self.thread.waiting_plan().is_some_and(|waiting| waiting.id == id || again(&waiting.id)) {
+            return Ok("This very plan is already shown and waits for a person. End your turn.".to_owned());
+        }
+        // The same words again after an approval, or after another plan, are a new request for approval, on a card of
+        // its own: the old one is far up and stays as it was judged.
+        if self.thread.plan_ids.contains(&id) {
+            id = PlanId::new(format!("{id}-{}", self.thread.seq));
         }
         self.emit(Event::PlanProposed { id, plan, base });
         Ok("The plan is shown with buttons and waits for a person's approval. Only a person can approve it; nothing \
@@ -236,7 +265,7 @@ struct Note {
 
 /// Whether the core answers this call itself.
 fn is_own(state: &CallState) -> bool {
-    state.call.fault.is_some() || state.tool.is_none_or(|tool| tool.conduct() == Conduct::Core)
+    state.call.fault.is_some() || state.tool.is_none_or(|tool| matches!(tool.conduct(), Conduct::Core | Conduct::Waits))
 }
 
 fn arguments<T: DeserializeOwned>(state: &CallState) -> Result<T, String> {

@@ -14,7 +14,12 @@ impl Deciding<'_> {
             return;
         }
         match result {
-            Ok(base) => {
+            Ok(mut base) => {
+                // A message may have come late, after ones that were written after it: the PM reads it as a message.
+                let unheard =
+                    self.thread.conversations.get(&Role::Pm).map(|pm| pm.unheard.as_slice()).unwrap_or_default();
+                let lines: Vec<String> = unheard.iter().map(|said| format!("{}: {}", said.name, said.text)).collect();
+                base.history.retain(|line| !lines.contains(line));
                 if !base.history.is_empty() {
                     let before = base.history.join("\n");
                     self.note(Role::Pm, format!("[codebutler] Said in this thread before you were asked:\n{before}"));

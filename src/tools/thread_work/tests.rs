@@ -6,9 +6,11 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::forge::{ForgeError, Local, MergeRequest, PullRequestStatus};
+use crate::forge::{ForgeError, Local, MergeRequest, PullRequestStatus, PullState};
 use crate::git::tests::{Fixture, author, folder_of, write};
+use crate::git::{ThreadGit, View};
 use crate::ids::CommitId;
+use crate::sandbox::HostShell;
 use crate::tools::workspace::Access;
 use crate::tools::{KnownFiles, Place, Tool};
 use crate::tools::{
@@ -27,6 +29,10 @@ impl Forge for Broken {
     async fn status(&self, _: u64) -> Result<PullRequestStatus, ForgeError> {
         Err(ForgeError { what: "It is broken.".to_owned(), hint: "Mend it.".to_owned() })
     }
+    async fn changes(&self, _: &[u64]) -> Result<Vec<PullState>, ForgeError> {
+        unreachable!("nothing here watches")
+    }
+
     async fn merge(&self, request: &MergeRequest) -> Result<CommitId, ForgeError> {
         Ok(request.head.clone())
     }
@@ -46,7 +52,8 @@ fn context(git: ThreadGit, place: &std::path::Path, forge: Arc<dyn Forge>) -> To
         cancel: CancellationToken::new(),
         bash_timeout: Duration::from_secs(120),
         home: place.join("home"),
-        work: Arc::new(ThreadWork { git, forge, pull: None, footer }),
+        shell: Arc::new(HostShell),
+        work: Arc::new(ThreadWork { git: Arc::new(git), forge, pull: None, footer }),
     }
 }
 
@@ -139,7 +146,7 @@ async fn before_a_worktree_one_can_look_and_no_more() {
     let fixture = Fixture::local().await;
     let repository = fixture.repository();
     let base = repository.fetch_base(None).await.expect("a base");
-    let git = ThreadGit::on_base(repository, base.commit, author(), "Ana (U1)".to_owned());
+    let git = ThreadGit::new(repository, View::Base(base.commit), author(), "Ana (U1)".to_owned());
     let context = context(git, &fixture.root(), Arc::new(Broken));
     assert!(run(&context, &GitLog, "{}").await.0.ends_with(" Owner: First commit\n"));
     assert!(run(&context, &GitDiff, "{}").await.0.contains("a.txt new (+1 -0)"));

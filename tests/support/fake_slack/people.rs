@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::state::{APP, File, Message};
+use super::state::{APP, File, Message, State};
 use super::{BOT_USER, FakeSlack, TEAM};
 
 impl FakeSlack {
@@ -27,18 +27,62 @@ impl FakeSlack {
                 user: user.into(),
                 text: text.into(),
                 thread_ts: thread_ts.map(Into::into),
+                client_msg_id: Some(format!("client-{ts}")),
                 files,
                 ..Message::default()
             };
             if text.contains(&format!("<@{BOT_USER}>")) && !state.channels[channel].direct {
-                let mut mention = state.message_event(&message);
-                mention["type"] = json!("app_mention");
-                mention["client_msg_id"] = json!(format!("client-{ts}"));
-                mention.as_object_mut().expect("an event is an object").remove("channel_type");
+                let mention = mention_event(state, &message);
                 state.deliver_event(mention);
             }
             state.add(message);
             ts
+        })
+    }
+
+    /// A person writes, and no event tells of it, until [`FakeSlack::deliver_held`].
+    pub fn say_unheard(&self, user: &str, channel: &str, text: &str, thread_ts: Option<&str>) -> String {
+        self.shared.change(|state| {
+            let ts = state.next_ts();
+            let message = Message {
+                ts: ts.clone(),
+                channel: channel.into(),
+                user: user.into(),
+                text: text.into(),
+                thread_ts: thread_ts.map(Into::into),
+                ..Message::default()
+            };
+            let event = state.keep(message);
+            state.log(format!("unheard: {event}"));
+            state.held.insert(ts.clone(), event);
+            ts
+        })
+    }
+
+    /// Delivers the event of a message that was not heard, as it was then.
+    pub fn deliver_held(&self, ts: &str) {
+        self.shared.change(|state| {
+            let event = state.held.remove(ts).expect("the message was not heard");
+            state.deliver_in_channel(event);
+        });
+    }
+
+    /// Tells of a message's mention of the bot, after the message's own event.
+    pub fn mention_late(&self, ts: &str) {
+        self.shared.change(|state| {
+            let message = state.message_mut(ts).clone();
+            let mention = mention_event(state, &message);
+            state.deliver_event(mention);
+        });
+    }
+
+    /// One gesture of a person becomes another message: other ts, same client id. Its ts.
+    pub fn twin(&self, ts: &str) -> String {
+        self.shared.change(|state| {
+            let twin = state.next_ts();
+            let message = Message { ts: twin.clone(), ..state.message_mut(ts).clone() };
+            state.add(message);
+            twin
         })
     }
 
@@ -165,4 +209,11 @@ impl FakeSlack {
             state.channels.get_mut(channel).expect("the channel exists").members.remove(BOT_USER);
         });
     }
+}
+
+fn mention_event(state: &State, message: &Message) -> Value {
+    let mut mention = state.message_event(message);
+    mention["type"] = json!("app_mention");
+    mention.as_object_mut().expect("an event is an object").remove("channel_type");
+    mention
 }

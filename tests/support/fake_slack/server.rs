@@ -37,12 +37,19 @@ async fn call(
 ) -> Response {
     let arguments = arguments(&method, &headers, &uri, &body);
     shared.change(|state| {
+        if state.offline {
+            return cut();
+        }
         state.log(format!("call: {method} {}", arguments.as_ref().unwrap_or(&Value::Null)));
         let fault = state.faults.iter().position(|(name, _)| *name == method).map(|at| state.faults.remove(at).1);
         if let Some(Fault::TooFast(seconds)) = fault {
             let wait = [(header::RETRY_AFTER, seconds.to_string())];
             let body = axum::Json(json!({ "ok": false, "error": "ratelimited" }));
             return (StatusCode::TOO_MANY_REQUESTS, wait, body).into_response();
+        }
+        if let Some(Fault::Status(status)) = fault {
+            let status = StatusCode::from_u16(status).expect("a test names a status");
+            return (status, "<html>something is wrong</html>").into_response();
         }
         if let Some(Fault::Refuse(code)) = fault {
             return answer(Err(code.to_owned()));
@@ -53,14 +60,17 @@ async fn call(
         });
         state.log(format!("answer: {method} {result:?}"));
         match fault {
-            // Headers, then a body that ends in the middle: the caller cannot know what happened.
-            Some(Fault::LoseAnswer) => {
-                let cut: Result<Bytes, _> = Err(std::io::Error::other("the fake loses this answer"));
-                Response::new(Body::from_stream(stream::iter([cut])))
-            }
+            Some(Fault::LoseAnswer) => cut(),
+            Some(Fault::RefuseAfter(code)) => answer(Err(code.to_owned())),
             _ => answer(result),
         }
     })
+}
+
+/// Headers, then a body that ends in the middle: the caller cannot know what happened.
+fn cut() -> Response {
+    let cut: Result<Bytes, _> = Err(std::io::Error::other("the fake loses this answer"));
+    Response::new(Body::from_stream(stream::iter([cut])))
 }
 
 fn answer(result: Result<Value, String>) -> Response {
@@ -135,7 +145,7 @@ async fn link(
 ) -> Response {
     // A ticket is good for one socket.
     let ticket = query.get("ticket").cloned().unwrap_or_default();
-    if !shared.change(|state| state.tickets.remove(&ticket)) {
+    if !shared.change(|state| state.tickets.remove(&ticket) && !state.offline) {
         return StatusCode::FORBIDDEN.into_response();
     }
     upgrade.on_upgrade(move |socket| serve(shared, socket))
@@ -162,6 +172,10 @@ async fn serve(shared: Arc<Shared>, mut socket: WebSocket) {
                     if socket.send(ws::Message::Text(frame.into())).await.is_err() {
                         break;
                     }
+                }
+                Some(Outgoing::Freeze) => {
+                    while !matches!(waiting.recv().await, Some(Outgoing::Cut) | None) {}
+                    break;
                 }
                 Some(Outgoing::Cut) | None => break,
             },

@@ -1,6 +1,7 @@
 //! What the fake remembers, and how it delivers envelopes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedSender;
@@ -22,6 +23,8 @@ pub struct Message {
     pub bot: Option<String>,
     pub text: String,
     pub thread_ts: Option<String>,
+    /// The id that a person's program gave it.
+    pub client_msg_id: Option<String>,
     pub blocks: Vec<Value>,
     pub metadata: Value,
     pub reactions: Vec<String>,
@@ -62,6 +65,8 @@ pub struct Envelope {
     pub ack: Option<Value>,
     /// Whether it was sent again under another id.
     pub superseded: bool,
+    /// When it was given to a socket, and when its ack came.
+    pub times: (Instant, Option<Instant>),
 }
 
 /// What goes wrong with the next call of a method.
@@ -72,6 +77,10 @@ pub enum Fault {
     LoseAnswer,
     /// It is refused with this code.
     Refuse(&'static str),
+    /// It happens, and the answer is this error all the same.
+    RefuseAfter(&'static str),
+    /// It does not happen; the answer is this HTTP status with a page that is not Slack's.
+    Status(u16),
 }
 
 pub struct Channel {
@@ -87,6 +96,8 @@ pub struct Socket {
 
 pub enum Outgoing {
     Frame(String),
+    /// Nothing is read or written any more, pings neither.
+    Freeze,
     Cut,
 }
 
@@ -101,15 +112,28 @@ pub struct State {
     pub uploads: BTreeMap<String, File>,
     pub envelopes: Vec<Envelope>,
     pub sockets: Vec<Socket>,
+    /// Sockets that Slack believes to be open and nothing passes through.
+    pub frozen: Vec<Socket>,
+    /// Whether nobody can reach it.
+    pub offline: bool,
+    /// So many acks get lost on their way.
+    pub lose_acks: usize,
+    /// Events that are not delivered until a test says so, by the message's ts.
+    pub held: BTreeMap<String, Value>,
     /// How many sockets were ever opened.
     pub opened: usize,
     pub tickets: BTreeSet<String>,
     pub faults: Vec<(String, Fault)>,
     /// Every call, as method and arguments.
     pub calls: Vec<(String, Value)>,
-    /// Everything that happened, in lines.
+    /// Everything that happened, in lines; not kept when `quiet`.
     pub transcript: Vec<String>,
+    /// Whether only the outcome matters, not the way there: for long runs and for measuring.
+    pub quiet: bool,
+    /// Most messages per page of a history: fewer than anybody asks for, as Slack may give.
+    pub page: usize,
     counter: u64,
+    later: u64,
     sent: usize,
 }
 
@@ -136,12 +160,19 @@ impl State {
             uploads: BTreeMap::new(),
             envelopes: Vec::new(),
             sockets: Vec::new(),
+            frozen: Vec::new(),
+            offline: false,
+            lose_acks: 0,
+            held: BTreeMap::new(),
             opened: 0,
             tickets: BTreeSet::new(),
             faults: Vec::new(),
             calls: Vec::new(),
             transcript: Vec::new(),
+            quiet: false,
+            page: 4,
             counter: 0,
+            later: 0,
             sent: 0,
         }
     }
@@ -155,11 +186,18 @@ impl State {
     /// A timestamp later than all before it.
     pub fn next_ts(&mut self) -> String {
         let count = self.count();
-        format!("{}.{:06}", 1_700_000_000 + count, 100 + count % 7)
+        format!("{}.{:06}", 1_700_000_000 + self.later + count, 100 + count % 7)
+    }
+
+    /// Makes so much time pass.
+    pub fn pass(&mut self, seconds: u64) {
+        self.later += seconds;
     }
 
     pub fn log(&mut self, line: String) {
-        self.transcript.push(line);
+        if !self.quiet {
+            self.transcript.push(line);
+        }
     }
 
     /// The messages of a thread, oldest first, without what was deleted.
@@ -178,15 +216,21 @@ impl State {
 
     /// Keeps a message and reports it to the app, when the bot is there to see it.
     pub fn add(&mut self, message: Message) {
-        let mut event = self.message_event(&message);
-        if message.bot.is_none() {
-            event["client_msg_id"] = json!(format!("client-{}", message.ts));
+        let event = self.keep(message);
+        self.deliver_in_channel(event);
+    }
+
+    /// Keeps a message; the event that tells of it.
+    pub fn keep(&mut self, mut message: Message) -> Value {
+        if message.bot.is_none() && message.client_msg_id.is_none() {
+            message.client_msg_id = Some(format!("client-{}", message.ts));
         }
+        let mut event = self.message_event(&message);
         if !message.files.is_empty() {
             event["subtype"] = json!("file_share");
         }
         self.messages.push(message);
-        self.deliver_in_channel(event);
+        event
     }
 
     /// A message in the form of an event.
@@ -215,6 +259,7 @@ impl State {
             }
         };
         set("thread_ts", message.thread_ts.clone().map(Value::from));
+        set("client_msg_id", message.client_msg_id.clone().map(Value::from));
         set("bot_id", message.bot.clone().map(Value::from));
         set("app_id", (message.bot.as_deref() == Some(BOT)).then(|| json!(APP)));
         set("files", (!files.is_empty()).then(|| Value::from(files)));
@@ -252,19 +297,66 @@ impl State {
             frame["retry_attempt"] = json!(attempt);
             frame["retry_reason"] = json!(if attempt == 0 { "" } else { "timeout" });
         }
-        self.envelopes.push(Envelope { id: id.clone(), kind, payload, attempt, ack: None, superseded: false });
+        self.envelopes.push(Envelope {
+            id: id.clone(),
+            kind,
+            payload,
+            attempt,
+            ack: None,
+            superseded: false,
+            times: (Instant::now(), None),
+        });
         self.send(&frame);
         id
     }
 
-    /// Sends a frame to one socket, each time to another.
+    /// Sends a frame to one socket, each time to another; a dead one that Slack takes for open loses it.
     pub fn send(&mut self, frame: &Value) {
+        self.send_text(frame.to_string());
+    }
+
+    /// Sends what may be no JSON at all.
+    pub fn send_text(&mut self, frame: String) {
         self.log(format!("frame: {frame}"));
         self.sent += 1;
-        if !self.sockets.is_empty() {
-            let socket = &self.sockets[self.sent % self.sockets.len()];
+        let all: Vec<&Socket> = self.sockets.iter().chain(&self.frozen).collect();
+        if !all.is_empty() {
             // A socket that is just ending loses the frame, as it would at Slack.
-            let _ = socket.out.send(Outgoing::Frame(frame.to_string()));
+            let _ = all[self.sent % all.len()].out.send(Outgoing::Frame(frame));
+        }
+    }
+
+    /// Delivers every event of a message again, as if its ack had never come; how many these were.
+    pub fn redeliver_message(&mut self, ts: &str) -> usize {
+        let again: Vec<_> = self
+            .envelopes
+            .iter_mut()
+            .filter(|envelope| envelope.payload["event"]["ts"] == ts && !envelope.superseded)
+            .map(|envelope| {
+                envelope.superseded = true;
+                (envelope.kind, envelope.payload.clone(), envelope.attempt + 1)
+            })
+            .collect();
+        let count = again.len();
+        for (kind, payload, attempt) in again {
+            self.deliver(kind, payload, attempt);
+        }
+        count
+    }
+
+    /// Takes the first so many sockets out of service without anybody being told.
+    pub fn freeze(&mut self, count: usize) {
+        self.log(format!("{count} sockets are half-open now"));
+        for socket in self.sockets.drain(..count).collect::<Vec<_>>() {
+            let _ = socket.out.send(Outgoing::Freeze);
+            self.frozen.push(socket);
+        }
+    }
+
+    /// Slack notices that the frozen sockets are dead.
+    pub fn drop_frozen(&mut self) {
+        for socket in self.frozen.drain(..) {
+            let _ = socket.out.send(Outgoing::Cut);
         }
     }
 
@@ -304,10 +396,15 @@ impl State {
 
     /// Takes what a client sent over a socket: an ack, or nonsense.
     pub fn acked(&mut self, text: &str) {
+        if self.lose_acks > 0 {
+            self.lose_acks -= 1;
+            return self.log(format!("lost ack: {text}"));
+        }
         self.log(format!("ack: {text}"));
         let frame: Value = serde_json::from_str(text).expect("clients send JSON");
         let id = frame["envelope_id"].as_str().expect("every client frame is an ack").to_owned();
-        let known = self.envelopes.iter_mut().find(|envelope| envelope.id == id);
-        known.expect("only what was delivered is acked").ack = Some(frame);
+        let known = self.envelopes.iter_mut().rfind(|envelope| envelope.id == id);
+        let known = known.expect("only what was delivered is acked");
+        (known.ack, known.times.1) = (Some(frame), Some(Instant::now()));
     }
 }

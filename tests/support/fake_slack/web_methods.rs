@@ -3,14 +3,12 @@
 use serde_json::{Value, json};
 
 use super::state::{BOT, Ephemeral, File, Message, State};
-use super::{BOT_USER, TEAM, limits};
+use super::{BOT_USER, TEAM, limits, past};
 
-/// Fewer messages per page than anybody asks for, as Slack may give.
-const PAGE: usize = 4;
 /// Languages that it can highlight.
 const SYNTAXES: &[&str] = &["diff", "javascript", "python", "rust", "shell", "text"];
 
-type Answer = Result<Value, String>;
+pub type Answer = Result<Value, String>;
 
 pub fn call(state: &mut State, method: &str, arguments: &Value) -> Answer {
     match method {
@@ -24,7 +22,8 @@ pub fn call(state: &mut State, method: &str, arguments: &Value) -> Answer {
             Ok(json!({ "url": format!("ws://{}/link?ticket={ticket}&app_id=1", state.address) }))
         }
         "conversations.info" => info(state, arguments),
-        "conversations.replies" => replies(state, arguments),
+        "conversations.history" => past::history(state, arguments),
+        "conversations.replies" => past::replies(state, arguments),
         "users.info" => user(state, arguments),
         "chat.postMessage" => post_message(state, arguments),
         "chat.postEphemeral" => post_ephemeral(state, arguments),
@@ -36,7 +35,7 @@ pub fn call(state: &mut State, method: &str, arguments: &Value) -> Answer {
     }
 }
 
-fn text<'a>(arguments: &'a Value, name: &str) -> Result<&'a str, String> {
+pub fn text<'a>(arguments: &'a Value, name: &str) -> Result<&'a str, String> {
     arguments[name].as_str().filter(|text| !text.is_empty()).ok_or_else(|| format!("invalid_arguments: {name}"))
 }
 
@@ -160,37 +159,6 @@ fn react(state: &mut State, arguments: &Value) -> Answer {
     }
     state.message_mut(ts).reactions.push(name.to_owned());
     Ok(json!({}))
-}
-
-fn replies(state: &State, arguments: &Value) -> Answer {
-    let (channel, ts) = (text(arguments, "channel")?, text(arguments, "ts")?);
-    state.channels.get(channel).filter(|channel| channel.members.contains(BOT_USER)).ok_or("channel_not_found")?;
-    let asked = state.message(channel, ts).ok_or("thread_not_found")?;
-    let latest = arguments["latest"].as_str();
-    let from: usize = match arguments["cursor"].as_str() {
-        None => 0,
-        Some(cursor) => cursor.strip_prefix("from-").and_then(|at| at.parse().ok()).ok_or("invalid_cursor")?,
-    };
-    let all: Vec<Message> = match &asked.thread_ts {
-        // Asked for a reply, Slack gives that reply alone.
-        Some(root) if root != ts => vec![asked.clone()],
-        _ => state.thread(ts),
-    };
-    let shown: Vec<&Message> =
-        all.iter().filter(|message| latest.is_none_or(|latest| message.ts.as_str() < latest)).collect();
-    let with_metadata = arguments["include_all_metadata"] == "true";
-    // The first message opens every page.
-    let root = shown.iter().take(usize::from(from > 0));
-    let page = root.chain(shown.iter().skip(from).take(PAGE)).map(|message| {
-        let mut shown = state.message_json(message);
-        if with_metadata && !message.metadata.is_null() {
-            shown["metadata"] = message.metadata.clone();
-        }
-        shown
-    });
-    let page: Vec<Value> = page.collect();
-    let next = if from + PAGE < shown.len() { format!("from-{}", from + PAGE) } else { String::new() };
-    Ok(json!({ "messages": page, "has_more": !next.is_empty(), "response_metadata": { "next_cursor": next } }))
 }
 
 fn upload_address(state: &mut State, arguments: &Value) -> Answer {

@@ -15,6 +15,7 @@ async fn only_who_has_the_token_and_comes_from_here_is_let_in() {
             ("no token", get("/"), 403),
             ("no token for a file", get("/page.js"), 403),
             ("no token for the chat", get("/api/state"), 403),
+            ("no token for the log", get("/api/log"), 403),
             ("no token for events", get("/api/events"), 403),
             ("an unknown path", get("/etc/passwd"), 403),
             ("a wrong token in the address", get(&format!("/?t={wrong}")), 403),
@@ -103,6 +104,7 @@ fn beyond_loopback_a_configured_token_is_needed() {
                 title: "shop".into(),
                 notice: None,
                 channel: ChannelId::new("local"),
+                log: Arc::new(FakeLog),
             },
             vec![],
         )
@@ -114,6 +116,23 @@ fn beyond_loopback_a_configured_token_is_needed() {
     assert_eq!(bind(Some("short")), Err(too_weak.clone()));
     assert_eq!(bind(Some("0123456789abcdef;Path=/x")), Err(too_weak));
     assert_eq!(bind(Some("0123456789abcdef")), Ok("0123456789abcdef".to_owned()));
+}
+
+#[tokio::test]
+async fn the_log_is_read_by_thread_and_number() {
+    with_page(bind(vec![]), Mood::Takes, async |page| {
+        for (query, thread, text) in [
+            ("", Value::Null, "after None, at most 200"),
+            ("?thread=1.0&after=5&limit=3", json!("1.0"), "after Some(5), at most 3"),
+        ] {
+            let lines = json(page.get(&format!("/api/log{query}")).send().await.expect("an answer")).await;
+            let time = "2025-01-02T03:04:05.678Z";
+            assert_eq!(lines, json!([{ "seq": 7, "time": time, "tag": "MSG", "thread": thread, "text": text }]));
+        }
+        let wrong = page.get("/api/log?after=x").send().await.expect("an answer");
+        assert_eq!(wrong.status(), StatusCode::BAD_REQUEST);
+    })
+    .await;
 }
 
 #[tokio::test]

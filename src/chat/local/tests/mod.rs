@@ -15,7 +15,7 @@ use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{LocalChat, LocalOptions, Restored, WORKSPACE};
+use super::{LocalChat, LocalOptions, LogLine, LogQuery, LogReader, Restored, WORKSPACE};
 use crate::chat::{Button, ButtonStyle, Chat, ChatError, Incoming, IncomingKind, Intake, IntakeError, Post};
 use crate::ids::{ChannelId, MessageTs, ThreadKey, UserId};
 
@@ -66,6 +66,18 @@ impl Intake for FakeIntake {
     }
 }
 
+/// A log that says what it was asked.
+#[derive(Debug)]
+struct FakeLog;
+
+impl LogReader for FakeLog {
+    fn read(&self, query: &LogQuery) -> Vec<LogLine> {
+        let text = format!("after {:?}, at most {}", query.after, query.limit);
+        let time = "2025-01-02T03:04:05.678Z".to_owned();
+        vec![LogLine { seq: 7, time, tag: "MSG".into(), thread: query.thread.clone(), text }]
+    }
+}
+
 /// A client of a running page.
 struct Page {
     chat: Arc<LocalChat>,
@@ -82,6 +94,7 @@ fn bind(restored: Vec<Restored>) -> Arc<LocalChat> {
         title: "shop".into(),
         notice: Some("scripted model".into()),
         channel: ChannelId::new("local"),
+        log: Arc::new(FakeLog),
     };
     Arc::new(LocalChat::bind(options, restored).expect("a free port"))
 }

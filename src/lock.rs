@@ -1,0 +1,100 @@
+//! One daemon per Slack app: two would take each other's messages, since Slack hands each event to any one connection of
+//! the app (`decisions.md` 1).
+//!
+//! A lock file names the process that holds it and the app by a hash, never by its token. It is held in our home and in
+//! the system's temporary folder, so that a daemon with another home sees it, too.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
+
+/// Keeps others away as long as it lives.
+#[derive(Debug)]
+pub struct AppLock {
+    _files: Vec<File>,
+}
+
+/// Why this process may not serve the app.
+#[derive(Debug, thiserror::Error)]
+pub enum AppInUse {
+    /// Another does.
+    #[error("another codebutler (process {pid}) already serves this Slack app")]
+    Held {
+        /// The other's process id.
+        pid: String,
+    },
+    /// The lock file cannot be made.
+    #[error("{path} cannot be locked: {source}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+}
+
+impl AppInUse {
+    /// What to do about it.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Held { pid } => format!(
+                "one daemon serves all repositories of an app: list them in `repos` of its config.json; to take its \
+                 place, stop it first: kill {pid}"
+            ),
+            Self::Io { .. } => "check the folder's owner and permissions, and the disk".to_owned(),
+        }
+    }
+}
+
+/// Takes the lock of the app with this token at this Slack.
+pub fn for_slack_app(home: &Path, api_url: &str, app_token: &SecretString) -> Result<AppLock, AppInUse> {
+    let hash = Sha256::digest(format!("{}\n{}", api_url.trim_end_matches('/'), app_token.expose_secret()));
+    let name: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let uid = rustix::process::geteuid().as_raw();
+    let folder = home.join("locks");
+    let path = folder.join(format!("slack-{name}.lock"));
+    let io = |source| AppInUse::Io { path: path.clone(), source };
+    DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(io)?;
+    let mut files = Vec::new();
+    files.extend(hold(&path, uid)?);
+    match hold(&std::env::temp_dir().join(format!("codebutler-{uid}-slack-{name}.lock")), uid) {
+        Ok(file) => files.extend(file),
+        Err(AppInUse::Held { pid }) => return Err(AppInUse::Held { pid }),
+        Err(AppInUse::Io { path, source }) => {
+            tracing::debug!(path = %path.display(), %source, "no lock there; the one in our home holds");
+        }
+    }
+    Ok(AppLock { _files: files })
+}
+
+/// Locks a file and writes our process id into it. A file of somebody else says nothing, and is left alone: anybody may
+/// put anything into a temporary folder.
+fn hold(path: &Path, uid: u32) -> Result<Option<File>, AppInUse> {
+    let io = |source| AppInUse::Io { path: path.to_owned(), source };
+    let no_link = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or_default();
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).read(true).write(true).mode(0o600).custom_flags(no_link);
+    let mut file = options.open(path).map_err(io)?;
+    if file.metadata().map_err(io)?.uid() != uid {
+        return Ok(None);
+    }
+    match file.try_lock() {
+        Ok(()) => {
+            file.set_len(0).map_err(io)?;
+            write!(file, "{}", std::process::id()).map_err(io)?;
+            Ok(Some(file))
+        }
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            let _ = file.read_to_string(&mut pid);
+            // It has only just taken the lock and not said who it is.
+            let pid = if pid.is_empty() { "?".to_owned() } else { pid };
+            Err(AppInUse::Held { pid })
+        }
+        Err(TryLockError::Error(source)) => Err(io(source)),
+    }
+}

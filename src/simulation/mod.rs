@@ -1,0 +1,15 @@
+//! The product over in-memory fakes, deterministically: one life after another in one thread, under simulated time. The
+//! sweep cuts it at every point, the fault schedules do it everything that Slack, git, GitHub and models do.
+
+mod chat;
+mod dice;
+mod fate;
+mod faults;
+mod forge;
+mod invariants;
+mod model;
+mod people;
+pub mod probe;
+mod stories;
+mod sweep;
+mod world;

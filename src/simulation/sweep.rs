@@ -1,0 +1,150 @@
+//! The sweep: the full story is told once undisturbed, and then once for each point at which it can be cut, with a
+//! crash exactly there. What comes of it must be the same.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::dice::Dice;
+use super::fate::{BEGIN, Fate};
+use super::invariants::{Outcome, check, outcome, tail};
+use super::people::Step;
+use super::stories;
+use super::world::{Setup, World};
+
+/// The stories that are swept; the full one first.
+const STORIES: [Story; 9] = [
+    stories::full,
+    stories::question,
+    stories::changed,
+    stories::follow_up,
+    stories::cancelled,
+    stories::closed,
+    stories::pushed_to,
+    stories::closed_there,
+    stories::merged_there,
+];
+
+type Story = fn(usize) -> Vec<Step>;
+
+/// Tells a story under a fate.
+fn tell(story: Story, fate: &Fate) -> Result<Outcome, String> {
+    let stories = vec![(story(1), BEGIN + 1_000)];
+    let mut world = World::new(Setup { stories, fate: fate.clone(), seed: 1, unkind: false, coders: 3 });
+    world.run()?;
+    let remains = world.remains();
+    let mut broken = check(&world, &remains);
+    let repeats: u32 = world.people.actors.iter().map(|actor| actor.repeats).sum();
+    if repeats > 0 {
+        broken.push(format!("people had to say {repeats} things again"));
+    }
+    if broken.is_empty() { Ok(outcome(&world, &remains)) } else { Err(broken.join("\n")) }
+}
+
+/// The story with crashes at these points; an error has the trace. Without an expected outcome only the invariants count.
+fn survive(story: Story, cuts: Vec<u64>, expected: Option<&Outcome>) -> Result<(), String> {
+    let fate = Fate::new(cuts.clone(), None);
+    fate.keep_trace();
+    let named = |broken: String| format!("cut at {cuts:?}:\n{broken}\n{}\n", tail(&fate, 120));
+    match tell(story, &fate) {
+        Err(broken) => Err(named(broken)),
+        Ok(_) if fate.crashes() == 0 => Err(named("it was never cut".to_owned())),
+        Ok(came) => match expected {
+            Some(expected) if came != *expected => {
+                Err(named(difference(&format!("{expected:#?}"), &format!("{came:#?}"))))
+            }
+            Some(_) | None => Ok(()),
+        },
+    }
+}
+
+/// The lines that differ.
+fn difference(expected: &str, came: &str) -> String {
+    let diff = similar::TextDiff::from_lines(expected, came);
+    diff.unified_diff().context_radius(1).to_string()
+}
+
+/// Cuts a story at all these places; gives the failures.
+fn sweep(story: Story, cuts: Vec<Vec<u64>>, expected: Option<&Outcome>) -> Vec<String> {
+    in_parallel(&cuts, |cuts| survive(story, cuts.clone(), expected))
+}
+
+/// Runs all on some threads, a world in each; gives the failures.
+pub fn in_parallel<T: Sync>(all: &[T], run: impl Fn(&T) -> Result<(), String> + Sync) -> Vec<String> {
+    let next = AtomicUsize::new(0);
+    let failures = Mutex::new(Vec::new());
+    let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(one) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(broken) = run(one) {
+                        failures.lock().expect("no panic").push(broken);
+                    }
+                }
+            });
+        }
+    });
+    failures.into_inner().expect("no panic")
+}
+
+fn undisturbed(story: Story) -> (Outcome, u64) {
+    let fate = Fate::new(Vec::new(), None);
+    fate.keep_trace();
+    match tell(story, &fate) {
+        Ok(outcome) => (outcome, fate.points()),
+        Err(broken) => panic!("{broken}\n{}", tail(&fate, 300)),
+    }
+}
+
+/// The number of runs that a variable asks for, or the default.
+pub fn asked(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).ok().and_then(|number| number.parse().ok()).unwrap_or(default)
+}
+
+fn report(what: &str, all: usize, failures: &[String]) {
+    println!("{what}: survived {}/{all}", all - failures.len());
+    let shown: Vec<&str> = failures.iter().take(3).map(String::as_str).collect();
+    assert!(failures.is_empty(), "{what}: {} of {all} failed; the first:\n{}", failures.len(), shown.join("\n"));
+}
+
+#[test]
+fn every_story_comes_to_its_end_undisturbed() {
+    for story in STORIES {
+        let (outcome, points) = undisturbed(story);
+        assert!(points > 40, "{outcome:#?}");
+        assert_eq!(undisturbed(story), (outcome, points), "the same again");
+    }
+}
+
+#[test]
+fn the_full_story_survives_a_crash_at_every_point() {
+    let (expected, points) = undisturbed(stories::full);
+    let cuts: Vec<Vec<u64>> = (1..=points).map(|point| vec![point]).collect();
+    let failures = sweep(stories::full, cuts, Some(&expected));
+    report("the sweep", usize::try_from(points).expect("few"), &failures);
+}
+
+#[test]
+fn the_full_story_survives_a_second_crash_soon_after_the_first() {
+    let (expected, points) = undisturbed(stories::full);
+    let mut dice = Dice::new(2);
+    let cuts: Vec<Vec<u64>> = (0..asked("CODEBUTLER_DOUBLES", 100))
+        .map(|_| (1 + dice.below(points), 1 + dice.below(40)))
+        .map(|(first, then)| vec![first, first + then])
+        .collect();
+    let all = cuts.len();
+    report("double crashes", all, &sweep(stories::full, cuts, Some(&expected)));
+}
+
+#[test]
+fn the_other_stories_survive_crashes_at_many_points() {
+    for (number, story) in STORIES.into_iter().enumerate().skip(1) {
+        let (expected, points) = undisturbed(story);
+        let mut dice = Dice::new(number as u64);
+        let cuts: Vec<Vec<u64>> = (0..asked("CODEBUTLER_CUTS", 30)).map(|_| vec![1 + dice.below(points)]).collect();
+        let all = cuts.len();
+        // How far the work is when it is stopped and closed depends on the time that a crash takes.
+        let expected = (story as usize != stories::closed as Story as usize).then_some(&expected);
+        report(&format!("story {number}"), all, &sweep(story, cuts, expected));
+    }
+}

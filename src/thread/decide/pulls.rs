@@ -1,0 +1,111 @@
+//! What people do to the pull request outside the chat, and the way on from it (`decisions.md` 19): merged or closed
+//! there, opened again, pushed to. Whatever is seen a second time is no news.
+
+use super::Deciding;
+use crate::agent::Role;
+use crate::ids::{CommitId, MessageTs, RunId, UserId};
+use crate::thread::event::Event;
+use crate::thread::outside::{Outside, PullFate, Sighting};
+use crate::thread::state::Stalled;
+
+impl Deciding<'_> {
+    pub(super) fn pull_changed(&mut self, seen: Sighting) {
+        let is_ours = self.thread.pull.as_ref().is_some_and(|pull| pull.number == seen.number);
+        if !is_ours || self.thread.is_closed() {
+            return;
+        }
+        match seen.fate.clone() {
+            // A person asked us for just this; its answer is on the way, or lost.
+            PullFate::Merged { commit } if self.thread.merging.is_some() => self.emit(Event::Merged { commit }),
+            PullFate::Merged { commit } => {
+                self.emit_outside(Outside::Merged { commit, head: seen.head, by: seen.by });
+                self.wake_pm();
+            }
+            PullFate::Closed => self.closed_elsewhere(seen),
+            PullFate::Open => self.open_elsewhere(seen),
+        }
+    }
+
+    fn emit_outside(&mut self, news: Outside) {
+        self.emit(Event::Outside { news });
+    }
+
+    fn closed_elsewhere(&mut self, seen: Sighting) {
+        if self.thread.elsewhere.closed {
+            return;
+        }
+        self.emit_outside(Outside::Closed { by: seen.by, branch_gone: seen.branch_gone });
+        let text = format!(
+            "[codebutler] Pull request #{} was closed outside this thread without a merge. The work is kept; further \
+             work gets a pull request of its own.",
+            seen.number
+        );
+        self.note(Role::Pm, text);
+    }
+
+    fn open_elsewhere(&mut self, seen: Sighting) {
+        if self.thread.elsewhere.closed {
+            self.emit_outside(Outside::Reopened { by: seen.by.clone().filter(|_| !seen.foreign) });
+            self.note(Role::Pm, format!("[codebutler] Pull request #{} is open again.", seen.number));
+        }
+        if !seen.foreign {
+            if self.thread.elsewhere.head.is_some() {
+                self.emit_outside(Outside::Restored { head: seen.head });
+            }
+        } else {
+            self.found_foreign(seen.head, seen.by);
+        }
+    }
+
+    /// Someone else made this commit the branch's head on the remote.
+    pub(super) fn found_foreign(&mut self, head: CommitId, by: Option<String>) {
+        if self.thread.elsewhere.head.as_ref() == Some(&head) || self.thread.head.as_ref() == Some(&head) {
+            return;
+        }
+        let text = format!(
+            "[codebutler] Someone else pushed `{head}` to the thread's branch. It is not part of the thread's own work \
+             yet."
+        );
+        self.note(Role::Pm, text);
+        self.note(Role::Coder, take_over(&head));
+        self.emit_outside(Outside::Moved { head, by });
+    }
+
+    /// `!retry` after something happened outside: the Coder takes over what others pushed, and a closed pull request
+    /// gets a successor. `false`: there is nothing of that kind, or something else stopped later.
+    pub(super) fn settle_outside(&mut self, by: &UserId, ts: Option<&MessageTs>) -> bool {
+        let thread = &self.thread;
+        let busy = thread.runs.contains_key(&Role::Coder) || thread.publishing.is_some() || thread.merging.is_some();
+        if busy || thread.is_closed() {
+            return false;
+        }
+        let (stopped, by, ts) = (thread.stalled.last(), by.clone(), ts.cloned());
+        match (&thread.elsewhere.head, stopped) {
+            (Some(head), None | Some(Stalled::Merge(_) | Stalled::Publish(_) | Stalled::Run(Role::Coder))) => {
+                let note = take_over(head);
+                let told = thread.conversations.get(&Role::Coder).is_some_and(|coder| coder.notes.contains(&note));
+                self.emit_outside(Outside::TakeOver { by, ts });
+                if !told {
+                    self.note(Role::Coder, note);
+                }
+                self.start_run(Role::Coder);
+                true
+            }
+            (_, None | Some(Stalled::Merge(_))) if thread.elsewhere.closed && thread.published.is_some() => {
+                let run = RunId(thread.last_run + 1);
+                self.emit_outside(Outside::PublishAgain { by, ts, run });
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What the Coder is to do about the commits of someone else.
+fn take_over(head: &CommitId) -> String {
+    format!(
+        "[codebutler] Someone else pushed to your branch on the remote: its head there is {head}, and is fetched. Your \
+         own push is refused until you have it. Take it over: `git merge --no-commit {head}`, keep what both sides \
+         mean, run the checks, then GitCommit and GitPush."
+    )
+}

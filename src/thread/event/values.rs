@@ -1,0 +1,191 @@
+//! What events carry: messages, replies, results, the worktree, the pull request.
+//!
+//! Stored for years with the events: fields are only added, with a default; nothing is renamed.
+
+use serde::{Deserialize, Serialize};
+
+use crate::agent::{Role, ToolCall, Usage};
+use crate::ids::{CommitId, MessageTs, UserId};
+
+/// A person's message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Its id and place in the channel.
+    pub ts: MessageTs,
+    /// Who wrote it.
+    pub from: UserId,
+    /// The name people know the writer by.
+    pub name: String,
+    /// The text as Markdown, mentions as names.
+    pub text: String,
+    /// Names of attached files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
+}
+
+/// What the daemon answers to a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Answer {
+    /// Nothing: another event speaks.
+    None,
+    /// A text.
+    Text {
+        /// Markdown.
+        text: String,
+    },
+    /// The PM's models, as buttons.
+    ModelPool {
+        /// Names in the pool with their slugs.
+        pool: Vec<(String, String)>,
+        /// The one in use.
+        current: String,
+    },
+}
+
+/// What the thread stands on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Base {
+    /// The fetched commit.
+    pub commit: CommitId,
+    /// The branch it is the head of.
+    pub branch: String,
+    /// The assembled system prompts, one text per role that has one.
+    pub prompts: Vec<(Role, String)>,
+    /// What was said in the chat thread before the bot was part of it, as `Name: text`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<String>,
+    /// Something that people should know: for example that the remote could not be reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<String>,
+}
+
+/// What went wrong, in words for the thread.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What happened, as a sentence.
+    pub what: String,
+    /// What to do about it, as a sentence.
+    pub hint: String,
+}
+
+/// A model's reply, complete and checked.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Reply {
+    /// Its text.
+    #[serde(default)]
+    pub text: String,
+    /// Its calls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<ToolCall>,
+    /// The provider's reasoning array.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<serde_json::Value>,
+    /// The model that answered.
+    pub model: String,
+    /// What it used.
+    #[serde(default)]
+    pub usage: Usage,
+}
+
+/// What a call gave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolResult {
+    /// What the model reads.
+    pub text: String,
+    /// Whether it is an error.
+    #[serde(default)]
+    pub error: bool,
+    /// Files it wrote, relative to the worktree.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wrote: Vec<String>,
+    /// A command's exit code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<i32>,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum RunOutcome {
+    /// With a text.
+    Answered {
+        /// The text; may be empty.
+        text: String,
+    },
+    /// A person stopped it.
+    Stopped {
+        /// Who.
+        by: UserId,
+    },
+    /// It used up its turns.
+    LimitReached {
+        /// The limit.
+        turns: u32,
+        /// The role's last words.
+        text: String,
+    },
+    /// The model could not be reached or refused.
+    Failed {
+        /// What happened and what to do.
+        failure: Failure,
+    },
+}
+
+/// The thread's worktree.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Workspace {
+    /// The folder's name under `.codebutler/branches/`.
+    pub slug: String,
+    /// The branch.
+    pub branch: String,
+    /// The commit it began at.
+    pub base: CommitId,
+    /// The branch that it will be merged into.
+    pub base_branch: String,
+}
+
+/// One command of the platform's initialisation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InitStep {
+    /// The command.
+    pub command: String,
+    /// Whether it succeeded.
+    pub ok: bool,
+    /// The end of its output, when it did not.
+    #[serde(default)]
+    pub output: String,
+}
+
+/// A pull request, on GitHub or local.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PullRequest {
+    /// Its number.
+    pub number: u64,
+    /// Where people see it; empty for a local one.
+    pub url: String,
+    /// Its title.
+    pub title: String,
+    /// Whether it is a draft.
+    #[serde(default)]
+    pub draft: bool,
+}
+
+/// What publishing the Coder's work did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Publication {
+    /// The head of the branch, when there is work on it.
+    pub head: Option<CommitId>,
+    /// Files changed against the base.
+    pub files: u32,
+    /// Lines added.
+    pub added: u32,
+    /// Lines removed.
+    pub removed: u32,
+    /// The whole diff, for a pull request that has no page of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diff: Option<String>,
+    /// New files that were left out, with the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
+}

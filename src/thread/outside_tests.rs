@@ -1,0 +1,227 @@
+//! The table of what others can do to a pull request: what the thread makes of it, and the way on.
+
+use super::command::{Action, Command, Deed};
+use super::event::{Event, Failure, Publication};
+use super::outside::{Outside, PullFate, Sighting};
+use super::tests::Story;
+use super::{Phase, pending};
+use crate::agent::Role;
+use crate::ids::{CommitId, Millis};
+use crate::render::posts::posts;
+
+fn seen(fate: PullFate) -> Sighting {
+    Sighting { fate, by: Some("ana".into()), ..Sighting::begin(7, CommitId::new("beef")) }
+}
+
+fn foreign(head: &str) -> Sighting {
+    Sighting { foreign: true, head: CommitId::new(head), ..seen(PullFate::Open) }
+}
+
+fn merged() -> Sighting {
+    seen(PullFate::Merged { commit: CommitId::new("fed") })
+}
+
+impl Story {
+    /// What people see of a sighting, as text.
+    fn sees(&mut self, seen: &Sighting) -> String {
+        let mut before = self.thread.clone();
+        let mut shown = Vec::new();
+        for event in self.act(Command::PullChanged(seen.clone())) {
+            let mut after = before.clone();
+            after.apply(&event, Millis(0));
+            shown.extend(posts(&before, &after, &event, Millis(0)));
+            before = after;
+        }
+        serde_json::to_string(&shown).expect("plain data")
+    }
+
+    fn due(&self) -> Vec<String> {
+        pending(&self.thread, |role| self.rules.turns(role)).iter().map(|effect| effect.id().to_string()).collect()
+    }
+
+    fn told(&self, role: Role, part: &str) -> bool {
+        self.log.iter().any(|event| match event {
+            Event::Noted { role: to, text } => *to == role && text.contains(part),
+            _ => false,
+        })
+    }
+}
+
+#[test]
+fn what_is_seen_a_second_time_is_no_news() {
+    for seen in [seen(PullFate::Open), seen(PullFate::Closed), foreign("f00"), merged()] {
+        let mut story = Story::opened();
+        let is_news = !story.act(Command::PullChanged(seen.clone())).is_empty();
+        assert_eq!(is_news, seen != super::outside_tests::seen(PullFate::Open), "{seen:?}");
+        assert_eq!(story.act(Command::PullChanged(seen.clone())), [], "{seen:?}");
+        let other = Command::PullChanged(Sighting { number: 8, ..seen });
+        assert_eq!(Story::opened().act(other), [], "another pull request is none of ours");
+    }
+    assert_eq!(Story::new().act(Command::PullChanged(merged())), [], "there is none yet");
+}
+
+#[test]
+fn one_that_was_merged_closes_the_thread_and_says_who() {
+    let mut story = Story::opened();
+    story.sees(&merged());
+    assert_eq!((Phase::of(&story.thread), story.due()), (Phase::Closed, vec!["cleanup".to_owned()]));
+    let events = story.act(Command::CleanUpDone(vec![]));
+    let end = posts(&story.thread, &story.thread, &events[0], Millis(0));
+    let text = serde_json::to_string(&end).expect("plain data");
+    assert!(
+        text.contains("Pull request #7 was merged on GitHub by ana as `fed`, branch and worktree removed."),
+        "{text}"
+    );
+    assert_eq!(story.due(), Vec::<String>::new());
+}
+
+#[test]
+fn a_merge_stops_the_coder_and_keeps_its_words() {
+    let mut story = Story::opened();
+    story.say("BEN", "more");
+    story.propose("More");
+    story.press("ANA", Action::PlanApprove, &story.plan_id());
+    assert!(story.thread.runs.contains_key(&Role::Coder));
+    story.say("BEN", "and tea");
+    story.sees(&merged());
+    assert_eq!(story.due(), ["cleanup", "run/5/turn/1"], "the PM answers what the Coder did not read");
+    assert!(story.thread.closing.as_ref().and_then(|closing| closing.elsewhere.as_ref()).expect("merged there").cut);
+    let mut story = Story::opened();
+    story.say("BEN", "more");
+    story.propose("More");
+    story.press("ANA", Action::PlanApprove, &story.plan_id());
+    story.reply(Role::Coder, "All of it is done.", &[]);
+    assert!(story.sees(&merged()).contains("All of it is done."), "a report is said though it is not published");
+}
+
+#[test]
+fn a_merge_that_we_were_asked_for_is_ours_whoever_sees_it_first() {
+    let mut story = Story::opened();
+    story.say("ANA", "merge");
+    story.sees(&merged());
+    assert!(matches!(story.log.last(), Some(Event::Merged { commit }) if commit.as_str() == "fed"));
+    assert_eq!(story.due(), ["cleanup"], "the merge is not tried any more");
+    assert_eq!(story.act(Command::MergeDone(Ok(CommitId::new("fed")))), []);
+    // Closed by ourselves: no news.
+    let mut story = Story::opened();
+    story.say("BEN", "!close");
+    assert_eq!(story.sees(&seen(PullFate::Closed)), "[]");
+}
+
+#[test]
+fn a_closed_one_loses_its_buttons_and_has_three_ways_on() {
+    let mut closed = Story::opened();
+    let text = closed.sees(&seen(PullFate::Closed));
+    for part in ["was closed on GitHub by ana", "kept on `codebutler/row`", "`!retry` opens a new one", "`!close`"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(text.contains("pull/2") && !text.contains("pr_merge"), "the card has no button: {text}");
+    assert!(closed.told(Role::Pm, "closed outside this thread"));
+    let gone = Sighting { branch_gone: true, ..seen(PullFate::Closed) };
+    assert!(Story::opened().sees(&gone).contains("by ana and its branch deleted"));
+
+    let mut reopened = closed.clone();
+    let text = reopened.sees(&seen(PullFate::Open));
+    assert!(text.contains("was opened again by ana"), "{text}");
+    assert!(text.contains("pr_merge"), "the card has its button again: {text}");
+    assert!(reopened.sees(&seen(PullFate::Closed)).contains("was closed"), "a second close is news");
+
+    let mut again = closed.clone();
+    again.say("BEN", "!retry");
+    assert_eq!(again.due(), ["publish/3"]);
+    again.published();
+    assert!(!again.thread.elsewhere.closed);
+    assert_eq!(again.thread.published.as_ref().expect("published").report, "Done.");
+    assert!(matches!(again.say("ANA", "merge").last(), Some(Event::MergeRequested { .. })));
+
+    closed.say("BEN", "!close");
+    assert_eq!(closed.due(), ["cleanup"]);
+}
+
+#[test]
+fn after_a_refused_merge_retry_opens_a_new_one_only_when_it_was_closed() {
+    let mut story = Story::opened();
+    story.say("ANA", "merge");
+    let failure = Failure { what: "It was closed.".into(), hint: "Open it.".into() };
+    story.act(Command::MergeDone(Err(failure)));
+    let mut other = story.clone();
+    other.say("ANA", "!retry");
+    assert_eq!(other.due(), ["merge/2"]);
+    story.sees(&seen(PullFate::Closed));
+    story.say("ANA", "!retry");
+    assert_eq!(story.due(), ["publish/3"]);
+}
+
+#[test]
+fn commits_of_others_are_told_and_taken_over_at_a_persons_word() {
+    let mut story = Story::opened();
+    let text = story.sees(&foreign("f00d"));
+    for part in ["Someone else pushed to `codebutler/row`", "its head is `f00d`, made by ana", "`beef`", "`!retry`"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert_eq!(story.due(), Vec::<String>::new(), "nothing is done unasked");
+    story.say("BEN", "!retry");
+    assert_eq!(story.due(), ["run/3/turn/1"]);
+    let heard = story.log.iter().rev().find_map(|event| match event {
+        Event::Heard { role: Role::Coder, parts, .. } => Some(parts.concat()),
+        _ => None,
+    });
+    let heard = heard.expect("the Coder is told");
+    assert_eq!(heard.matches("git merge --no-commit f00d").count(), 1, "{heard}");
+    story.reply(Role::Coder, "Both are in.", &[]);
+    let run = story.thread.publishing.as_ref().expect("publishing").run;
+    let (result, deeds) = (Ok(Publication::default()), vec![Deed::Pushed(CommitId::new("cafe"))]);
+    story.act(Command::PublishDone { run, result, deeds });
+    assert_eq!(story.thread.elsewhere.head, None, "a push that succeeds has it");
+}
+
+#[test]
+fn a_push_that_was_refused_for_them_is_taken_up_by_the_coder() {
+    let mut story = Story::opened();
+    story.say("BEN", "more");
+    story.propose("More");
+    story.press("ANA", Action::PlanApprove, &story.plan_id());
+    let text = story.sees(&foreign("f00d"));
+    assert!(text.contains("The Coder, who is at work, is told"), "{text}");
+    story.reply(Role::Coder, "Done too.", &[]);
+    let run = story.thread.publishing.as_ref().expect("publishing").run;
+    let failure = Failure { what: "The remote has more.".into(), hint: "`!retry`".into() };
+    story.act(Command::PublishDone { run, result: Err(failure), deeds: vec![] });
+    story.say("BEN", "!retry");
+    assert!(story.thread.runs.contains_key(&Role::Coder), "not pushed again in vain: {:?}", story.due());
+    assert!(story.thread.stalled.is_empty(), "{:?}", story.thread.stalled);
+}
+
+#[test]
+fn commits_of_others_that_went_away_need_no_taking_over() {
+    let mut story = Story::opened();
+    story.sees(&foreign("f00d"));
+    assert!(story.sees(&seen(PullFate::Open)).contains("without commits of others"));
+    assert_eq!(story.sees(&seen(PullFate::Open)), "[]");
+    let events = story.say("BEN", "!retry");
+    assert!(matches!(events.last(), Some(Event::CommandTaken { .. })), "nothing to try again: {events:?}");
+    // What we pushed ourselves is never foreign.
+    assert_eq!(Story::opened().sees(&foreign("beef")), "[]");
+}
+
+#[test]
+fn a_failed_pm_is_retried_before_anything_outside() {
+    let mut story = Story::opened();
+    story.sees(&foreign("f00d"));
+    story.say("BEN", "what is that?");
+    let run = story.thread.runs.get(&Role::Pm).expect("asked").id;
+    let failure = Failure { what: "x".into(), hint: "y".into() };
+    story.act(Command::ModelAnswered { run, turn: 1, result: Err(failure) });
+    story.say("BEN", "!retry");
+    assert!(!story.thread.runs.contains_key(&Role::Coder) && story.thread.runs.contains_key(&Role::Pm));
+}
+
+#[test]
+fn the_events_are_stored_as_they_will_be_read() {
+    let news = Outside::Moved { head: CommitId::new("f00d"), by: None };
+    let text = serde_json::to_string(&Event::Outside { news: news.clone() }).expect("plain data");
+    assert_eq!(text, r#"{"type":"outside","news":{"kind":"moved","head":"f00d","by":null}}"#);
+    let read: Event =
+        serde_json::from_str(r#"{"type":"outside","news":{"kind":"moved","head":"f00d"}}"#).expect("read");
+    assert_eq!(read, Event::Outside { news });
+}

@@ -1,0 +1,94 @@
+//! SIGTERM: nothing new is taken, tools come to their end, model calls are cancelled, the program ends with 0; a second
+//! signal ends it at once. Neither loses anything.
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::time::{Duration, Instant};
+
+use codebutler::scripted::{ScriptedFault, ScriptedReply, ScriptedRequest};
+use serde_json::json;
+
+use super::script::with_coder;
+use super::support::fake_slack::{BEN, SHOP};
+use super::world::World;
+
+/// A Coder that runs a command which says when it began, and ends when it may.
+fn coder(request: &ScriptedRequest) -> ScriptedReply {
+    let command = "echo begin >>../../../../log; until [ -e ../../../../go ]; do sleep 0.02; done; echo end";
+    match request.last_result("Bash") {
+        None => ScriptedReply::text("").call("Bash", &json!({ "command": command })),
+        Some(result) => ScriptedReply::text(format!("It said: {result}")),
+    }
+}
+
+async fn at_work(stop_grace_ms: u64) -> (World, super::world::Daemon, String) {
+    let mut world = World::with_script(with_coder(coder)).await;
+    world.global["timing"]["stopGraceMs"] = json!(stop_grace_ms);
+    let daemon = world.start();
+    let ts = world.slack.say(BEN, SHOP, "let `greeting.txt` say \"hi\"", None);
+    world.press(&ts, "plan_approve").await;
+    let log = world.folder.path().join("log");
+    world.until("the command", || log.exists()).await;
+    (world, daemon, ts)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_under_way_comes_to_its_end() {
+    let (world, daemon, ts) = at_work(10_000).await;
+    daemon.terminate();
+    // Nothing new is taken from here on: what is written now is for the next life.
+    std::fs::write(world.folder.path().join("go"), "").expect("written");
+    let (status, log) = daemon.ended();
+    assert!(status.success(), "{status} {log}");
+    let _daemon = world.start();
+    world.says(&ts, "It said: end").await;
+    assert_eq!(std::fs::read_to_string(world.folder.path().join("log")).expect("a log"), "begin\n", "run once");
+    world.no_violations();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_takes_longer_than_the_grace_is_cut_and_told() {
+    let (world, daemon, ts) = at_work(200).await;
+    let started = Instant::now();
+    let (status, log) = daemon.stop();
+    assert!(status.success() && started.elapsed() < Duration::from_secs(15), "{status} {log}");
+    let _daemon = world.start();
+    world.says(&ts, "It said: Interrupted").await;
+    world.no_violations();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_it_at_once_and_loses_nothing() {
+    let (world, daemon, ts) = at_work(60_000).await;
+    daemon.terminate();
+    daemon.mentions("stopping");
+    let later = world.slack.say(BEN, SHOP, "are you there?", Some(&ts));
+    // It waits for the command; only a second signal ends that.
+    let started = Instant::now();
+    let (status, _) = daemon.stop();
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    assert_eq!((status.code(), status.signal()), (Some(130), None));
+    let _daemon = world.start();
+    world.slack.redeliver_unacked();
+    world.says(&ts, "It said: Interrupted").await;
+    world.is_done(&later).await;
+    world.no_violations();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_call_is_cancelled_and_made_again_word_for_word() {
+    let world = World::new().await;
+    let daemon = world.start();
+    world.trouble.next(ScriptedFault::Stall, 1);
+    let ts = world.slack.say(BEN, SHOP, "hello?", None);
+    world.until("the request", || world.model.requests().len() == 1).await;
+    let started = Instant::now();
+    let (status, log) = daemon.stop();
+    assert!(status.success() && started.elapsed() < Duration::from_secs(5), "{status} {log}");
+    world.model.release();
+    let _daemon = world.start();
+    world.says(&ts, "I heard “Ben: hello?”").await;
+    let requests = world.model.requests();
+    assert_eq!(format!("{:?}", requests[0].messages), format!("{:?}", requests[1].messages));
+    assert_eq!(requests.len(), 2);
+    world.no_violations();
+}
