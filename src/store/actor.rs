@@ -105,11 +105,12 @@ impl Store {
         }
     }
 
-    /// Changes something: all that `work` does or, when it fails, nothing.
+    /// Changes something: all that `work` does or, when it fails, nothing. `work` may be run again after what it did was
+    /// taken back.
     pub(super) async fn write<T: Send + 'static>(
         &self,
         operation: Operation,
-        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         match &self.driver {
             Driver::Threads(threads) => threads.write(operation, work).await,
@@ -135,10 +136,10 @@ impl Threads {
     async fn write<T: Send + 'static>(
         &self,
         operation: Operation,
-        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
-        self.writes.push(operation, Box::new(Write { work: Some(work), result: None, answer }))?;
+        self.writes.push(operation, Box::new(Write { work, result: None, answer }))?;
         answered.await.map_err(|_| StoreError::Closed)?
     }
 }
@@ -161,15 +162,14 @@ impl Drop for Closing {
 
 /// A write and the one who waits for it.
 struct Write<T, F> {
-    work: Option<F>,
+    work: F,
     result: Option<Result<T, StoreError>>,
     answer: oneshot::Sender<Result<T, StoreError>>,
 }
 
-impl<T: Send, F: FnOnce(&Connection) -> Result<T, StoreError> + Send> Job for Write<T, F> {
+impl<T: Send, F: FnMut(&Connection) -> Result<T, StoreError> + Send> Job for Write<T, F> {
     fn run(&mut self, connection: &Connection) -> Result<(), StoreError> {
-        let Some(work) = self.work.take() else { return Ok(()) };
-        let result = work(connection);
+        let result = (self.work)(connection);
         let failed = result.as_ref().map(drop).map_err(StoreError::clone);
         self.result = Some(result);
         failed

@@ -10,10 +10,10 @@ use super::StoreError;
 use super::queue::{Queue, Waiting};
 
 /// Most jobs of one transaction.
-const MOST: usize = 64;
+const MOST: usize = 256;
 
 /// When a transaction has taken so long it is committed, whatever else waits: the first in it waits for its end.
-const LONGEST: Duration = Duration::from_millis(5);
+const LONGEST: Duration = Duration::from_millis(8);
 
 /// How long one try to begin waits for the lock of another program.
 const TRY: Duration = Duration::from_millis(500);
@@ -31,6 +31,14 @@ pub(super) struct Writer {
     told: bool,
 }
 
+/// How a job ran.
+enum Ran {
+    /// It did what it should, or nothing.
+    Well,
+    /// It failed and has changed something, which must be taken back.
+    Half,
+}
+
 impl Writer {
     /// A writer over a connection that is opened and migrated.
     pub(super) fn new(connection: Connection, patience: Duration) -> Result<Self, StoreError> {
@@ -45,23 +53,28 @@ impl Writer {
             return;
         }
         let begun = Instant::now();
-        let mut done = Vec::new();
-        let mut fate = Ok(());
+        let mut batch = Vec::new();
+        let mut fate = Ok(Ran::Well);
         // What comes while the transaction runs still goes with it; what people did, before the rest.
-        while fate.is_ok() && done.len() < MOST && begun.elapsed() < LONGEST {
-            let Some(mut waiting) = queue.next(done.len(), durable) else { break };
+        while matches!(fate, Ok(Ran::Well)) && batch.len() < MOST && begun.elapsed() < LONGEST {
+            let Some(mut waiting) = queue.next(batch.len(), durable) else { break };
             fate = self.step(&mut waiting);
-            done.push(waiting);
+            batch.push(waiting);
         }
+        let fate = match fate {
+            Ok(Ran::Well) => Ok(()),
+            Ok(Ran::Half) => self.again(&mut batch),
+            Err(error) => Err(error),
+        };
         #[cfg(test)]
         queue.batches.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        fate = fate.and_then(|()| Ok(self.connection.prepare_cached("COMMIT")?.execute([]).map(drop)?));
+        let fate = fate.and_then(|()| self.execute("COMMIT"));
         if let Err(error) = &fate {
-            let jobs = done.len();
+            let jobs = batch.len();
             tracing::error!(error = error as &dyn std::error::Error, hint = error.hint(), jobs, "nothing was written");
             self.roll_back();
         }
-        for Waiting { job, .. } in done {
+        for Waiting { job, .. } in batch {
             job.answer(fate.clone());
         }
     }
@@ -101,21 +114,34 @@ impl Writer {
             self.durable = durable;
         }
         // The lock is taken here and not by the first write, so that nothing is half done when it cannot be had.
-        Ok(self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([]).map(drop)?)
+        self.execute("BEGIN IMMEDIATE")
     }
 
-    /// Runs one job in a savepoint of its own. An error means that the whole transaction is lost.
-    fn step(&self, waiting: &mut Waiting) -> Result<(), StoreError> {
-        self.execute("SAVEPOINT job")?;
-        let failed = waiting.job.run(&self.connection).err();
-        if let Some(error) = failed {
-            if self.connection.is_autocommit() {
-                // A full disk or a failing one makes SQLite itself end the transaction.
-                return Err(error);
-            }
-            self.execute("ROLLBACK TO job")?;
+    /// Runs one job. An error means that the whole transaction is lost.
+    fn step(&self, waiting: &mut Waiting) -> Result<Ran, StoreError> {
+        let before = self.connection.total_changes();
+        match waiting.job.run(&self.connection) {
+            Ok(()) => Ok(Ran::Well),
+            // A full disk or a failing one makes SQLite itself end the transaction.
+            Err(error) if self.connection.is_autocommit() => Err(error),
+            Err(_) if self.connection.total_changes() == before => Ok(Ran::Well),
+            Err(_) => Ok(Ran::Half),
         }
-        self.execute("RELEASE job")
+    }
+
+    /// Runs the whole batch once more, each job in a savepoint. Not so from the start: savepoints take as long as the
+    /// jobs themselves, and a job that fails nearly always does so before it has changed anything.
+    fn again(&self, batch: &mut [Waiting]) -> Result<(), StoreError> {
+        self.execute("ROLLBACK")?;
+        self.execute("BEGIN IMMEDIATE")?;
+        for waiting in batch {
+            self.execute("SAVEPOINT job")?;
+            if let Ran::Half = self.step(waiting)? {
+                self.execute("ROLLBACK TO job")?;
+            }
+            self.execute("RELEASE job")?;
+        }
+        Ok(())
     }
 
     fn execute(&self, sql: &str) -> Result<(), StoreError> {

@@ -22,7 +22,7 @@ pub(super) struct Operation {
 
 /// A write that waits.
 pub(super) trait Job: Send {
-    /// Does it; an error says that what it did must be taken back.
+    /// Does it; an error says that what it did must be taken back. May be asked again after that was done.
     fn run(&mut self, connection: &Connection) -> Result<(), StoreError>;
 
     /// Answers the caller, when the fate of the transaction is known. A job that failed answers with its own error.
