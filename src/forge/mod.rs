@@ -90,6 +90,9 @@ pub trait Forge: Send + Sync {
     /// was not finished is brought up to date.
     async fn open(&self, new: &NewPullRequest) -> Result<PullRequest, ForgeError>;
 
+    /// The number of the open pull request of a branch; `None` when there is none.
+    async fn find_open(&self, branch: &str) -> Result<Option<u64>, ForgeError>;
+
     /// How the pull request stands.
     async fn status(&self, number: u64) -> Result<PullRequestStatus, ForgeError>;
 

@@ -202,6 +202,10 @@ fn run_ended(before: &Thread, after: &Thread, id: RunId, outcome: &RunOutcome, a
         RunOutcome::Failed { failure } => out.put("failed", cards::failure(after, role, failure, id.to_string())),
     }
     out.done(run.messages.iter());
+    // What the PM had not read waits with it for `!retry` or the next message; the card above says so.
+    if role == Role::Pm && matches!(outcome, RunOutcome::Stopped { .. } | RunOutcome::Failed { .. }) {
+        out.done(unanswered(after));
+    }
 }
 
 fn plan_proposed(before: &Thread, after: &Thread, out: &mut Out) {
@@ -302,4 +306,8 @@ fn thread_closed(before: &Thread, after: &Thread, out: &mut Out) {
         out.say(None, "The thread is closed. Nothing was changed.");
     }
     out.done(before.closing.as_ref().and_then(|closing| closing.ts.as_ref()).into_iter());
+    // Nobody reads any more what the close overtook, unless the PM is at work or only waits for its base.
+    if after.base.is_some() && !after.runs.contains_key(&Role::Pm) {
+        out.done(unanswered(after));
+    }
 }

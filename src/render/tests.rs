@@ -3,8 +3,9 @@
 use super::post::Post;
 use super::posts::posts;
 use crate::agent::Role;
-use crate::ids::{CommitId, Millis};
+use crate::ids::{CommitId, Millis, RunId};
 use crate::thread::command::{Action, Command};
+use crate::thread::event::Failure;
 use crate::thread::tests::Story;
 use crate::thread::{Event, Thread};
 
@@ -130,4 +131,39 @@ fn every_post_of_a_thread_has_a_key_of_its_own_or_replaces_its_own_kind() {
         }
         assert!(!matches!(event, Event::Refused { .. }), "nothing was refused in this story");
     }
+}
+
+#[test]
+fn what_a_stop_a_failure_or_a_close_overtakes_is_ticked_too() {
+    let failure = || Failure { what: "No credit.".into(), hint: "Add credit.".into() };
+    let ends: [fn(&mut Story, Failure) -> Vec<Event>; 3] = [
+        |story, _| story.say("BEN", "!stop"),
+        |story, failure| story.act(Command::ModelAnswered { run: RunId(1), turn: 1, result: Err(failure) }),
+        |story, _| story.say("BEN", "!close"),
+    ];
+    for end in ends {
+        let mut story = Story::new();
+        story.say("BEN", "hello");
+        story.base();
+        story.say("BEN", "one more thing");
+        end(&mut story, failure());
+        let shown = shown(&story);
+        assert!(story.thread.runs.is_empty(), "nobody is left who reads it");
+        for ts in ["1.0", "2.0"] {
+            assert!(shown.contains(&format!("done/{ts} ")), "{ts}:\n{shown}");
+        }
+    }
+}
+
+#[test]
+fn what_a_close_overtook_while_the_coder_worked_is_ticked_too() {
+    let mut story = Story::new();
+    let id = story.plan();
+    story.press("ANA", Action::PlanApprove, &id);
+    story.workspace();
+    story.say("BEN", "and an empty file?");
+    story.say("BEN", "!close");
+    story.act(Command::CleanUpDone(vec![]));
+    let shown = shown(&story);
+    assert!(shown.contains("done/2.0 ") && shown.contains("done/3.0 "), "\n{shown}");
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 
@@ -9,6 +10,9 @@ use super::project::Project;
 use super::tasks::{TaskKind, Tasks};
 use super::worker;
 use crate::ids::ThreadKey;
+
+/// How long to wait before the store is asked again for the threads that were at work.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// A handle to the one task that knows which workers run.
 #[derive(Clone)]
@@ -39,18 +43,34 @@ impl Supervisor {
     }
 }
 
+/// Wakes the threads that were at work. `false`: the store does not say which.
+async fn go_on(project: &Project, supervisor: &Supervisor) -> bool {
+    match project.store.threads_at_work().await {
+        Ok(threads) => {
+            threads.into_iter().for_each(|thread| supervisor.wake(thread));
+            true
+        }
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "which threads were at work cannot be read; trying on");
+            false
+        }
+    }
+}
+
 async fn route(project: Arc<Project>, tasks: Tasks, supervisor: Supervisor, mut inbox: mpsc::UnboundedReceiver<Wake>) {
     let mut workers: HashMap<ThreadKey, Arc<Notify>> = HashMap::new();
     let stop = tasks.stop_token();
-    match project.store.threads_at_work().await {
-        Ok(threads) => threads.into_iter().for_each(|thread| supervisor.wake(thread)),
-        Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "threads at work cannot be read"),
-    }
+    let mut gone_on = go_on(&project, &supervisor).await;
     loop {
         let wake = tokio::select! {
             biased;
             wake = inbox.recv() => wake,
             () = stop.cancelled() => return,
+            () = tokio::time::sleep(AGAIN), if !gone_on => {
+                gone_on = go_on(&project, &supervisor).await;
+                continue;
+            }
         };
         let thread = match wake {
             Some(Wake::Thread(thread)) => thread,
@@ -58,8 +78,9 @@ async fn route(project: Arc<Project>, tasks: Tasks, supervisor: Supervisor, mut 
                 workers.remove(&thread);
                 // A message may have come between the worker's last look and its end.
                 match project.store.waiting(&thread).await {
-                    Ok(waiting) if !waiting.is_empty() => thread,
-                    Ok(_) | Err(_) => continue,
+                    Ok(waiting) if waiting.is_empty() => continue,
+                    // Nobody knows: a worker asks again for as long as it takes.
+                    Ok(_) | Err(_) => thread,
                 }
             }
             None => return,

@@ -108,6 +108,10 @@ async fn live(
     // Every row that is stored is followed by a nudge: between nudges the inbox need not be looked at.
     worker.read_inbox().await?;
     loop {
+        if stop.is_cancelled() {
+            // Also when an outcome has just made something pending: nothing begins any more.
+            return worker.wind_down().await;
+        }
         worker.start_effects().await?;
         let idle = worker.outcomes.is_empty();
         tokio::select! {

@@ -159,6 +159,14 @@ impl Forge for SimulatedForge {
         Ok(made)
     }
 
+    async fn find_open(&self, branch: &str) -> Result<Option<u64>, ForgeError> {
+        let _busy = self.fate.enter();
+        let lost = self.begin("find_open", false).await?;
+        let found = self.held().open(branch).map(|pull| pull.number);
+        self.end("find_open", false, lost).await?;
+        Ok(found)
+    }
+
     async fn status(&self, number: u64) -> Result<PullRequestStatus, ForgeError> {
         let _busy = self.fate.enter();
         let lost = self.begin("status", false).await?;

@@ -173,6 +173,9 @@ fn check_leftovers(world: &World, remains: &Remains, broken: &mut Vec<String>) {
         if told {
             continue;
         }
+        if world.forge.held().pulls.iter().any(|pull| pull.branch == workspace.branch && pull.state == State::Open) {
+            broken.push(format!("{key} is closed and `{}` still has an open pull request", workspace.branch));
+        }
         if world.branches().join(&workspace.slug).exists() {
             broken.push(format!("the folder of `{}` is still there", workspace.slug));
         }

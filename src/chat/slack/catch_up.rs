@@ -3,7 +3,7 @@
 //!
 //! What is found is read and stored as if it had just been said. Nothing live waits for this, and Slack's rates hold.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ enum Fault {
 
 /// Fetches what was missed, each time `missed` is notified. `gaps` counts how often something may have been missed.
 pub async fn run(listener: &Listener, missed: &Notify, gaps: &AtomicU64, retry_base: Duration) {
-    let mut fetcher = Fetcher { listener, retry_base, next: None };
+    let mut fetcher = Fetcher { listener, retry_base, unfetched: HashMap::new(), next: None };
     missed.notified().await;
     loop {
         let mut tries = 0;
@@ -84,6 +84,9 @@ fn bound(listener: &Listener) -> Vec<ChannelId> {
 struct Fetcher<'a> {
     listener: &'a Listener,
     retry_base: Duration,
+    /// From where on a channel is still to be fetched. Kept here because the store, which may be the trouble, cannot
+    /// remember it then, and forgets it with the next message that it takes.
+    unfetched: HashMap<ChannelId, MessageTs>,
     /// When the next call would be due if there were no bursts.
     next: Option<Instant>,
 }
@@ -100,12 +103,14 @@ impl Fetcher<'_> {
                 Ok(newest) => self.listener.intake.note(&channel, Hearing::Whole(newest)).await.map_err(Fault::from),
                 Err(fault) => Err(fault),
             };
-            if let Err(fault) = caught_up {
-                let refused = matches!(fault, Fault::Chat(ChatError::Refused { .. }));
-                let reason = format!("{:#}", anyhow::Error::from(fault));
-                warn!(%channel, reason, "not fetched what was said while nobody listened");
-                left.extend((!refused).then_some(channel));
-            }
+            let Err(fault) = caught_up else {
+                self.unfetched.remove(&channel);
+                continue;
+            };
+            let refused = matches!(fault, Fault::Chat(ChatError::Refused { .. }));
+            let reason = format!("{:#}", anyhow::Error::from(fault));
+            warn!(%channel, reason, "not fetched what was said while nobody listened");
+            left.extend((!refused).then_some(channel));
         }
         left
     }
@@ -114,6 +119,9 @@ impl Fetcher<'_> {
     async fn channel(&mut self, channel: &ChannelId) -> Result<MessageTs, Fault> {
         let CatchUp { since, threads, known } = self.listener.intake.heard_until(channel).await?;
         let Some(since) = since else { return self.first(channel).await };
+        let since =
+            self.unfetched.get(channel).map_or_else(|| since.clone(), |before| since.clone().min(before.clone()));
+        self.unfetched.insert(channel.clone(), since.clone());
         let oldest = earlier(&since, LOOK_BACK);
         let shown = self.history(channel, &oldest).await?;
         let mut taken = self.take(channel, &shown, &since, &known).await?;

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::json;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tracing::{debug, warn};
 
 use super::Connection;
@@ -45,6 +45,8 @@ pub struct Listener {
     pub connection: Arc<Connection>,
     /// Where it goes.
     pub intake: Arc<dyn Intake>,
+    /// Something could not be stored. Slack sends it again for a few minutes only; trouble with a disk may last longer.
+    pub unstored: Notify,
     notices: mpsc::Sender<Notice>,
     /// A std lock: held for one look, never over an await.
     told: Mutex<HashSet<ThreadKey>>,
@@ -54,7 +56,7 @@ impl Listener {
     /// A listener, and what it wants to be said.
     pub fn new(connection: Arc<Connection>, intake: Arc<dyn Intake>) -> (Self, mpsc::Receiver<Notice>) {
         let (notices, waiting) = mpsc::channel(NOTICES);
-        (Self { connection, intake, notices, told: Mutex::default() }, waiting)
+        (Self { connection, intake, unstored: Notify::new(), notices, told: Mutex::default() }, waiting)
     }
 
     /// Stores a message of a bound channel; false when it was there already.
@@ -105,6 +107,7 @@ impl Listener {
                     reason = format!("{reason:#}"),
                     "not stored and not acked; Slack sends it again"
                 );
+                self.unstored.notify_one();
                 false
             }
         }

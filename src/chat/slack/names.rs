@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde::Deserialize;
+use tokio::time::Instant;
 use tracing::debug;
 
 use super::web_api::WebApi;
@@ -15,11 +16,16 @@ use crate::ids::UserId;
 /// How long a message may wait for names; then it goes on with ids. Slack wants its ack within 3 s.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long nobody is asked for after that: every message would wait in turn, and all that come behind it.
+const REST: Duration = Duration::from_secs(30);
+
 /// The names that are known.
 #[derive(Default)]
 pub struct Names {
     // A std lock: held for a look or an insert, never over an await.
     known: Mutex<HashMap<UserId, String>>,
+    /// Until when Slack is not asked. As above.
+    resting: Mutex<Option<Instant>>,
 }
 
 #[derive(Deserialize)]
@@ -45,9 +51,13 @@ struct Profile {
 impl Names {
     /// The names of these people, as far as they can be had within two seconds.
     pub async fn of(&self, web: &WebApi, users: &[UserId]) -> HashMap<UserId, String> {
-        let asked = users.iter().filter(|user| self.get(user).is_none()).map(|user| self.ask(web, user));
+        let rests =
+            self.resting.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| until > Instant::now());
+        let unknown = users.iter().filter(|user| !rests && self.get(user).is_none());
+        let asked = unknown.map(|user| self.ask(web, user));
         if tokio::time::timeout(PATIENCE, join_all(asked)).await.is_err() {
             debug!("Slack is slow with names; ids stand in");
+            *self.resting.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + REST);
         }
         users.iter().filter_map(|user| Some((user.clone(), self.get(user)?))).collect()
     }
@@ -77,4 +87,25 @@ fn called(user: User) -> Option<String> {
         .into_iter()
         .map(|name| name.chars().filter(|c| !c.is_control()).collect::<String>().trim().to_owned())
         .find(|name| !name.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slack_that_is_slow_with_names_delays_one_message_and_not_each() {
+        // It takes connections and never answers.
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = silent.local_addr().expect("bound");
+        let web = WebApi::new(&format!("http://{address}/api"), &"xoxb-1".into()).expect("a client");
+        let (names, began) = (Names::default(), Instant::now());
+        for user in ["U1", "U1", "U2", "U3"] {
+            assert!(names.of(&web, &[UserId::new(user)]).await.is_empty());
+        }
+        assert!(began.elapsed() < PATIENCE * 2, "{:?}", began.elapsed());
+        tokio::time::advance(REST).await;
+        names.of(&web, &[UserId::new("U1")]).await;
+        assert!(began.elapsed() >= REST + PATIENCE * 2, "asked again: {:?}", began.elapsed());
+    }
 }

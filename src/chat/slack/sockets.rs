@@ -54,7 +54,7 @@ pub async fn run(
     };
     let aside = async {
         let fetching = catch_up::run(&listener, &sockets.missed, &sockets.gaps, timing.retry_base);
-        tokio::join!(fetching, listener::tell(&connection, notices));
+        tokio::join!(fetching, sockets.unstored(), listener::tell(&connection, notices));
     };
     tokio::join!(sockets.hold(&mut asked), stop.run_until_cancelled(aside));
 }
@@ -183,10 +183,24 @@ impl Sockets<'_> {
         }
     }
 
-    /// Something may have been missed: how far each channel was heard is remembered before anything else is heard.
+    /// Has what could not be stored fetched, however long that takes: no socket need end for it to be missed.
+    async fn unstored(&self) {
+        loop {
+            self.listener.unstored.notified().await;
+            self.note_gap().await;
+            self.missed.notify_one();
+        }
+    }
+
+    /// Something may have been missed; it is fetched when a socket is up again.
     async fn gap(&self) {
-        self.gaps.fetch_add(1, Ordering::Relaxed);
         self.state().gap = true;
+        self.note_gap().await;
+    }
+
+    /// How far each channel was heard is remembered before anything else is heard.
+    async fn note_gap(&self) {
+        self.gaps.fetch_add(1, Ordering::Relaxed);
         let intake = &self.listener.intake;
         for (channel, _) in intake.bound_channels() {
             if let Err(error) = intake.note(&channel, Hearing::Gap).await {

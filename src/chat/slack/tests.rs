@@ -359,6 +359,8 @@ async fn errors_say_whether_trying_again_helps() {
         (Fault::Refuse("rate_limited"), "rate limited for 30000 ms"),
         (Fault::Refuse("is_archived"), "the chat refused: is_archived"),
         (Fault::Refuse("internal_error"), "the chat did not answer"),
+        (Fault::Status(407), "the chat did not answer"),
+        (Fault::Status(413), "the chat refused: http_413"),
     ];
     for (fault, expected) in cases {
         slack.fail_next("chat.postMessage", fault);

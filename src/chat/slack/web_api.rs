@@ -110,11 +110,19 @@ fn meaning(error: SlackClientError) -> ChatError {
             }
             code => ChatError::Refused { code: explained(code, error.http_response_body.as_deref()) },
         },
-        SlackClientError::HttpError(error) if error.status_code.is_client_error() => {
+        SlackClientError::HttpError(error)
+            if error.status_code.is_client_error() && !is_of_the_way(error.status_code.as_u16()) =>
+        {
             ChatError::Refused { code: format!("http_{}", error.status_code.as_u16()) }
         }
         other => ChatError::Unreachable(other.into()),
     }
+}
+
+/// Whether a status comes from something between us and Slack, a proxy or a portal, and passes: Slack itself refuses by
+/// an answer with a code. What it hits would be lost if it counted as refused.
+fn is_of_the_way(status: u16) -> bool {
+    matches!(status, 403 | 407 | 408 | 425)
 }
 
 fn too_fast(pause: Option<Duration>) -> ChatError {

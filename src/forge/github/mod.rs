@@ -249,6 +249,10 @@ impl Forge for GitHub {
         Ok(pull.into())
     }
 
+    async fn find_open(&self, branch: &str) -> Result<Option<u64>, ForgeError> {
+        Ok(self.find(branch).await?.map(|pull| pull.number))
+    }
+
     async fn status(&self, number: u64) -> Result<PullRequestStatus, ForgeError> {
         let pull = self.pull(number).await?;
         let (reviews, checks) =

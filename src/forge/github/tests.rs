@@ -290,9 +290,11 @@ async fn drafts_other_heads_conflicts_and_closed_ones_are_not_merged() {
     fixture.run("cd o && git switch -q main && echo x >a.txt && git commit -qam X && git push -q").await;
     let error = fixture.forge.merge(&fixture.request().await).await.expect_err("conflict");
     assert_eq!(error.what, "Pull request #1 conflicts with `main`.");
+    assert_eq!(fixture.forge.find_open("codebutler/work").await, Ok(Some(1)));
     for _ in 0..2 {
         fixture.forge.close(1).await.expect("closed");
     }
+    assert_eq!(fixture.forge.find_open("codebutler/work").await, Ok(None));
     let error = fixture.forge.merge(&request).await.expect_err("closed");
     assert_eq!(error.what, "Pull request #1 was closed on GitHub.");
 }

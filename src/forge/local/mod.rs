@@ -129,6 +129,16 @@ impl Forge for Local {
         .await
     }
 
+    async fn find_open(&self, branch: &str) -> Result<Option<u64>, ForgeError> {
+        let _one_at_a_time = self.0.acting.lock().await;
+        let branch = branch.to_owned();
+        self.blocking(move |inner| {
+            let is_it = |pull: &Record| pull.branch == branch && pull.state == State::Open;
+            Ok(inner.records()?.into_iter().find(is_it).map(|pull| pull.number))
+        })
+        .await
+    }
+
     async fn status(&self, number: u64) -> Result<PullRequestStatus, ForgeError> {
         let record = self.blocking(move |inner| inner.record(number)).await?;
         let state = record.state.as_str().to_owned();

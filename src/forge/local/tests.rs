@@ -114,6 +114,8 @@ async fn opening_twice_finds_the_same_and_takes_the_draft_mark_off() {
     assert_eq!(forge.open(&new(true)).await, Ok(pull(1, true)));
     assert_eq!(forge.open(&new(true)).await, Ok(pull(1, true)));
     assert_eq!(fixture.forge(None).open(&new(false)).await, Ok(pull(1, false)), "another process");
+    assert_eq!(forge.find_open(&new(false).branch).await, Ok(Some(1)));
+    assert_eq!(forge.find_open("codebutler/other").await, Ok(None));
     let head = fixture.request(1).await.head;
     let status = |state: &str, mergeable| PullRequestStatus {
         state: state.to_owned(),
@@ -127,6 +129,7 @@ async fn opening_twice_finds_the_same_and_takes_the_draft_mark_off() {
         forge.close(1).await.expect("closed");
     }
     assert_eq!(forge.status(1).await, Ok(status("closed", None)));
+    assert_eq!(forge.find_open(&new(false).branch).await, Ok(None));
     assert_eq!(forge.open(&new(false)).await, Ok(pull(2, false)), "a closed one stays closed");
     let error = forge.merge(&fixture.request(1).await).await.expect_err("closed");
     assert_eq!(error.what, "Pull request #1 is closed.");

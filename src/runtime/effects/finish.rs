@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::tool::{restore, thread_work};
 use crate::agent::Role;
-use crate::forge::{ForgeError, MergeRequest};
+use crate::forge::{Forge, ForgeError, MergeRequest};
 use crate::git::Selection;
 use crate::ids::CommitId;
 use crate::offload::offload;
@@ -126,6 +126,29 @@ async fn pushed_later(project: &Project, branch: &str, merged: &CommitId) -> Opt
     project.repository.remote_head(branch).await.ok().flatten().filter(|head| head != merged)
 }
 
+/// Closes the pull request that is known, and one that was being opened when the thread was closed: its number never
+/// came. Names what is left.
+async fn close_pulls(forge: &dyn Forge, known: Option<u64>, branch: Option<&str>) -> Vec<String> {
+    let left = |what: String, error: ForgeError| format!("{what}: {} {}", error.what, error.hint);
+    let mut leftovers = Vec::new();
+    let found = match branch {
+        Some(branch) => forge.find_open(branch).await,
+        None => Ok(None),
+    };
+    let found = found.unwrap_or_else(|error| {
+        // A known one is closed all the same; a second one is rare.
+        leftovers
+            .extend(known.is_none().then(|| left("a pull request, if one was just being opened".to_owned(), error)));
+        None
+    });
+    for number in known.into_iter().chain(found.filter(|found| known != Some(*found))) {
+        if let Err(error) = forge.close(number).await {
+            leftovers.push(left(format!("pull request #{number}"), error));
+        }
+    }
+    leftovers
+}
+
 /// Removes remote branch, worktree and local branch; closes an unmerged pull request. Names what is left.
 pub(super) fn clean_up(project: Arc<Project>, thread: &Thread, merged: bool) -> impl Future<Output = Command> + use<> {
     let (key, home) = (thread.key.clone(), project.home_of(&thread.key));
@@ -144,19 +167,15 @@ pub(super) fn clean_up(project: Arc<Project>, thread: &Thread, merged: bool) -> 
         {
             leftovers.push(format!("the Coder's last changes could not be committed: {}", error.what));
         }
-        let mut note = |result: Result<(), ForgeError>, what: &str| {
-            if let Err(error) = result {
-                leftovers.push(format!("{what}: {} {}", error.what, error.hint));
-            }
-        };
-        if let Some(pull) = pull.filter(|_| !merged) {
-            note(project.forge.close(pull.number).await, &format!("pull request #{}", pull.number));
-        }
         // One that was being made when the thread was closed is known by its record.
         let workspace = match workspace {
             Some(workspace) => Some(workspace),
             None => project.repository.workspace_of(&key).await.map(Arc::new),
         };
+        if !merged {
+            let branch = workspace.as_ref().map(|workspace| workspace.branch.as_str());
+            leftovers.extend(close_pulls(&*project.forge, pull.map(|pull| pull.number), branch).await);
+        }
         let folder = home.clone();
         if let Some(Err(error)) = offload(move || std::fs::remove_dir_all(folder)).await
             && error.kind() != std::io::ErrorKind::NotFound
@@ -184,5 +203,67 @@ pub(super) fn clean_up(project: Arc<Project>, thread: &Thread, merged: bool) -> 
             leftovers.extend(project.repository.remove_worktree(workspace, head.as_ref()).await);
         }
         Command::CleanUpDone(leftovers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::forge::{NewPullRequest, PullRequestStatus, PullState};
+    use crate::thread::event::PullRequest;
+
+    /// A forge that has an open pull request of every branch and notes which are closed.
+    struct Open {
+        number: Option<u64>,
+        closed: Mutex<Vec<u64>>,
+    }
+
+    #[async_trait]
+    impl Forge for Open {
+        async fn open(&self, _: &NewPullRequest) -> Result<PullRequest, ForgeError> {
+            unreachable!("nothing is opened at the end")
+        }
+        async fn find_open(&self, _: &str) -> Result<Option<u64>, ForgeError> {
+            let away = || ForgeError { what: "GitHub is away.".to_owned(), hint: "Wait.".to_owned() };
+            self.number.map(Some).ok_or_else(away)
+        }
+        async fn status(&self, _: u64) -> Result<PullRequestStatus, ForgeError> {
+            unreachable!("nobody looks")
+        }
+        async fn changes(&self, _: &[u64]) -> Result<Vec<PullState>, ForgeError> {
+            unreachable!("nobody watches")
+        }
+        async fn merge(&self, _: &MergeRequest) -> Result<CommitId, ForgeError> {
+            unreachable!("nothing is merged")
+        }
+        async fn close(&self, number: u64) -> Result<(), ForgeError> {
+            self.closed.lock().expect("no test panics within").push(number);
+            Ok(())
+        }
+        async fn delete_branch(&self, _: &str) -> Result<(), ForgeError> {
+            unreachable!("the branch stays")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_pull_request_that_was_being_opened_at_the_close_is_found_and_closed() {
+        let cases: [(Option<u64>, Option<&str>, Option<u64>, &[u64], usize); 6] = [
+            (None, Some("codebutler/row"), Some(7), &[7], 0),
+            (Some(7), Some("codebutler/row"), Some(7), &[7], 0),
+            (Some(3), Some("codebutler/row"), Some(7), &[3, 7], 0),
+            (Some(3), Some("codebutler/row"), None, &[3], 0),
+            (None, Some("codebutler/row"), None, &[], 1),
+            (None, None, Some(7), &[], 0),
+        ];
+        for (known, branch, number, closed, left) in cases {
+            let forge = Open { number, closed: Mutex::default() };
+            let leftovers = close_pulls(&forge, known, branch).await;
+            assert_eq!(*forge.closed.lock().expect("no test panics within"), closed, "{known:?} {branch:?}");
+            assert_eq!(leftovers.len(), left, "{leftovers:?}");
+        }
     }
 }

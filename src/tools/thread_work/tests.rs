@@ -26,6 +26,9 @@ impl Forge for Broken {
     async fn open(&self, _: &NewPullRequest) -> Result<PullRequest, ForgeError> {
         Err(ForgeError { what: "It is broken.".to_owned(), hint: "Mend it.".to_owned() })
     }
+    async fn find_open(&self, _: &str) -> Result<Option<u64>, ForgeError> {
+        Ok(None)
+    }
     async fn status(&self, _: u64) -> Result<PullRequestStatus, ForgeError> {
         Err(ForgeError { what: "It is broken.".to_owned(), hint: "Mend it.".to_owned() })
     }

@@ -180,3 +180,24 @@ async fn a_channel_whose_history_is_refused_is_left_alone() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_the_store_did_not_take_is_fetched_when_it_does_though_slack_has_given_up() {
+    let slack = FakeSlack::start().await;
+    let last = slack.say(ANA, SHOP, "the last that was heard", None);
+    slack.give_up_unacked();
+    listening_to(slack, heard_until(&last), timing(), async |slack, inbox| {
+        caught_up(inbox).await;
+        inbox.change(|inner| inner.refuse = usize::MAX);
+        let lost = slack.say(ANA, SHOP, "while the disk was full", None);
+        inbox.wait_for("delivery and fetching to be refused", |inner| inner.refused >= 2).await;
+        slack.give_up_unacked();
+        // What is stored next makes the store forget from where on something is missing.
+        inbox.change(|inner| {
+            inner.standing.since = Some(MessageTs::new(lost.as_str()));
+            inner.refuse = 0;
+        });
+        assert_eq!(texts(&inbox.stored(1).await), ["while the disk was full"]);
+    })
+    .await;
+}
