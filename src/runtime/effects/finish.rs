@@ -251,8 +251,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_pull_request_that_was_being_opened_at_the_close_is_found_and_closed() {
-        let cases: [(Option<u64>, Option<&str>, Option<u64>, &[u64], usize); 6] = [
-            (None, Some("codebutler/row"), Some(7), &[7], 0),
+        let cases = [
+            (None, Some("codebutler/row"), Some(7), &[7][..], 0),
             (Some(7), Some("codebutler/row"), Some(7), &[7], 0),
             (Some(3), Some("codebutler/row"), Some(7), &[3, 7], 0),
             (Some(3), Some("codebutler/row"), None, &[3], 0),
