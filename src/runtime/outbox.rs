@@ -249,6 +249,22 @@ async fn meanwhile<T>(
     }
 }
 
+/// Whether a refusal is one of us and not of the post, and ends when somebody mends it: the bot was taken out of the
+/// channel, the channel archived, the token changed.
+fn passes(code: &str) -> bool {
+    let code = code.split(':').next().unwrap_or_default();
+    matches!(
+        code,
+        "not_in_channel"
+            | "is_archived"
+            | "invalid_auth"
+            | "not_authed"
+            | "token_revoked"
+            | "token_expired"
+            | "account_inactive"
+    )
+}
+
 /// Brings one row to the chat and notes that it is there.
 async fn bring(store: &Store, chat: &dyn Chat, row: &DuePost) -> Outcome {
     let (ts, fault) = match send_one(store, chat, row).await {
@@ -259,6 +275,10 @@ async fn bring(store: &Store, chat: &dyn Chat, row: &DuePost) -> Outcome {
         Err(Fault::Chat(ChatError::RateLimited { retry_after_ms })) => {
             tracing::debug!(lane = ?row.lane(), retry_after_ms, "the chat wants a pause");
             return Outcome::TooFast(Duration::from_millis(retry_after_ms.max(100)));
+        }
+        Err(Fault::Chat(ChatError::Refused { code })) if passes(&code) => {
+            tracing::error!(thread.ts = %row.thread, post.key = row.key, code, "the chat lets nothing be sent; trying on");
+            return Outcome::Trouble;
         }
         Err(Fault::Chat(ChatError::Refused { code })) => {
             tracing::error!(thread.ts = %row.thread, post.key = row.key, code, "the chat refused a post");

@@ -25,6 +25,8 @@ enum Mood {
     /// Does it, slowly.
     Slow(u64),
     Refuses,
+    /// Does not let us in for the moment.
+    KeepsOut,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -79,6 +81,7 @@ impl Room {
             Some(Mood::Slow(wait)) => (wait, true, Ok(())),
             Some(Mood::TooFast(retry_after_ms)) => (1, false, Err(ChatError::RateLimited { retry_after_ms })),
             Some(Mood::Refuses) => (1, false, Err(ChatError::Refused { code: "no".into() })),
+            Some(Mood::KeepsOut) => (1, false, Err(ChatError::Refused { code: "not_in_channel: x".into() })),
             Some(Mood::Lost { done, after }) => (after, done, Err(lost())),
         };
         let acted = done.then(|| act(&mut self.state()));
@@ -264,6 +267,17 @@ async fn a_post_that_is_refused_for_good_makes_way() {
     world.room.mood("card", &[Mood::Refuses]);
     world.run(5.0).await;
     assert_eq!(world.room.keys("C1"), ["card", "b"]);
+    assert_eq!(world.store.due_posts().await.expect("read"), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_sent_while_we_are_kept_out_is_sent_afterwards() {
+    let world = with_every_lane().await;
+    world.room.mood("a", &[Mood::KeepsOut, Mood::KeepsOut]);
+    world.room.mood("card", &[Mood::KeepsOut]);
+    world.run(60.0).await;
+    assert_eq!(world.room.keys("C1"), ["card", "a", "b"]);
+    assert_eq!(world.room.state().messages[0].text, "new");
     assert_eq!(world.store.due_posts().await.expect("read"), []);
 }
 
