@@ -243,12 +243,13 @@ impl World {
         self.slack.press(ANA, action, &value, &message.ts);
     }
 
-    /// Waits for the ✅ on a person's message.
+    /// Waits for 👀 and ✅ on a person's message; after a trouble they may come in either order.
     pub async fn is_done(&self, ts: &str) {
         self.slack
-            .wait_for("✅", |state| {
+            .wait_for("👀 and ✅", |state| {
                 let message = state.messages.iter().find(|message| message.ts == ts)?;
-                message.reactions.iter().any(|name| name == "white_check_mark").then_some(())
+                let has = |wanted: &str| message.reactions.iter().any(|name| name == wanted);
+                (has("eyes") && has("white_check_mark")).then_some(())
             })
             .await;
     }
@@ -285,10 +286,11 @@ impl World {
     pub fn is_answered_once(&self, thread: &str, ts: &str, text: &str) {
         let texts = self.thread_texts(thread);
         assert_eq!(texts.iter().filter(|answer| answer.contains(text)).count(), 1, "{text:?} in {texts:#?}");
-        let reactions = self.slack.look(|state| {
+        let mut reactions = self.slack.look(|state| {
             let message = state.messages.iter().find(|message| message.ts == ts);
             message.map(|message| message.reactions.clone()).unwrap_or_default()
         });
+        reactions.sort();
         assert_eq!(reactions, ["eyes", "white_check_mark"], "{text:?}");
     }
 
