@@ -27,7 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// All of it, or the parts that are named; each is printed when it is known.
 pub async fn load(wanted: impl Fn(&str) -> bool) {
     if wanted("steady") {
-        print(&steady().await);
+        for repositories in [1, CHANNELS] {
+            print(&steady(repositories).await);
+        }
     }
     if wanted("burst") {
         print(&burst().await);
@@ -65,8 +67,9 @@ fn chatter(crowd: &Crowd, mut pause: impl FnMut()) -> Vec<Said> {
 }
 
 /// 500 messages a second: what the acks take when no queue builds up before them.
-async fn steady() -> Vec<Figure> {
-    let crowd = Crowd::new(CHANNELS, notes).await;
+async fn steady(repositories: usize) -> Vec<Figure> {
+    let crowd = Crowd::new(repositories, notes).await;
+    let flushes = process::flushes(crowd.world.folder.path());
     let daemon = crowd.start().await;
     let cpu = process::cpu(daemon.pid());
     let begun = Instant::now();
@@ -84,9 +87,14 @@ async fn steady() -> Vec<Figure> {
     let cpu = process::cpu(daemon.pid()).saturating_sub(cpu);
     let answers = crowd.answers(&said);
     daemon.kill();
-    let line =
-        |what: &str, value: String| Figure::new(format!("2,000 messages in 500 threads, 500 a second: {what}"), value);
+    let line = |what: &str, value: String| {
+        Figure::new(
+            format!("2,000 messages in 500 threads of {repositories} repositories, 500 a second: {what}"),
+            value,
+        )
+    };
     vec![
+        line("a bare fdatasync just before", three(&flushes)),
         line("event to ack", three(&acks)),
         line("message to the commit of its answer", three(&answers)),
         line("processor time until every answer was committed", seconds(cpu)),
@@ -138,6 +146,7 @@ async fn flood() -> Vec<Figure> {
     let slow =
         move |_: &ScriptedRequest| ScriptedReply { fault: Some(pauses.clone()), ..ScriptedReply::text("Noted.") };
     let crowd = Crowd::new(1, slow).await;
+    let flushes = process::flushes(crowd.world.folder.path());
     let daemon = crowd.start().await;
     let quiet = others(&crowd).await;
     crowd.until("silence", PATIENCE, || crowd.all_decided()).await;
@@ -163,6 +172,7 @@ async fn flood() -> Vec<Figure> {
     let line =
         |what: &str, value: String| Figure::new(format!("1,500 messages into one thread, 300 a second: {what}"), value);
     vec![
+        line("a bare fdatasync just before", three(&flushes)),
         line("the others' event to ack, before it and during it", format!("{}; {}", three(&quiet_acks), three(&acks))),
         line(
             "the others' message to the commit of its answer, before it and during it",

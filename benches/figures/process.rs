@@ -1,5 +1,6 @@
 //! What Linux says of a process: memory and processor time, from `/proc`.
 
+use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,18 @@ pub fn wall(program: &str, arguments: &[&str]) -> Duration {
     let time = begun.elapsed();
     assert!(status.success(), "{program} {arguments:?} ends well");
     time
+}
+
+/// How long the disk takes to make a small write last, so many times: a message is acked after one of these.
+pub fn flushes(folder: &std::path::Path) -> Vec<Duration> {
+    let mut file = std::fs::File::create(folder.join("flushed")).expect("made");
+    let mut flush = || {
+        file.write_all(&[0; 4096]).expect("written");
+        let begun = Instant::now();
+        file.sync_data().expect("flushed");
+        begun.elapsed()
+    };
+    (0..100).map(|_| flush()).collect()
 }
 
 /// What a daemon holds at a moment.
