@@ -11,10 +11,11 @@ use rustix::process::{Pid, Signal};
 /// Names the folder that a child of ours was started in.
 pub(super) const MARK: &str = "CODEBUTLER_WORKS_FOR";
 
-/// How long one may take to end by itself: git removes its lock files then.
-const GRACE: Duration = Duration::from_millis(500);
+/// How long one may take to end by itself: git removes its lock files then. It is long for a program, since a machine
+/// that starts again may be busy with many.
+const GRACE: Duration = Duration::from_secs(1);
 
-/// After this time the rest is given up: the kernel cannot end it.
+/// After this much more time the rest is given up: the kernel cannot end it.
 const GIVEN_UP: Duration = Duration::from_secs(5);
 
 /// A running program that was started by a child of ours, or is one.
@@ -30,24 +31,30 @@ pub struct Orphan {
 /// Ends those that are `ours`, which the caller may only say of what nobody else drives; waits until they are gone.
 /// Gives how many there were.
 pub fn end_orphans(ours: impl Fn(&Orphan) -> bool) -> usize {
+    end_within(GRACE, ours)
+}
+
+fn end_within(grace: Duration, ours: impl Fn(&Orphan) -> bool) -> usize {
     let started = Instant::now();
     let mut ended = std::collections::BTreeSet::new();
-    loop {
-        // Again and again: one that is just starting another is not outrun.
+    // Again and again: one that is just starting another is not outrun.
+    for round in 0_usize.. {
         let found: Vec<Orphan> = marked().into_iter().filter(&ours).collect();
-        if found.is_empty() || started.elapsed() > GIVEN_UP {
-            return ended.len();
+        if found.is_empty() || started.elapsed() > grace + GIVEN_UP {
+            break;
         }
         for orphan in found {
-            let first = ended.insert(orphan.pid.as_raw_nonzero());
-            if started.elapsed() > GRACE {
+            ended.insert(orphan.pid.as_raw_nonzero());
+            if started.elapsed() > grace {
                 let _ = rustix::process::kill_process(orphan.pid, Signal::KILL);
-            } else if first {
+            } else if round == 0 {
+                // Not those found later: one that was asked to end may have started them to tidy up.
                 let _ = rustix::process::kill_process(orphan.pid, Signal::TERM);
             }
         }
         std::thread::sleep(Duration::from_millis(5));
     }
+    ended.len()
 }
 
 /// Every running program of this user that carries the mark, but for this one.
@@ -115,13 +122,14 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
     async fn one_that_ends_when_asked_to_may_tidy_up() {
         let folder = tempfile::tempdir().expect("a folder");
-        let script = "trap 'touch tidy; exit 4' TERM; touch begun; while :; do sleep 0.01; done";
+        // What it starts to tidy up takes a while and can be asked to end as well.
+        let script = "trap 'sleep 0.1 && touch tidy; exit 4' TERM; touch begun; while :; do sleep 0.01; done";
         let running = Program::new("sh", folder.path()).args(["-c", script]).run();
         let sweep = async {
             while !folder.path().join("begun").exists() {
                 tokio::task::yield_now().await;
             }
-            end_orphans(|orphan| orphan.folder == folder.path() && !orphan.own_session)
+            end_within(Duration::from_secs(60), |orphan| orphan.folder == folder.path() && !orphan.own_session)
         };
         let (finished, ended) = tokio::join!(Box::pin(running), sweep);
         assert_eq!(finished.expect("sh runs").exit, Exit::Code(4));
