@@ -108,30 +108,37 @@ impl Crowd {
     }
 
     /// From the moment in which each message was written to the commit of the reply that answers it. Panics unless each
-    /// was heard by a model once.
+    /// was heard by a model once: as a message, or as what was said before when it was delivered too late for that.
     pub fn answers(&self, said: &[Said]) -> Vec<Duration> {
         let mut answered = HashMap::new();
         for store in self.stores() {
-            let sql = "SELECT thread, at, type, body FROM events WHERE type IN ('heard', 'reply_received') \
-                       ORDER BY thread, seq";
+            let sql = "SELECT thread, at, type, body FROM events \
+                       WHERE type IN ('heard', 'base_ready', 'reply_received') ORDER BY thread, seq";
             let mut statement = store.prepare(sql).expect("the schema is known");
-            let mut heard: Vec<String> = Vec::new();
+            let (mut heard, mut earlier) = (Vec::new(), Vec::new());
             let mut rows = statement.query([]).expect("it can be read");
             while let Some(row) = rows.next().expect("it can be read") {
                 let (at, kind): (i64, String) = (row.get(1).expect("a time"), row.get(2).expect("a type"));
-                if kind == "heard" {
-                    let body: serde_json::Value =
-                        serde_json::from_str(&row.get::<_, String>(3).expect("a body")).expect("JSON");
-                    let texts = body["messages"].as_array().into_iter().flatten().filter_map(|ts| ts.as_str());
-                    heard.extend(texts.map(str::to_owned));
-                } else {
+                if kind == "reply_received" {
                     for ts in heard.drain(..) {
                         assert_eq!(answered.insert(ts, at), None, "a message is heard twice");
                     }
+                    for ts in earlier.drain(..) {
+                        answered.entry(ts).or_insert(at);
+                    }
+                    continue;
                 }
+                let body: serde_json::Value =
+                    serde_json::from_str(&row.get::<_, String>(3).expect("a body")).expect("JSON");
+                let messages = body["messages"].as_array().into_iter().flatten().filter_map(|ts| ts.as_str());
+                let history = body["base"]["history"].as_array().into_iter().flatten();
+                heard.extend(messages.map(str::to_owned));
+                earlier.extend(history.filter_map(|said| said["ts"].as_str()).map(str::to_owned));
             }
         }
-        said.iter().map(|said| millis(answered.get(&said.ts).expect("each message is heard") - said.at)).collect()
+        let answered =
+            |said: &Said| answered.get(&said.ts).unwrap_or_else(|| panic!("{} is not heard", said.ts)) - said.at;
+        said.iter().map(|said| millis(answered(said))).collect()
     }
 
     fn stores(&self) -> Vec<Connection> {

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{ChannelId, MessageTs, ThreadKey, UserId};
 pub use crate::render::post::{Button, ButtonStyle, Post};
+use crate::thread::event::Earlier;
 use crate::thread::outside::Sighting;
 
 /// Something that a person did in the chat, as it is stored in the inbox before anything else happens.
@@ -63,6 +64,9 @@ pub enum IncomingKind {
         ts: MessageTs,
         /// The new text, as above.
         text: String,
+        /// When, as far as the chat says: the newer of two edits counts, whichever comes first.
+        #[serde(default)]
+        at: Option<MessageTs>,
     },
     /// Deleted a message.
     Deleted {
@@ -157,8 +161,8 @@ pub trait Chat: Send + Sync {
     /// Looks whether a post with this key is in the thread: its answer may have been lost.
     async fn find(&self, thread: &ThreadKey, key: &str) -> Result<Option<MessageTs>, ChatError>;
 
-    /// What was said in the thread before `before`, oldest first, as `Name: text`.
-    async fn history(&self, thread: &ThreadKey, before: &MessageTs) -> Result<Vec<String>, ChatError>;
+    /// What was said in the thread before `before`, oldest first.
+    async fn history(&self, thread: &ThreadKey, before: &MessageTs) -> Result<Vec<Earlier>, ChatError>;
 
     /// The least time between two posts of one channel, after a short burst, and between two versions of one message;
     /// zero where nothing limits them.

@@ -46,6 +46,7 @@ pub fn posts(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Vec<
             out.put("only", Post::Ephemeral { to: by.clone(), text: reason.clone() });
             out.done(ts.iter());
         }
+        Event::MessageEdited { ts, .. } => edited(before, after, ts, &mut out),
         Event::BaseReady { base } => base.notice.iter().for_each(|notice| out.say(None, notice)),
         Event::BaseFailed { failure } | Event::WorkspaceFailed { failure } => {
             let value = after.seq.to_string();
@@ -88,7 +89,6 @@ pub fn posts(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Vec<
         Event::ThreadOpened { .. }
         | Event::PersonNamed { .. }
         | Event::MessageReceived { .. }
-        | Event::MessageEdited { .. }
         | Event::MessageDeleted { .. }
         | Event::ConversationOpened { .. }
         | Event::Heard { .. }
@@ -164,6 +164,17 @@ impl Out {
             self.set(format!("{PROGRESS}{}", run.id), post);
         }
     }
+}
+
+/// Who edits what was read and is being worked on by nobody should not wait for an answer.
+fn edited(before: &Thread, after: &Thread, ts: &MessageTs, out: &mut Out) {
+    let Some(message) = before.said.iter().find(|message| message.ts == *ts) else { return };
+    if after.is_closed() || after.runs.values().any(|run| run.stale) {
+        return;
+    }
+    let text = "I had read this message before you edited it, and go by the new words from your next message on. \
+                Write here if something should change now.";
+    out.put("only", Post::Ephemeral { to: message.from.clone(), text: text.to_owned() });
 }
 
 /// Messages that no role has read.

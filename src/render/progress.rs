@@ -125,6 +125,7 @@ mod tests {
             queue: None,
             calls: Vec::new(),
             started: Millis(0),
+            stale: false,
             messages: Vec::new(),
             todos: Vec::new(),
             doing: Vec::new(),

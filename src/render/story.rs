@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 
 use super::progress::call_line;
 use crate::agent::{Role, ToolCall, ToolName, Usage};
-use crate::ids::{Millis, RunId, UserId};
+use crate::ids::{MessageTs, Millis, RunId, UserId};
 use crate::thread::event::{
     Answer, Event, Failure, InitStep, Message, Publication, PullRequest, Reply, RunOutcome, ToolResult, Workspace,
 };
@@ -91,8 +91,10 @@ pub fn line(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Optio
     match event {
         Event::ThreadOpened { by } => info(format!("{} opened the thread", name(by))),
         Event::MessageReceived { message } => Some(message_line(after, message)),
-        Event::MessageEdited { text, .. } => Some(edited_line(text)),
-        Event::MessageDeleted { .. } => Some(Line::plain(Tag::Message, "an unread message was deleted")),
+        Event::MessageEdited { ts, text } => Some(edited_line(before, ts, text)),
+        Event::MessageDeleted { ts } => {
+            Some(Line::plain(Tag::Message, format!("{} message was deleted", read_or_not(before, ts))))
+        }
         Event::CommandTaken { by, answer, .. } => Some(command_line(&name(by), answer)),
         Event::Refused { by, reason, .. } => {
             Some(Line::and(Tag::Message, &format!("{} was refused", name(by)), reason))
@@ -271,9 +273,13 @@ fn message_line(after: &Thread, message: &Message) -> Line {
     Line::said(Tag::Message, what, &format!("{name} wrote{sent}"), text)
 }
 
-fn edited_line(text: &str) -> Line {
-    let what = "an unread message was changed";
-    Line::said(Tag::Message, format!("{what} to {}", characters(text)), what, text)
+fn edited_line(before: &Thread, ts: &MessageTs, text: &str) -> Line {
+    let what = format!("{} message was changed", read_or_not(before, ts));
+    Line::said(Tag::Message, format!("{what} to {}", characters(text)), &what, text)
+}
+
+fn read_or_not(before: &Thread, ts: &MessageTs) -> &'static str {
+    if before.readers(ts).is_empty() { "an unread" } else { "a read" }
 }
 
 fn command_line(name: &str, answer: &Answer) -> Line {

@@ -202,7 +202,11 @@ impl<'a> Worker<'a> {
             }
             if self.thread.seq == 0 {
                 // Two sockets bring them in any order, and what was said before the first is read as history.
-                waiting.sort_by(|one, other| one.incoming.said_at().cmp(&other.incoming.said_at()));
+                let place = |waiting: &Waiting| {
+                    let says = matches!(waiting.incoming.what, IncomingKind::Message { .. });
+                    (waiting.incoming.said_at().cloned(), !says)
+                };
+                waiting.sort_by_key(place);
             }
             let (rules, mut after) = (self.rules(), self.thread.clone());
             let (mut events, mut acked) = (Vec::new(), Vec::new());
@@ -354,9 +358,10 @@ fn must_last(event: &Event) -> bool {
 }
 
 fn title(thread: &Thread) -> String {
-    let first = || thread.said.first().map(|said| said.lines().next().unwrap_or_default().to_owned());
-    let unread = || thread.conversations.get(&Role::Pm)?.unheard.first().map(|message| message.text.clone());
-    let text = thread.plan.as_ref().map(|plan| plan.plan.title.clone()).or_else(first).or_else(unread);
+    let unread = || thread.conversations.get(&Role::Pm)?.unheard.first();
+    let first = || thread.said.first().or_else(unread);
+    let said = || first().map(|message| message.text.lines().next().unwrap_or_default().to_owned());
+    let text = thread.plan.as_ref().map(|plan| plan.plan.title.clone()).or_else(said);
     text.unwrap_or_default().chars().take(80).collect()
 }
 
@@ -367,7 +372,7 @@ fn command_of(incoming: crate::chat::Incoming) -> Option<Command> {
         IncomingKind::Message { ts, text, to_bot, files } => {
             Some(Command::Say { message: Message { ts, from, name, text, files }, to_bot })
         }
-        IncomingKind::Edited { ts, text } => Some(Command::Edit { ts, by: from, text }),
+        IncomingKind::Edited { ts, text, at: _ } => Some(Command::Edit { ts, by: from, text }),
         IncomingKind::Deleted { ts } => Some(Command::Delete { ts, by: from }),
         IncomingKind::Pressed { action, value } => {
             Action::parse(&action).map(|action| Command::Press { action, value, by: from, name })

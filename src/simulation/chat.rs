@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use super::fate::{Fate, Trouble};
 use crate::chat::{Chat, ChatError, Post};
 use crate::ids::{MessageTs, ThreadKey};
+use crate::thread::event::Earlier;
 
 /// A post as people see it.
 #[derive(Clone, Debug)]
@@ -34,8 +35,8 @@ pub struct Room {
     pub posts: BTreeMap<ThreadKey, Vec<Shown>>,
     pub whispers: BTreeMap<ThreadKey, Vec<Whisper>>,
     pub reactions: BTreeMap<(ThreadKey, MessageTs), BTreeSet<String>>,
-    /// What people said, as `(ts, Name: text)`.
-    pub said: BTreeMap<ThreadKey, Vec<(MessageTs, String)>>,
+    /// What people said, as it stands now.
+    pub said: BTreeMap<ThreadKey, Vec<Earlier>>,
     pub violations: Vec<String>,
 }
 
@@ -171,11 +172,11 @@ impl Chat for SimulatedChat {
         Ok(found)
     }
 
-    async fn history(&self, thread: &ThreadKey, before: &MessageTs) -> Result<Vec<String>, ChatError> {
+    async fn history(&self, thread: &ThreadKey, before: &MessageTs) -> Result<Vec<Earlier>, ChatError> {
         let _busy = self.fate.enter();
         let lost = self.begin("history", thread.ts.as_str()).await?;
         let said = self.room().said.get(thread).cloned().unwrap_or_default();
-        let said = said.into_iter().filter(|(ts, _)| ts < before).map(|(_, text)| text).collect();
+        let said = said.into_iter().filter(|said| said.ts.as_ref() < Some(before)).collect();
         self.end("history", thread.ts.as_str(), lost).await?;
         Ok(said)
     }

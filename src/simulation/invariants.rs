@@ -21,7 +21,7 @@ pub fn check(world: &World, remains: &Remains) -> Vec<String> {
     broken.extend(world.model.seen().violations.clone());
     broken.extend(world.forge.held().violations.clone());
     for actor in &world.people.actors {
-        check_person(world, actor, &mut broken);
+        check_person(world, remains, actor, &mut broken);
     }
     check_store(remains, &mut broken);
     check_deeds(world, &mut broken);
@@ -30,7 +30,7 @@ pub fn check(world: &World, remains: &Remains) -> Vec<String> {
 }
 
 /// Each message was seen once, answered once, and read by the PM once.
-fn check_person(world: &World, actor: &Actor, broken: &mut Vec<String>) {
+fn check_person(world: &World, remains: &Remains, actor: &Actor, broken: &mut Vec<String>) {
     let name = actor.name;
     if actor.at < actor.steps.len() {
         broken.push(format!("{name} still waits at {:?}", actor.steps[actor.at]));
@@ -47,7 +47,10 @@ fn check_person(world: &World, actor: &Actor, broken: &mut Vec<String>) {
         match &said.mark {
             Some(mark) => {
                 let times = heard.iter().map(|part| part.matches(mark.as_str()).count()).sum::<usize>();
-                if times != 1 {
+                // Whoever edits what was answered is told that it is read next time.
+                let told = room.whispers.get(key).is_some_and(|whispers| !whispers.is_empty());
+                let may_wait = said.edited && times == 0 && (told || is_closed(remains, key));
+                if times != 1 && !may_wait {
                     broken.push(format!("{name}'s “{}” was in the PM's requests {times} times", said.text));
                 }
                 let answered = room.thread(key).iter().any(|shown| later(shown, &said.ts));
@@ -63,6 +66,10 @@ fn check_person(world: &World, actor: &Actor, broken: &mut Vec<String>) {
             }
         }
     }
+}
+
+fn is_closed(remains: &Remains, key: &ThreadKey) -> bool {
+    remains.logs.iter().any(|(of, log)| of == key && fold(key, log).is_closed())
 }
 
 fn later(shown: &Shown, than: &crate::ids::MessageTs) -> bool {

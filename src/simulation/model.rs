@@ -227,6 +227,10 @@ fn results(messages: &[ScriptedMessage]) -> Vec<(String, String)> {
 
 /// The file in backticks and the line in double quotes of a person's wish.
 fn wish(part: &str) -> Option<(String, String)> {
+    // A note about a change repeats the words; what is wished has its effect already.
+    if part.starts_with("[codebutler]") && part.contains("a message that you have read") {
+        return None;
+    }
     let line = part.lines().rfind(|line| line.contains("should say"))?;
     let file = line.split('`').nth(1)?;
     let new = line.split('"').nth(1)?;

@@ -1,6 +1,8 @@
 //! People in the chat: each follows a script in a thread, looking only at what the chat shows. What they have done
 //! outlives the lives; what the product did not take is delivered again, as Slack does.
 
+mod edits;
+
 use std::collections::BTreeSet;
 
 use super::chat::{Room, Shown};
@@ -8,6 +10,7 @@ use super::dice::Dice;
 use super::fate::Fate;
 use crate::chat::{Incoming, IncomingKind, Post};
 use crate::ids::{ChannelId, MessageTs, ThreadKey, UserId};
+use crate::thread::event::Earlier;
 
 /// The channel.
 pub const CHANNEL: &str = "C1";
@@ -63,6 +66,8 @@ pub struct Said {
     pub text: String,
     /// The mark that is nowhere else; none for commands and words.
     pub mark: Option<String>,
+    /// Whether it was changed later, mark and all.
+    pub edited: bool,
 }
 
 /// A person's way through one thread.
@@ -281,14 +286,20 @@ impl People {
             ts: ts.clone(),
         });
         let key = key.clone();
-        room.said.entry(key.clone()).or_default().push((ts.clone(), format!("{}: {text}", actor.name)));
+        room.said
+            .entry(key.clone())
+            .or_default()
+            .push(Earlier { ts: Some(ts.clone()), line: format!("{}: {text}", actor.name) });
         if marked {
             actor.fence = Some(ts.clone());
         }
-        actor.said.push(Said { ts: ts.clone(), text: text.clone(), mark });
+        actor.said.push(Said { ts: ts.clone(), text: text.clone(), mark, edited: false });
         let dedupe = vec![format!("event:Ev{number}"), format!("ts:{CHANNEL}:{ts}"), format!("client:cm{number}")];
         let what = IncomingKind::Message { ts, text, to_bot: false, files: Vec::new() };
         self.send(index, key, what, dedupe);
+        if marked {
+            self.reconsider(index, room);
+        }
     }
 
     fn press(&mut self, index: usize, action: &str, value: String) {

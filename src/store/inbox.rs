@@ -34,8 +34,18 @@ impl Store {
             if !row.is_new(connection, &incoming.dedupe)? {
                 return Ok(false);
             }
-            row.insert(connection)?;
-            posts.iter().try_for_each(|post| outbox::put(connection, &incoming.thread, post))?;
+            let changes = row.changes(connection)?;
+            let Some(what) = settle(&incoming, &changes) else { return Ok(false) };
+            let gone = matches!(what, IncomingKind::Deleted { .. });
+            if what == incoming.what {
+                row.insert(connection)?;
+            } else {
+                let said = row.said;
+                Row { said, ..Row::of(&Incoming { what, ..incoming.clone() }, at)? }.insert(connection)?;
+            }
+            if !gone {
+                posts.iter().try_for_each(|post| outbox::put(connection, &incoming.thread, post))?;
+            }
             Ok(true)
         })
         .await
@@ -73,6 +83,29 @@ impl Store {
     }
 }
 
+/// What is to be stored, given what is stored of changes to the same message by the same person: they may have come
+/// before the message, and in any order. `None`: it is out of date.
+fn settle(incoming: &Incoming, changes: &[Incoming]) -> Option<IncomingKind> {
+    let changes = || changes.iter().filter(|change| change.from == incoming.from).map(|change| &change.what);
+    let gone = changes().find(|what| matches!(what, IncomingKind::Deleted { .. }));
+    let newest = changes()
+        .filter_map(|what| match what {
+            IncomingKind::Edited { text, at, .. } => Some((at, text)),
+            _ => None,
+        })
+        .max_by_key(|(at, _)| *at);
+    match (&incoming.what, gone, newest) {
+        (IncomingKind::Message { .. }, Some(gone), _) => Some(gone.clone()),
+        (IncomingKind::Message { ts, to_bot, files, .. }, None, Some((_, text))) => {
+            let (ts, text, files) = (ts.clone(), text.clone(), files.clone());
+            Some(IncomingKind::Message { ts, text, to_bot: *to_bot, files })
+        }
+        (IncomingKind::Edited { .. }, Some(_), _) => None,
+        (IncomingKind::Edited { at, .. }, None, Some((newest, _))) if at < newest => None,
+        (what, _, _) => Some(what.clone()),
+    }
+}
+
 /// An inbox row as it is stored.
 struct Row {
     thread: ThreadKey,
@@ -88,7 +121,7 @@ struct Row {
 impl Row {
     fn of(incoming: &Incoming, at: Millis) -> Result<Self, StoreError> {
         let (ts, content) = match &incoming.what {
-            IncomingKind::Message { ts, text, .. } | IncomingKind::Edited { ts, text } => (Some(ts), text.as_str()),
+            IncomingKind::Message { ts, text, .. } | IncomingKind::Edited { ts, text, .. } => (Some(ts), text.as_str()),
             IncomingKind::Deleted { ts } => (Some(ts), ""),
             IncomingKind::Pressed { action, .. } => (None, action.as_str()),
             IncomingKind::PullChanged { .. } => (None, ""),
@@ -118,6 +151,19 @@ impl Row {
         let sql = "SELECT 1 FROM messages WHERE channel_id = ?1 AND timestamp = ?2 AND said = 1";
         let place = params![self.thread.channel.as_str(), self.ts.as_str()];
         Ok(fresh && !(self.said && connection.prepare_cached(sql)?.exists(place)?))
+    }
+
+    /// Edits and the deletion of this message that came before, the oldest first.
+    fn changes(&self, connection: &Connection) -> Result<Vec<Incoming>, StoreError> {
+        let sql = "SELECT incoming FROM messages WHERE channel_id = ?1 AND timestamp = ?2 AND said = 0 ORDER BY id";
+        let mut statement = connection.prepare_cached(sql)?;
+        let place = params![self.thread.channel.as_str(), self.ts.as_str()];
+        let rows = statement.query_map(place, |row| row.get::<_, String>(0))?;
+        let mut changes = Vec::new();
+        for row in rows {
+            changes.push(serde_json::from_str(&row?)?);
+        }
+        Ok(changes)
     }
 
     fn insert(&self, connection: &Connection) -> Result<(), StoreError> {

@@ -110,16 +110,33 @@ impl Thread {
     }
 
     fn edit(&mut self, ts: &MessageTs, text: &str) {
+        self.make_stale(ts);
+        let change = |message: &mut Arc<Message>| text.clone_into(&mut Arc::make_mut(message).text);
         for conversation in self.conversations.values_mut() {
-            for message in conversation.unheard.iter_mut().filter(|message| message.ts == *ts) {
-                text.clone_into(&mut Arc::make_mut(message).text);
-            }
+            conversation.unheard.iter_mut().filter(|message| message.ts == *ts).for_each(change);
+        }
+        if self.said.iter().any(|message| message.ts == *ts) {
+            Arc::make_mut(&mut self.said).iter_mut().filter(|message| message.ts == *ts).for_each(change);
         }
     }
 
     fn forget(&mut self, ts: &MessageTs) {
+        self.make_stale(ts);
         for conversation in self.conversations.values_mut() {
             conversation.unheard.retain(|message| message.ts != *ts);
+        }
+        if self.said.iter().any(|message| message.ts == *ts) {
+            Arc::make_mut(&mut self.said).retain(|message| message.ts != *ts);
+        }
+    }
+
+    /// The runs that stand on this message have to look at it again.
+    fn make_stale(&mut self, ts: &MessageTs) {
+        for role in self.readers(ts) {
+            if let Some(run) = self.runs.get_mut(&role) {
+                // The Coder stands on all that was said before it began, too.
+                run.stale |= role == Role::Coder || run.messages.contains(ts);
+            }
         }
     }
 
@@ -137,6 +154,7 @@ impl Thread {
                 calls: Vec::new(),
                 started: at,
                 messages: Vec::new(),
+                stale: false,
                 todos: Vec::new(),
                 doing: Vec::new(),
                 spoke: false,
@@ -150,9 +168,9 @@ impl Thread {
 
     fn hear(&mut self, role: Role, messages: &[MessageTs]) {
         let conversation = self.conversation(role);
-        let read: Vec<String> = (conversation.unheard.iter())
+        let read: Vec<Arc<Message>> = (conversation.unheard.iter())
             .filter(|message| role == Role::Pm && messages.contains(&message.ts))
-            .map(|message| format!("{}: {}", message.name, message.text))
+            .cloned()
             .collect();
         conversation.unheard.retain(|message| !messages.contains(&message.ts));
         conversation.notes.clear();
@@ -164,6 +182,7 @@ impl Thread {
             run.messages.extend(messages.iter().cloned());
             // What was shown before they spoke does not answer them.
             run.spoke &= messages.is_empty();
+            run.stale = false;
             run.answer = None;
         }
     }

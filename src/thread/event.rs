@@ -36,14 +36,14 @@ pub enum Event {
         /// The message.
         message: Message,
     },
-    /// A message that no role had read yet was edited.
+    /// A message was edited. Roles that had read it already are told by a note.
     MessageEdited {
         /// Which message.
         ts: MessageTs,
         /// Its new text.
         text: String,
     },
-    /// A message that no role had read yet was deleted.
+    /// A message was deleted. Roles that had read it already are told by a note.
     MessageDeleted {
         /// Which message.
         ts: MessageTs,

@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod any_story;
 pub mod apply;
+#[cfg(test)]
+mod changes_tests;
 pub mod command;
 pub mod decide;
 pub mod effect;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::event::{Base, Failure, Message, Publication, PullRequest, Workspace};
+use super::event::{Base, Earlier, Failure, Message, Publication, PullRequest, Workspace};
 use super::outside::{Elsewhere, MergedElsewhere};
 use super::plan::{Plan, Todo};
 use super::question::Question;
@@ -24,8 +24,9 @@ pub struct Thread {
     pub first: Option<MessageTs>,
     /// People who wrote in it, by the name they are known by.
     pub people: BTreeMap<UserId, String>,
-    /// What people said so far, as `Name: text`. Shared between copies, like all that grows with the thread.
-    pub said: Arc<Vec<String>>,
+    /// What people said that the PM has read, as it stands now. Shared between copies, like all that grows with the
+    /// thread.
+    pub said: Arc<Vec<Arc<Message>>>,
     /// The commit, prompts and history it stands on.
     pub base: Option<Arc<Base>>,
     /// Each role's conversation, as far as decisions need it.
@@ -108,6 +109,8 @@ pub struct Run {
     pub started: Millis,
     /// Messages of people that it answers.
     pub messages: Vec<MessageTs>,
+    /// Whether one of them was changed since the role read it; then the run does not end before it has read the change.
+    pub stale: bool,
     /// The checklist.
     pub todos: Vec<Todo>,
     /// What it did last, for the progress message.
@@ -310,6 +313,29 @@ impl Thread {
             stalled: Vec::new(),
             usage: BTreeMap::new(),
         }
+    }
+
+    /// What was said under that id before the bot was part of the thread, as the PM is told in its first run.
+    pub fn earlier(&self, ts: &MessageTs) -> Option<&Earlier> {
+        self.base.as_ref()?.history.iter().find(|said| said.ts.as_ref() == Some(ts))
+    }
+
+    /// The message of that id and writer that some role has read or will read, as it stands now.
+    pub fn known_message(&self, ts: &MessageTs, by: &UserId) -> Option<&Arc<Message>> {
+        let unread = self.conversations.values().flat_map(|conversation| &conversation.unheard);
+        // The newest first: it is what people change.
+        unread.chain(self.said.iter().rev()).find(|message| message.ts == *ts && message.from == *by)
+    }
+
+    /// Roles that have read the message and will not see by themselves that it was changed.
+    pub fn readers(&self, ts: &MessageTs) -> Vec<Role> {
+        let unread = |role: Role| {
+            let conversation = self.conversations.get(&role);
+            conversation.is_some_and(|conversation| conversation.unheard.iter().any(|message| message.ts == *ts))
+        };
+        let pm = self.said.iter().any(|message| message.ts == *ts);
+        let coder = self.runs.contains_key(&Role::Coder) && !unread(Role::Coder);
+        [(Role::Pm, pm), (Role::Coder, coder)].into_iter().filter_map(|(role, has)| has.then_some(role)).collect()
     }
 
     /// The first message that people wrote to us in it.

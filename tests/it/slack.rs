@@ -1,5 +1,6 @@
 //! What Slack does to messages before and while they are read, through the binary.
 
+use codebutler::scripted::ScriptedReply;
 use serde_json::json;
 
 use super::support::fake_slack::{ANA, BEN, BOT_USER, Fault, LOBBY, Message, SHOP, State};
@@ -162,11 +163,43 @@ async fn disorder_breaks_nothing() {
     world.is_answered_once(&root, &reply, "a reply before its parent?");
     // What comes late was read as what had been said before, and is answered with the reply.
     world.is_answered_once(&root, &root, "Ben: the first of a thread");
-    world.is_answered_once(&edited, &edited, "it came?");
+    world.is_answered_once(&edited, &edited, "edited before it came?");
     world.is_answered_once(&read, &read, "read already?");
+    world.refused(BEN, "I had read this message before you edited it").await;
     slack.delete(&read);
+    let gone = slack.say_unheard(BEN, SHOP, "deleted before it came?", None);
+    slack.delete(&gone);
+    slack.wait_until_acked().await;
+    slack.deliver_held(&gone);
     settled(&world).await;
     assert_eq!(world.thread_messages(&read).len(), 1);
+    assert!(world.model.requests().iter().all(|request| !request.user_text().contains("deleted before it came?")));
+    world.no_violations();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_edited_while_it_is_worked_on_is_heard_before_the_answer() {
+    let mut asked = false;
+    let world = World::with_script(move |request| {
+        if !std::mem::replace(&mut asked, true) {
+            let ask = json!({ "question": "Which one?", "options": ["This", "That"] });
+            return ScriptedReply::text("").call("AskUser", &ask);
+        }
+        ScriptedReply::text(format!("Heard: {}", request.last_user_text()))
+    })
+    .await;
+    let daemon = world.start();
+    let ts = world.slack.say(BEN, SHOP, "rename it to bar", None);
+    let (card, first) = world.card(&ts, "ask_option").await;
+    world.slack.edit(&ts, "rename it to &lt;baz&gt;");
+    world.slack.wait_until_acked().await;
+    daemon.kill();
+    let _daemon = world.start();
+    world.slack.press(ANA, "ask_option", &first, &card.ts);
+    world.says(&ts, "Heard: [codebutler] Ben edited a message that you have read. It now says:").await;
+    world.is_done(&ts).await;
+    assert!(heard(&world).contains("rename it to <baz>"), "{}", heard(&world));
+    assert!(world.slack.look(|state| state.ephemerals.is_empty()), "the answer tells that it was heard");
     world.no_violations();
 }
 

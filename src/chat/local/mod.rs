@@ -30,6 +30,7 @@ use self::room::Room;
 use self::state::State;
 use super::{Chat, ChatError, Intake, Post};
 use crate::ids::{ChannelId, MessageTs, ThreadKey};
+use crate::thread::event::Earlier;
 
 /// The workspace of every thread on the local page.
 pub const WORKSPACE: &str = "local";
@@ -163,7 +164,7 @@ impl Chat for LocalChat {
         Ok(self.room.read(|state| state.find(&thread.ts, key)))
     }
 
-    async fn history(&self, _thread: &ThreadKey, _before: &MessageTs) -> Result<Vec<String>, ChatError> {
+    async fn history(&self, _thread: &ThreadKey, _before: &MessageTs) -> Result<Vec<Earlier>, ChatError> {
         // Every thread of the page began with us.
         Ok(Vec::new())
     }

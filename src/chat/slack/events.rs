@@ -109,6 +109,8 @@ pub enum HeardKind {
         ts: MessageTs,
         /// Its new text.
         text: String,
+        /// When it was edited.
+        at: Option<MessageTs>,
     },
     /// Deleted a message.
     Deleted {
@@ -346,7 +348,11 @@ fn changed(event: &RawEvent, callback: &RawCallback, own: &Own) -> Result<Heard,
         thread: MessageTs::new(message.thread_ts.as_deref().unwrap_or(ts)),
         from,
         dedupe,
-        what: HeardKind::Edited { ts: MessageTs::new(ts), text: text.trim().to_owned() },
+        what: HeardKind::Edited {
+            ts: MessageTs::new(ts),
+            text: text.trim().to_owned(),
+            at: event.ts.as_deref().map(MessageTs::new),
+        },
     })
 }
 

@@ -126,7 +126,9 @@ impl Listener {
             HeardKind::Message { ts, text, to_bot, mentions_bot: _, files } => {
                 IncomingKind::Message { ts, text: plain::to_markdown(&text, &names), to_bot, files }
             }
-            HeardKind::Edited { ts, text } => IncomingKind::Edited { ts, text: plain::to_markdown(&text, &names) },
+            HeardKind::Edited { ts, text, at } => {
+                IncomingKind::Edited { ts, text: plain::to_markdown(&text, &names), at }
+            }
             HeardKind::Deleted { ts } => IncomingKind::Deleted { ts },
             HeardKind::Pressed { action, value } => IncomingKind::Pressed { action, value },
         };

@@ -33,6 +33,7 @@ pub use self::start::StartProblem;
 use self::web_api::WebApi;
 use super::{Chat, ChatError, Intake, Post};
 use crate::ids::{ChannelId, MessageTs, ThreadKey};
+use crate::thread::event::Earlier;
 
 /// How to reach Slack.
 #[derive(Clone, Debug)]
@@ -118,7 +119,7 @@ impl Chat for SlackChat {
         thread_posts::find(&self.connection.web, &self.connection.own, thread, key).await
     }
 
-    async fn history(&self, thread: &ThreadKey, before: &MessageTs) -> Result<Vec<String>, ChatError> {
+    async fn history(&self, thread: &ThreadKey, before: &MessageTs) -> Result<Vec<Earlier>, ChatError> {
         let Connection { web, own, names, .. } = &*self.connection;
         thread_posts::history(web, own, names, thread, before).await
     }

@@ -226,10 +226,14 @@ async fn edits_deletions_and_presses_reach_their_thread() {
         let at = MessageTs::new(ts.as_str());
         let kinds: Vec<_> =
             stored.iter().skip(1).map(|incoming| (incoming.name.as_str(), incoming.what.clone())).collect();
+        let edited = match &kinds[0].1 {
+            IncomingKind::Edited { at: Some(edited), .. } if *edited > at => Some(edited.clone()),
+            other => panic!("{other:?}"),
+        };
         assert_eq!(
             kinds,
             [
-                ("Ana", IncomingKind::Edited { ts: at.clone(), text: "drops a row".into() }),
+                ("Ana", IncomingKind::Edited { ts: at.clone(), text: "drops a row".into(), at: edited }),
                 ("Ben", pressed("plan_approve", "p1")),
                 ("Ben", pressed("ask_option", "2")),
                 ("Ana", IncomingKind::Deleted { ts: at }),
@@ -445,8 +449,9 @@ async fn the_history_is_what_others_said_before() {
     let before = slack.say(BEN, SHOP, "now you", Some(&root));
     slack.say(BEN, SHOP, "later", Some(&root));
     let history = chat.history(&thread(&root), &MessageTs::new(before)).await.expect("read");
+    let lines: Vec<&str> = history.iter().map(|said| said.line.as_str()).collect();
     assert_eq!(
-        history,
+        lines,
         [
             "U0OTHERBOT: alert <500>",
             "Ana: @Ben have you seen this (https://a.b)",
@@ -457,9 +462,10 @@ async fn the_history_is_what_others_said_before() {
             "Ana: more 3",
         ]
     );
+    assert_eq!(history[0].ts, Some(MessageTs::new(root)), "it is known again by its ts");
     let fresh = slack.say(ANA, SHOP, "new", None);
     let none = chat.history(&thread(&fresh), &MessageTs::new(fresh.as_str())).await.expect("nothing to read");
-    assert_eq!(none, Vec::<String>::new());
+    assert_eq!(none, []);
     let link = chat.permalink(&thread("1700000001.000200"));
     assert_eq!(link.as_deref(), Some("https://fake.slack.com/archives/C0SHOP/p1700000001000200"));
 }

@@ -11,6 +11,7 @@ use super::plain;
 use super::web_api::WebApi;
 use crate::chat::{ChatError, Post};
 use crate::ids::{MessageTs, ThreadKey, UserId};
+use crate::thread::event::Earlier;
 
 /// The type of the metadata by which a post is found again.
 const MARK: &str = "codebutler_post";
@@ -136,7 +137,7 @@ pub async fn history(
     names: &Names,
     thread: &ThreadKey,
     before: &MessageTs,
-) -> Result<Vec<String>, ChatError> {
+) -> Result<Vec<Earlier>, ChatError> {
     let mut said = Vec::new();
     if thread.ts == *before {
         return Ok(said);
@@ -148,7 +149,8 @@ pub async fn history(
             // Slack may repeat the first message on every page.
             let fresh = reply.ts.as_str() > last.as_str() && reply.ts.as_str() < before.as_str();
             if fresh && !reply.is_ours(own) {
-                said.extend(reply.as_said(web, names).await);
+                let line = reply.as_said(web, names).await;
+                said.extend(line.map(|line| Earlier { ts: Some(MessageTs::new(reply.ts.as_str())), line }));
                 last.clone_from(&reply.ts);
             }
         }

@@ -6,7 +6,8 @@ use crate::ids::{CallId, CommitId, MessageTs, Millis, PlanId, QuestionId, RunId,
 use crate::thread::Thread;
 use crate::thread::command::{Action, Command};
 use crate::thread::event::{
-    Answer, Base, Event, Failure, InitStep, Message, Publication, PullRequest, Reply, RunOutcome, ToolResult, Workspace,
+    Answer, Base, Earlier, Event, Failure, InitStep, Message, Publication, PullRequest, Reply, RunOutcome, ToolResult,
+    Workspace,
 };
 use crate::thread::outside::Outside;
 use crate::thread::plan::{Plan, PlanStep, Todo, TodoStatus};
@@ -226,7 +227,7 @@ fn work() -> Vec<(Event, &'static str)> {
         commit: commit.clone(),
         branch: "main".into(),
         prompts: vec![],
-        history: vec![SAID.into()],
+        history: vec![Earlier { ts: None, line: SAID.into() }],
         notice: notice.map(str::to_owned),
     };
     let step = |ok| InitStep { command: SAID.into(), ok, output: SAID.into() };

@@ -9,7 +9,7 @@ use crate::config::prompts::{self, PromptSource};
 use crate::git::{BaseCommit, GitError};
 use crate::ids::MessageTs;
 use crate::runtime::project::Project;
-use crate::thread::event::{Base, Failure};
+use crate::thread::event::{Base, Earlier, Failure};
 use crate::thread::{Command, Thread};
 
 pub(super) fn prepare(project: Arc<Project>, thread: &Thread) -> impl Future<Output = Command> + use<> {
@@ -26,7 +26,7 @@ pub(super) fn prepare(project: Arc<Project>, thread: &Thread) -> impl Future<Out
     }
 }
 
-async fn base(project: &Project, history: Vec<String>) -> Result<Base, GitError> {
+async fn base(project: &Project, history: Vec<Earlier>) -> Result<Base, GitError> {
     let BaseCommit { commit, branch, notice } = project.repository.fetch_base(project.settings.base.as_deref()).await?;
     project.repository.snapshot(&commit, &project.settings.home).await?;
     let paths: Vec<&str> = prompts::paths().collect();
@@ -35,12 +35,12 @@ async fn base(project: &Project, history: Vec<String>) -> Result<Base, GitError>
     Ok(Base { commit, branch, prompts, history, notice })
 }
 
-async fn read_history(project: &Project, key: &crate::ids::ThreadKey, before: &MessageTs) -> Vec<String> {
+async fn read_history(project: &Project, key: &crate::ids::ThreadKey, before: &MessageTs) -> Vec<Earlier> {
     match project.chat.history(key, before).await {
         Ok(history) => history,
         Err(error) => {
             tracing::warn!(thread.ts = %key, error = &error as &dyn std::error::Error, "no history of the thread");
-            vec!["(earlier messages of this thread could not be read)".to_owned()]
+            vec![Earlier { ts: None, line: "(earlier messages of this thread could not be read)".to_owned() }]
         }
     }
 }

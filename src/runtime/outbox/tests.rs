@@ -12,6 +12,7 @@ use super::*;
 use crate::ids::{Epoch, Millis, ThreadKey, UserId};
 use crate::store::simulated::{Moment, Verdict};
 use crate::store::{Append, Session};
+use crate::thread::event::Earlier;
 
 /// How the chat treats one call.
 #[derive(Clone, Copy, Debug)]
@@ -149,7 +150,7 @@ impl Chat for Room {
         Ok(state.messages.iter().find(is_it).map(|message| message.ts.clone()))
     }
 
-    async fn history(&self, _thread: &ThreadKey, _before: &MessageTs) -> Result<Vec<String>, ChatError> {
+    async fn history(&self, _thread: &ThreadKey, _before: &MessageTs) -> Result<Vec<Earlier>, ChatError> {
         Ok(Vec::new())
     }
 

@@ -1,6 +1,7 @@
 //! The store against a real SQLite file.
 
 mod batches;
+mod changes;
 mod migrations;
 mod model;
 mod outbox;
@@ -176,7 +177,7 @@ async fn a_message_is_known_by_its_place_in_the_channel_whatever_its_keys() {
     assert!(store.accept(incoming("1.0", &["event:1"]), vec![], NOW).await.expect("stored"));
     assert!(!store.accept(incoming("1.0", &["event:2"]), vec![], NOW).await.expect("known by its place"));
     assert!(!store.accept(incoming("1.0", &[]), vec![], NOW).await.expect("known without a key"));
-    let what = IncomingKind::Edited { ts: MessageTs::new("1.0"), text: "better".into() };
+    let what = IncomingKind::Edited { ts: MessageTs::new("1.0"), text: "better".into(), at: None };
     let edited = Incoming { what, ..incoming("1.0", &["event:3"]) };
     assert!(store.accept(edited, vec![], NOW).await.expect("an edit has the message's place, and is news"));
     let elsewhere = ThreadKey { channel: ChannelId::new("C2"), ..key("1.0") };

@@ -3,6 +3,7 @@
 //! Nothing here acts. `Deciding` keeps a copy of the thread on which each emitted event is applied at once, so that
 //! later steps of the same decision see it.
 
+mod changes;
 mod orders;
 mod people;
 mod pulls;
@@ -11,7 +12,7 @@ mod turn;
 mod work;
 
 use super::command::Command;
-use super::event::Event;
+use super::event::{Earlier, Event};
 use super::rules::Rules;
 use super::state::Thread;
 use crate::agent::Role;
@@ -86,6 +87,21 @@ impl Deciding<'_> {
         }
         let tools = self.rules.tool_list(role).to_owned();
         self.emit(Event::ConversationOpened { role, system, tools });
+        if role == Role::Pm {
+            self.tell_history();
+        }
+    }
+
+    /// Tells the PM what was said before the bot was part of the thread, but for what has come as a message since.
+    fn tell_history(&mut self) {
+        let (Some(base), Some(pm)) = (&self.thread.base, self.thread.conversations.get(&Role::Pm)) else { return };
+        let came = |earlier: &Earlier| pm.unheard.iter().any(|message| earlier.ts.as_ref() == Some(&message.ts));
+        let lines: Vec<&str> =
+            base.history.iter().filter(|earlier| !came(earlier)).map(|earlier| earlier.line.as_str()).collect();
+        if !lines.is_empty() {
+            let before = lines.join("\n");
+            self.note(Role::Pm, format!("[codebutler] Said in this thread before you were asked:\n{before}"));
+        }
     }
 
     /// Puts everything that the role has not read into its conversation. Nothing unread: nothing happens, unless the

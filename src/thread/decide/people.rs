@@ -50,7 +50,9 @@ impl Deciding<'_> {
     /// A message for a role: the Coder when it works, else the PM.
     fn hear_person(&mut self, message: Message) {
         let by = message.from.clone();
-        if self.was_read_as_history(&message) {
+        // It was delivered after later ones, when the PM had been told of it as what was said before.
+        let told = self.thread.conversations.get(&Role::Pm).is_some_and(|pm| pm.open);
+        if told && self.thread.earlier(&message.ts).is_some() {
             self.emit(Event::CommandTaken { ts: Some(message.ts), by, answer: Answer::None });
             return;
         }
@@ -61,13 +63,6 @@ impl Deciding<'_> {
         self.wake_pm();
     }
 
-    /// A message that was delivered after later ones, when the PM had already been told of it as what was said before.
-    fn was_read_as_history(&self, message: &Message) -> bool {
-        let earlier = self.thread.first_message().is_some_and(|first| message.ts < *first);
-        let line = format!("{}: {}", message.name, message.text);
-        earlier && self.thread.base.as_ref().is_some_and(|base| base.history.contains(&line))
-    }
-
     /// Starts the PM when there is something it has not read and nobody else takes care of it.
     pub(super) fn wake_pm(&mut self) {
         let unread = self.thread.conversations.get(&Role::Pm).is_some_and(|pm| !pm.unheard.is_empty());
@@ -75,26 +70,6 @@ impl Deciding<'_> {
         if unread && !busy && self.thread.base.is_some() {
             self.start_run(Role::Pm);
         }
-    }
-
-    pub(super) fn edit(&mut self, ts: MessageTs, by: &UserId, text: String) {
-        if self.unread_from(&ts, by) {
-            self.emit(Event::MessageEdited { ts, text });
-        }
-    }
-
-    pub(super) fn delete(&mut self, ts: MessageTs, by: &UserId) {
-        if self.unread_from(&ts, by) {
-            self.emit(Event::MessageDeleted { ts });
-        }
-    }
-
-    fn unread_from(&self, ts: &MessageTs, by: &UserId) -> bool {
-        self.thread
-            .conversations
-            .values()
-            .flat_map(|conversation| &conversation.unheard)
-            .any(|message| message.ts == *ts && message.from == *by)
     }
 
     /// Notes the name that a person is known by, when it is new.

@@ -60,8 +60,11 @@ impl Deciding<'_> {
         }
     }
 
-    /// People wrote to this role since it was last called, and nobody else answers them.
+    /// People wrote to this role since it was last called and nobody else answers them, or changed what it stands on.
     fn has_unheard(&self, role: Role) -> bool {
+        if self.thread.runs.get(&role).is_some_and(|run| run.stale) {
+            return true;
+        }
         let answered = self.thread.runs.get(&role).is_some_and(|run| run.answer.is_some());
         let coder_answers = role == Role::Pm && self.thread.runs.contains_key(&Role::Coder);
         (answered || !coder_answers)

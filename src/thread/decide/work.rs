@@ -1,6 +1,6 @@
 //! From the approved plan to the closed thread: base, worktree, the Coder's work, merge, clean-up.
 
-use super::Deciding;
+use super::{Deciding, spoken};
 use crate::agent::Role;
 use crate::ids::{CommitId, RunId};
 use crate::thread::command::Deed;
@@ -14,16 +14,7 @@ impl Deciding<'_> {
             return;
         }
         match result {
-            Ok(mut base) => {
-                // A message may have come late, after ones that were written after it: the PM reads it as a message.
-                let unheard =
-                    self.thread.conversations.get(&Role::Pm).map(|pm| pm.unheard.as_slice()).unwrap_or_default();
-                let lines: Vec<String> = unheard.iter().map(|said| format!("{}: {}", said.name, said.text)).collect();
-                base.history.retain(|line| !lines.contains(line));
-                if !base.history.is_empty() {
-                    let before = base.history.join("\n");
-                    self.note(Role::Pm, format!("[codebutler] Said in this thread before you were asked:\n{before}"));
-                }
+            Ok(base) => {
                 self.emit(Event::BaseReady { base });
                 self.wake_pm();
             }
@@ -71,7 +62,7 @@ impl Deciding<'_> {
 
     /// What people wrote to the PM so far, for the Coder's context.
     fn words_of_people(&self) -> String {
-        self.thread.said.join("\n")
+        self.thread.said.iter().map(|message| spoken(message)).collect::<Vec<_>>().join("\n")
     }
 
     pub(super) fn workspace_initialised(&mut self, steps: Vec<InitStep>) {

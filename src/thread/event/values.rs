@@ -52,12 +52,44 @@ pub struct Base {
     pub branch: String,
     /// The assembled system prompts, one text per role that has one.
     pub prompts: Vec<(Role, String)>,
-    /// What was said in the chat thread before the bot was part of it, as `Name: text`.
+    /// What was said in the chat thread before the bot was part of it, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub history: Vec<String>,
+    pub history: Vec<Earlier>,
     /// Something that people should know: for example that the remote could not be reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<String>,
+}
+
+/// Something that was said in the chat thread before the bot was part of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StoredEarlier")]
+pub struct Earlier {
+    /// Its id; `None` for a remark of ours about what could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ts: Option<MessageTs>,
+    /// `Name: text`.
+    pub line: String,
+}
+
+/// As it is stored: the first logs had the line alone.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum StoredEarlier {
+    Line(String),
+    Whole {
+        #[serde(default)]
+        ts: Option<MessageTs>,
+        line: String,
+    },
+}
+
+impl From<StoredEarlier> for Earlier {
+    fn from(stored: StoredEarlier) -> Self {
+        match stored {
+            StoredEarlier::Line(line) => Self { ts: None, line },
+            StoredEarlier::Whole { ts, line } => Self { ts, line },
+        }
+    }
 }
 
 /// What went wrong, in words for the thread.

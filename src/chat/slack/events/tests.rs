@@ -158,7 +158,10 @@ fn edits_count_when_a_person_changed_the_text() {
     let of = |text: &str| json!({ "type": "message", "user": "U1", "team": "T1", "text": text, "ts": "10.1", "thread_ts": "9.1" });
     let edited = |text: &str| Heard {
         dedupe: vec!["event:Ev1".into(), "edit:C1:20.1".into()],
-        ..heard("9.1", HeardKind::Edited { ts: MessageTs::new("10.1"), text: text.into() })
+        ..heard(
+            "9.1",
+            HeardKind::Edited { ts: MessageTs::new("10.1"), text: text.into(), at: Some(MessageTs::new("20.1")) },
+        )
     };
     let mut from_bot = of("new");
     from_bot["bot_id"] = json!("B2");

@@ -1,0 +1,176 @@
+//! What people change of what a role has read already, or was told as what had been said before.
+
+use super::command::{Action, Command};
+use super::event::{Base, Earlier, Event, Message};
+use super::tests::Story;
+use crate::agent::Role;
+use crate::ids::{CommitId, MessageTs, Millis, UserId};
+use crate::render::post::Post;
+use crate::render::posts::posts;
+
+fn edit(ts: &str, text: &str) -> Command {
+    Command::Edit { ts: MessageTs::new(ts), by: UserId::new("BEN"), text: text.into() }
+}
+
+fn delete(ts: &str) -> Command {
+    Command::Delete { ts: MessageTs::new(ts), by: UserId::new("BEN") }
+}
+
+impl Story {
+    /// Who is told by a note, and who by a message that only that person sees.
+    fn told_of(&mut self, command: Command) -> (Vec<Role>, Vec<UserId>) {
+        let mut before = self.thread.clone();
+        let (mut roles, mut people) = (Vec::new(), Vec::new());
+        for event in self.act(command) {
+            let mut after = before.clone();
+            after.apply(&event, Millis(0));
+            people.extend(posts(&before, &after, &event, Millis(0)).into_iter().filter_map(|(_, post)| match post {
+                Post::Ephemeral { to, .. } => Some(to),
+                _ => None,
+            }));
+            if let Event::Noted { role, .. } = event {
+                roles.push(role);
+            }
+            before = after;
+        }
+        (roles, people)
+    }
+
+    /// What the role read last.
+    fn heard(&self, role: Role) -> String {
+        let heard = self.log.iter().rev().find_map(|event| match event {
+            Event::Heard { role: of, parts, .. } if *of == role => Some(parts.join("\n")),
+            _ => None,
+        });
+        heard.unwrap_or_default()
+    }
+}
+
+fn nobody() -> (Vec<Role>, Vec<UserId>) {
+    (Vec::new(), Vec::new())
+}
+
+#[test]
+fn a_run_does_not_end_before_it_has_read_what_was_changed() {
+    for (change, words) in [
+        (edit("1.0", "rename it to baz"), "BEN edited a message that you have read. It now says:\nrename it to baz"),
+        (delete("1.0"), "BEN deleted a message that you have read; it no longer counts:\nrename it to bar"),
+    ] {
+        let mut story = Story::new();
+        story.say("BEN", "rename it to bar");
+        story.base();
+        assert_eq!(story.told_of(change.clone()), (vec![Role::Pm], vec![]), "the run tells what comes of it");
+        assert_eq!(story.told_of(change), nobody(), "the same again changes nothing");
+        story.reply(Role::Pm, "It is `bar` now.", &[]);
+        assert!(story.thread.runs.contains_key(&Role::Pm), "it answered what does not stand there any more");
+        assert_eq!(story.heard(Role::Pm), format!("[codebutler] {words}"));
+        story.reply(Role::Pm, "It is `baz` now.", &[]);
+        assert!(story.thread.runs.is_empty());
+    }
+}
+
+#[test]
+fn who_edits_what_was_answered_is_told_that_nobody_works_on_it() {
+    let mut story = Story::new();
+    story.say("BEN", "where is teh greeting?");
+    story.base();
+    story.reply(Role::Pm, "In `greeting.txt`.", &[]);
+    assert_eq!(story.told_of(edit("1.0", "where is the farewell?")), (vec![Role::Pm], vec![UserId::new("BEN")]));
+    assert!(story.thread.runs.is_empty(), "an edit wakes nobody");
+    story.say("BEN", "well?");
+    let heard = story.heard(Role::Pm);
+    assert!(heard.contains("where is the farewell?") && heard.ends_with("BEN: well?"), "{heard}");
+    assert_eq!(story.told_of(delete("1.0")), (vec![Role::Pm], vec![]), "nothing is expected of a deletion");
+}
+
+#[test]
+fn the_coder_hears_what_was_changed_while_it_works_and_begins_with_what_stands() {
+    let mut story = Story::new();
+    story.say("BEN", "call it bar");
+    story.base();
+    story.propose("Rename it");
+    story.act(edit("1.0", "call it baz"));
+    let plan = story.plan_id();
+    story.press("ANA", Action::PlanApprove, &plan);
+    story.workspace();
+    let words = story.heard(Role::Coder);
+    assert!(words.contains("BEN: call it baz") && !words.contains("bar"), "{words}");
+    assert_eq!(story.told_of(edit("1.0", "call it qux")), (vec![Role::Pm, Role::Coder], vec![]));
+    story.reply(Role::Coder, "It is baz.", &[]);
+    assert!(story.heard(Role::Coder).contains("call it qux"), "{}", story.heard(Role::Coder));
+    story.say("BEN", "and the docs");
+    assert_eq!(story.told_of(edit("2.0", "and the manual")), nobody(), "neither has read it");
+    story.reply(Role::Coder, "It is qux.", &[]);
+    assert_eq!(story.heard(Role::Coder), "BEN: and the manual");
+    assert_eq!(story.told_of(edit("2.0", "and the book")), (vec![Role::Coder], vec![]), "the PM has not read it");
+}
+
+#[test]
+fn what_was_told_as_said_before_is_known_by_its_id() {
+    let earlier = |ts: &str, line: &str| Earlier { ts: Some(MessageTs::new(ts)), line: line.into() };
+    let mut story = Story::new();
+    let said = |ts: &str, name: &str, text: &str| Command::Say {
+        message: Message {
+            ts: MessageTs::new(ts),
+            from: UserId::new(name),
+            name: name.into(),
+            text: text.into(),
+            files: vec!["a.png".into()],
+        },
+        to_bot: false,
+    };
+    story.act(said("5.0", "BEN", "what of it?"));
+    // One of them came as a message while the history was being read.
+    story.act(said("4.0", "ANA", "the second"));
+    let base = Base {
+        commit: CommitId::new("4f2c1aa9"),
+        branch: "main".into(),
+        prompts: vec![],
+        history: vec![earlier("3.0", "Ana: the first [file: a.png]"), earlier("4.0", "Ana: the second [file: a.png]")],
+        notice: None,
+    };
+    story.act(Command::BasePrepared(Ok(base)));
+    let heard = story.heard(Role::Pm);
+    assert_eq!(heard.matches("the first").count(), 1, "{heard}");
+    assert_eq!(heard.matches("the second").count(), 1, "{heard}");
+    let late = story.act(said("3.0", "ANA", "the first"));
+    assert!(late.iter().any(|event| matches!(event, Event::CommandTaken { .. })), "{late:?}");
+    assert!(story.thread.conversations[&Role::Pm].unheard.is_empty());
+    assert_eq!(story.told_of(edit("3.0", "the first")), nobody());
+    let (roles, _) = story.told_of(edit("3.0", "the very first"));
+    assert_eq!(roles, [Role::Pm]);
+}
+
+#[test]
+fn the_first_logs_kept_the_lines_alone() {
+    let stored =
+        r#"{"commit":"beef","branch":"main","prompts":[],"history":["Ana: hi",{"ts":"3.0","line":"Ben: ho"}]}"#;
+    let base: Base = serde_json::from_str(stored).expect("both forms are read");
+    let whole = Earlier { ts: Some(MessageTs::new("3.0")), line: "Ben: ho".into() };
+    assert_eq!(base.history, [Earlier { ts: None, line: "Ana: hi".into() }, whole.clone()]);
+    let again: Earlier = serde_json::from_value(serde_json::to_value(&whole).expect("plain data")).expect("read");
+    assert_eq!(again, whole);
+}
+
+#[test]
+fn what_comes_late_is_a_message_as_long_as_the_pm_has_read_nothing() {
+    let said = |ts: &str, text: &str| Command::Say {
+        message: Message {
+            ts: MessageTs::new(ts),
+            from: UserId::new("BEN"),
+            name: "BEN".into(),
+            text: text.into(),
+            files: vec![],
+        },
+        to_bot: false,
+    };
+    let mut story = Story::new();
+    story.act(said("5.0", "never mind this"));
+    story.act(delete("5.0"));
+    let history = vec![Earlier { ts: Some(MessageTs::new("4.0")), line: "BEN: fix it".into() }];
+    let (commit, branch) = (CommitId::new("4f2c1aa9"), "main".to_owned());
+    story.act(Command::BasePrepared(Ok(Base { commit, branch, prompts: vec![], history, notice: None })));
+    assert!(story.thread.runs.is_empty(), "nothing is asked");
+    story.act(said("4.0", "fix it"));
+    assert_eq!(story.heard(Role::Pm), "BEN: fix it", "once, as a message");
+}
