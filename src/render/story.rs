@@ -92,9 +92,7 @@ pub fn line(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Optio
         Event::ThreadOpened { by } => info(format!("{} opened the thread", name(by))),
         Event::MessageReceived { message } => Some(message_line(after, message)),
         Event::MessageEdited { ts, text } => Some(edited_line(before, ts, text)),
-        Event::MessageDeleted { ts } => {
-            Some(Line::plain(Tag::Message, format!("{} message was deleted", read_or_not(before, ts))))
-        }
+        Event::MessageDeleted { ts } => Some(deleted_line(before, ts)),
         Event::CommandTaken { by, answer, .. } => Some(command_line(&name(by), answer)),
         Event::Refused { by, reason, .. } => {
             Some(Line::and(Tag::Message, &format!("{} was refused", name(by)), reason))
@@ -276,6 +274,10 @@ fn message_line(after: &Thread, message: &Message) -> Line {
 fn edited_line(before: &Thread, ts: &MessageTs, text: &str) -> Line {
     let what = format!("{} message was changed", read_or_not(before, ts));
     Line::said(Tag::Message, format!("{what} to {}", characters(text)), &what, text)
+}
+
+fn deleted_line(before: &Thread, ts: &MessageTs) -> Line {
+    Line::plain(Tag::Message, format!("{} message was deleted", read_or_not(before, ts)))
 }
 
 fn read_or_not(before: &Thread, ts: &MessageTs) -> &'static str {

@@ -31,8 +31,7 @@ impl People {
         let (ts, text) = (said.ts.clone(), said.text.replace(&old, &mark));
         said.text.clone_from(&text);
         said.edited = true;
-        for earlier in room.said.entry(key.clone()).or_default().iter_mut().filter(|said| said.ts.as_ref() == Some(&ts))
-        {
+        for earlier in room.said.entry(key).or_default().iter_mut().filter(|said| said.ts.as_ref() == Some(&ts)) {
             earlier.line = earlier.line.replace(&old, &mark);
         }
         let dedupe = vec![format!("event:Ev{}", self.number), format!("edit:{CHANNEL}:{at}")];
