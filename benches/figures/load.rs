@@ -66,6 +66,14 @@ fn chatter(crowd: &Crowd, mut pause: impl FnMut()) -> Vec<Said> {
     said
 }
 
+async fn acked(crowd: &Crowd, said: &[Said]) {
+    crowd.until("every ack", PATIENCE, || crowd.acks(said).len() == said.len()).await;
+}
+
+async fn decided(crowd: &Crowd) {
+    crowd.until("every answer", PATIENCE, || crowd.all_decided()).await;
+}
+
 /// 500 messages a second: what the acks take when no queue builds up before them.
 async fn steady(repositories: usize) -> Vec<Figure> {
     let crowd = Crowd::new(repositories, notes).await;
@@ -81,9 +89,9 @@ async fn steady(repositories: usize) -> Vec<Figure> {
             std::thread::sleep(moment.saturating_duration_since(Instant::now()));
         })
     });
-    crowd.until("every ack", PATIENCE, || crowd.acks(&said).len() == said.len()).await;
+    acked(&crowd, &said).await;
     let acks = crowd.acks(&said);
-    crowd.until("every answer", PATIENCE, || crowd.all_decided()).await;
+    decided(&crowd).await;
     let cpu = process::cpu(daemon.pid()).saturating_sub(cpu);
     let answers = crowd.answers(&said);
     daemon.kill();
@@ -109,11 +117,11 @@ async fn burst() -> Vec<Figure> {
     let begun = Instant::now();
     let said = chatter(&crowd, || {});
     let written = begun.elapsed();
-    crowd.until("every ack", PATIENCE, || crowd.acks(&said).len() == said.len()).await;
+    acked(&crowd, &said).await;
     let (acked, acks) = (begun.elapsed(), crowd.acks(&said));
     crowd.until("every 👀", PATIENCE, || crowd.all_have(&said, "eyes")).await;
     let seen = begun.elapsed();
-    crowd.until("every answer", PATIENCE, || crowd.all_decided()).await;
+    decided(&crowd).await;
     let decided = begun.elapsed();
     let decided_cpu = process::cpu(daemon.pid()).saturating_sub(cpu);
     let answers = crowd.answers(&said);
@@ -149,7 +157,7 @@ async fn flood() -> Vec<Figure> {
     let flushes = process::flushes(crowd.world.folder.path());
     let daemon = crowd.start().await;
     let quiet = others(&crowd).await;
-    crowd.until("silence", PATIENCE, || crowd.all_decided()).await;
+    decided(&crowd).await;
     let (quiet_acks, quiet_answers) = (crowd.acks(&quiet), crowd.answers(&quiet));
     let cpu = process::cpu(daemon.pid());
     let root = crowd.say(SHOP, "flood", None).ts;
@@ -163,8 +171,8 @@ async fn flood() -> Vec<Figure> {
         said
     };
     let (flood, meanwhile) = tokio::join!(flooding, others(&crowd));
-    crowd.until("every ack", PATIENCE, || crowd.acks(&flood).len() == flood.len()).await;
-    crowd.until("every answer", PATIENCE, || crowd.all_decided()).await;
+    acked(&crowd, &flood).await;
+    decided(&crowd).await;
     let cpu = process::cpu(daemon.pid()).saturating_sub(cpu);
     let (acks, answers) = (crowd.acks(&meanwhile), crowd.answers(&meanwhile));
     let (flood_acks, flood_answers) = (crowd.acks(&flood), crowd.answers(&flood));
@@ -206,8 +214,8 @@ async fn sleepers() -> Vec<Figure> {
         said.push(crowd.say(SHOP, &format!("sleeper {number}"), None));
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    crowd.until("every ack", PATIENCE, || crowd.acks(&said).len() == said.len()).await;
-    crowd.until("every answer", PATIENCE, || crowd.all_decided()).await;
+    acked(&crowd, &said).await;
+    decided(&crowd).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let after = process::resident(daemon.pid());
     // Their answers wait for Slack's pace meanwhile, one a second.

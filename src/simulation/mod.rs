@@ -10,6 +10,8 @@ mod invariants;
 mod model;
 mod people;
 pub mod probe;
+#[path = "../../tests/support/replacement.rs"]
+mod replacement;
 mod stories;
 mod sweep;
 mod world;

@@ -10,6 +10,7 @@ use axum::http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::fate::{Fate, Trouble};
+use super::replacement::{plan, task};
 use crate::agent::{ToolCall, Usage};
 use crate::ids::CallId;
 use crate::llm::{ChatModel, ModelError, ModelRequest};
@@ -282,14 +283,7 @@ fn pm(request: &ScriptedRequest) -> Line {
         return text(if quiet { "" } else { "The plan above is what I propose." });
     }
     let old = read.lines().next().and_then(|line| line.split_once('\t')).map_or("", |(_, old)| old);
-    let plan = json!({
-        "title": format!("Say {new}"),
-        "workflow": "bugfix",
-        "summary": format!("The first line of `{file}:1` says {old}."),
-        "steps": [{ "text": format!("Replace <{old}> by <{new}>"), "files": [format!("{file}:1")] }],
-        "files": [file],
-        "acceptance": [format!("{file} says {new}")],
-    });
+    let plan = plan(&file, old, &new);
     if part.contains("(note)") {
         return call("SlackNotify", json!({ "text": format!("I propose something for {file}.") }))
             .and("ProposePlan", plan);
@@ -297,20 +291,11 @@ fn pm(request: &ScriptedRequest) -> Line {
     call("ProposePlan", plan)
 }
 
-/// The file, the old and the new line of the newest plan that the Coder was given.
-fn task(request: &ScriptedRequest) -> Option<(String, String, String)> {
-    let system = request.messages.first().map(ScriptedMessage::text).unwrap_or_default();
-    let text = format!("{system}\n{}", request.user_text());
-    let step = text.lines().rfind(|line| line.contains("Replace <"))?;
-    let mut parts = step.split(['<', '>']);
-    let (_, old, _, new) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let file = step.split('`').nth(1)?.split(':').next()?;
-    Some((file.to_owned(), old.to_owned(), new.to_owned()))
-}
-
 /// The Coder: reads, edits, tests, commits, pushes, opens the pull request; after an interruption it looks first.
 fn coder(request: &ScriptedRequest) -> Line {
-    let Some((file, old, new)) = task(request) else { return text("There is no plan.") };
+    let system = request.messages.first().map(ScriptedMessage::text).unwrap_or_default();
+    let told = format!("{system}\n{}", request.user_text());
+    let Some((file, old, new)) = task(&told) else { return text("There is no plan.") };
     let approved = |message: &ScriptedMessage| message.role == "user" && message.text().contains("approved");
     let begun = request.messages.iter().rposition(approved).unwrap_or_default();
     let mut done = results(&request.messages[begun..]);

@@ -4,18 +4,12 @@
 //! Pure: no tokio, files, network, clock, randomness or logging. Time, ids and settings come in as arguments. A log
 //! folds to the same state on every machine.
 
-#[cfg(test)]
-mod any_story;
 pub mod apply;
-#[cfg(test)]
-mod changes_tests;
 pub mod command;
 pub mod decide;
 pub mod effect;
 pub mod event;
 pub mod outside;
-#[cfg(test)]
-mod outside_tests;
 pub mod phase;
 pub mod plan;
 pub mod question;

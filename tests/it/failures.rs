@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use codebutler::scripted::{ScriptedFault, ScriptedReply, ScriptedRequest};
 use serde_json::json;
 
-use super::script::{last_calls, status, with_coder};
+use super::script::{last_calls, running, status, with_coder};
 use super::support::fake_slack::{ANA, BEN, Fault, RANDOM, SHOP};
 use super::world::{World, button};
 
@@ -183,12 +183,7 @@ async fn killed_in_the_middle_it_goes_on_where_it_was() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_that_was_cut_by_a_crash_is_told_to_the_model_and_not_run_again() {
-    let coder = |request: &ScriptedRequest| match last_calls(request).as_slice() {
-        [] => ScriptedReply::text("").call("Bash", &json!({ "command": "echo x >>begun; sleep 600" })),
-        ["Bash"] => ScriptedReply::text(request.last_result("Bash").unwrap_or_default()),
-        other => ScriptedReply::text(format!("lost after {other:?}")),
-    };
-    let world = World::with_script(with_coder(coder)).await;
+    let world = World::with_script(with_coder(running("echo x >>begun; sleep 600"))).await;
     let daemon = world.start();
     let ts = world.slack.say(BEN, SHOP, "let `greeting.txt` say \"hi\"", None);
     world.press(&ts, "plan_approve").await;

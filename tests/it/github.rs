@@ -3,7 +3,6 @@
 use std::ops::Deref;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use codebutler::scripted::{ScriptedReply, ScriptedRequest};
 use serde_json::json;
@@ -477,11 +476,9 @@ async fn a_stop_in_mid_command_keeps_the_work_as_a_draft_and_retry_finishes_it()
     for _ in 0..4 {
         story.github.trouble(trouble("POST", "/pulls", 503, false));
     }
-    let asked = Instant::now();
     let stop = story.slack.say(BEN, SHOP, "!stop", Some(&ts));
     story.says(&ts, "Stopped by Ben").await;
     story.until("the end of the command", || rustix::process::test_kill_process(shell).is_err()).await;
-    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
     story.is_done(&stop).await;
     let card = story.failed(&ts, "trouble of its own (HTTP 503)", "githubstatus").await;
     story.retry(&card);

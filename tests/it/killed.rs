@@ -19,7 +19,7 @@ const POINTS: usize = 30;
 /// Stories at the same time.
 const AT_ONCE: usize = 3;
 /// How long a story may take, several lives in all.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 const SAFE: &str = "is that safe?";
 

@@ -2,11 +2,12 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::script::{CLAUDE, PM};
-use super::world::World;
+use super::world::{PATIENCE, World};
 
 /// `codebutler chat` as a child process, and a client of its page.
 struct Page {
@@ -51,13 +52,14 @@ impl Page {
     /// Waits until somebody says something with this text.
     async fn says(&self, text: &str) {
         let url = format!("{}/api/state", self.base);
-        for _ in 0..2_000 {
+        let started = Instant::now();
+        while started.elapsed() < PATIENCE {
             let answer = self.client.get(&url).bearer_auth(&self.token).send().await.expect("answered");
             let state = answer.text().await.expect("text");
             if state.contains(text) {
                 return;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
         panic!("nobody said {text:?}");
     }

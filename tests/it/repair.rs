@@ -5,7 +5,7 @@ use std::path::Path;
 use codebutler::scripted::{ScriptedReply, ScriptedRequest};
 use serde_json::json;
 
-use super::script::{last_calls, with_coder};
+use super::script::{last_calls, running, with_coder};
 use super::support::fake_slack::{BEN, SHOP};
 use super::world::{World, blocks_text};
 
@@ -15,12 +15,7 @@ async fn what_a_killed_daemon_left_running_is_ended_before_work_goes_on() {
         return;
     }
     let command = "echo $$ >begun; setsid sh -c 'echo $$ >left; sleep 600' & sleep 600";
-    let coder = move |request: &ScriptedRequest| match last_calls(request).as_slice() {
-        [] => ScriptedReply::text("").call("Bash", &json!({ "command": command })),
-        ["Bash"] => ScriptedReply::text(request.last_result("Bash").unwrap_or_default()),
-        other => ScriptedReply::text(format!("lost after {other:?}")),
-    };
-    let world = World::with_script(with_coder(coder)).await;
+    let world = World::with_script(with_coder(running(command))).await;
     let daemon = world.start();
     let ts = world.slack.say(BEN, SHOP, "let `greeting.txt` say \"hi\"", None);
     world.press(&ts, "plan_approve").await;

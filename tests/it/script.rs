@@ -1,10 +1,16 @@
 //! What the model says in these stories: small, and chosen by what was said and what the tools returned.
 
+#[path = "../support/replacement.rs"]
+mod replacement;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use codebutler::scripted::{ScriptedFault, ScriptedReply, ScriptedRequest};
-use serde_json::{Value, json};
+use serde_json::json;
+
+pub use self::replacement::plan;
+use self::replacement::task;
 
 /// The PM's default model, the other one in its pool, and the Coder's.
 pub const PM: &str = "test/pm";
@@ -53,6 +59,16 @@ pub fn with_coder(
     coder: impl Fn(&ScriptedRequest) -> ScriptedReply + Send,
 ) -> impl FnMut(&ScriptedRequest) -> ScriptedReply + Send {
     move |request| if request.model == CODER { coder(request) } else { pm(request) }
+}
+
+/// A Coder that runs this command and says what came of it.
+pub fn running(command: &str) -> impl Fn(&ScriptedRequest) -> ScriptedReply + Send + use<> {
+    let call = json!({ "command": command });
+    move |request| match last_calls(request).as_slice() {
+        [] => ScriptedReply::text("").call("Bash", &call),
+        ["Bash"] => ScriptedReply::text(request.last_result("Bash").unwrap_or_default()),
+        other => ScriptedReply::text(format!("lost after {other:?}")),
+    }
 }
 
 /// Whether the last word is a person's or the daemon's, so that a run begins here.
@@ -105,31 +121,10 @@ fn pm(request: &ScriptedRequest) -> ScriptedReply {
     }
 }
 
-/// The plan that replaces a line.
-pub fn plan(file: &str, old: &str, new: &str) -> Value {
-    json!({
-        "title": format!("Say {new}"),
-        "workflow": "bugfix",
-        "summary": format!("The first line of `{file}:1` says {old}."),
-        "steps": [{ "text": format!("Replace <{old}> by <{new}>"), "files": [format!("{file}:1")] }],
-        "files": [file],
-        "acceptance": [format!("{file} says {new}")],
-    })
-}
-
-/// The file, the old and the new line of the newest plan that the Coder was given.
-fn task(request: &ScriptedRequest) -> Option<(String, String, String)> {
-    let system = request.messages.first().map(|message| message.text()).unwrap_or_default();
-    let text = format!("{system}\n{}", request.user_text());
-    let step = text.lines().rfind(|line| line.contains("Replace <"))?;
-    let mut marks = step.split(['<', '>']);
-    let (_, old, _, new) = (marks.next()?, marks.next()?, marks.next()?, marks.next()?);
-    let file = step.split('`').nth(1)?.split(':').next()?;
-    Some((file.to_owned(), old.to_owned(), new.to_owned()))
-}
-
 fn coder(request: &ScriptedRequest) -> ScriptedReply {
-    let Some((file, old, new)) = task(request) else { return ScriptedReply::text("There is no plan.") };
+    let system = request.messages.first().map(|message| message.text()).unwrap_or_default();
+    let told = format!("{system}\n{}", request.user_text());
+    let Some((file, old, new)) = task(&told) else { return ScriptedReply::text("There is no plan.") };
     if spoken_to(request) {
         return ScriptedReply::text("")
             .call("TodoWrite", &json!({ "todos": [{ "content": format!("say {new}"), "status": "in_progress" }] }))

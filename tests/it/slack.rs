@@ -14,7 +14,7 @@ fn heard(world: &World) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_edited_or_deleted_before_it_is_read_is_read_so() {
     let mut world = World::new().await;
-    world.global["timing"]["accumulationMs"] = json!(1500);
+    world.global["timing"]["accumulationMs"] = json!(6000);
     let _daemon = world.start();
     let ts = world.slack.say(BEN, SHOP, "where is teh greeting?", None);
     let second = world.slack.say(BEN, SHOP, "never mind this", Some(&ts));
@@ -365,7 +365,7 @@ async fn a_second_daemon_for_the_same_app_is_refused_with_the_pid_of_the_first()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thread_whose_first_message_comes_last_is_read_in_the_order_in_which_it_was_written() {
     let mut world = World::new().await;
-    world.global["timing"]["accumulationMs"] = json!(1500);
+    world.global["timing"]["accumulationMs"] = json!(6000);
     let _daemon = world.start();
     let ts = world.slack.say_unheard(BEN, SHOP, "the greeting is odd", None);
     let second = world.slack.say(BEN, SHOP, "do you see why?", Some(&ts));

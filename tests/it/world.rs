@@ -15,7 +15,7 @@ use super::support::fake_github::{FakeGitHub, REMOTE};
 use super::support::fake_slack::{ANA, APP_TOKEN, BOT_TOKEN, FakeSlack, Message, SHOP};
 
 /// How long the daemon may take for anything before a story is given up.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The tools of the PM that are built so far.
 const PM_TOOLS: &[&str] =

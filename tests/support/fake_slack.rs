@@ -43,7 +43,7 @@ pub const ANA: &str = "U0ANA";
 pub const BEN: &str = "U0BEN";
 
 /// How long [`FakeSlack::wait_for`] waits before it gives up.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The running fake. Its port is free again when it is dropped.
 pub struct FakeSlack {

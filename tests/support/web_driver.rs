@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 /// How long the page may take for anything.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How often it is looked at.
 const LOOK: Duration = Duration::from_millis(20);
@@ -87,7 +87,7 @@ impl Browser {
         let wanted = json!({ "capabilities": { "alwaysMatch": {
             "goog:chromeOptions": { "args": options },
             "goog:loggingPrefs": { "browser": "ALL" },
-            "timeouts": { "script": 10_000, "pageLoad": 60_000 },
+            "timeouts": { "script": 120_000, "pageLoad": 120_000 },
         } } });
         match browser.ask("POST", "/session", Some(&wanted)) {
             Ok(session) => browser.session = text(&session["sessionId"]),

@@ -66,7 +66,7 @@ async fn open(folder: &tempfile::TempDir) -> Store {
 }
 
 /// Opens a store whose handles are gone: its threads close the file a moment later.
-fn reopen(path: &Path) -> Store {
+pub(super) fn reopen(path: &Path) -> Store {
     loop {
         match Store::open(path) {
             Err(StoreError::InUse { .. }) => std::thread::yield_now(),

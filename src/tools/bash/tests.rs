@@ -80,22 +80,32 @@ async fn the_environment_is_an_allow_list_with_a_private_home() {
 #[tokio::test]
 async fn a_command_dies_at_its_time_limit_with_all_it_started() {
     let ground = Ground::new(&[]);
-    let started = Instant::now();
-    let command = "sh -c 'while :; do date +%s%N > beat; sleep 0.01; done' & echo begun; wait";
-    let arguments = json!({"command": command, "timeout": "300"}).to_string();
-    let output = ground.run(&Bash, &arguments).await.expect("it runs");
+    let command =
+        "sh -c 'while :; do date +%s%N > beat; sleep 0.01; done' & until [ -s beat ]; do :; done; echo begun; wait";
+    // How long it takes to begin is the machine's affair.
+    let mut limit = 300;
+    let output = loop {
+        let arguments = json!({"command": command, "timeout": limit}).to_string();
+        let output = ground.run(&Bash, &arguments).await.expect("it runs");
+        if output.text.starts_with("begun") || limit > 60_000 {
+            break output;
+        }
+        limit *= 4;
+    };
     assert_eq!(output.exit, None);
-    assert_eq!(
-        output.text,
-        "begun\nno exit code: killed with all it started after its time limit of 300 ms. Raise `timeout` (at most 600000 \
-         ms), or do less at once."
-    );
-    assert!(started.elapsed() < Duration::from_secs(30));
+    let killed = "no exit code: killed with all it started after its time limit of";
+    let wanted = format!("begun\n{killed} {limit} ms. Raise `timeout` (at most 600000 ms), or do less at once.");
+    assert_eq!(output.text, wanted);
     let beat = || std::fs::read_to_string(ground.root().join("beat")).expect("it ran");
-    let last = beat();
-    // Long enough for many beats if the loop still ran.
-    bash(&ground, "sleep 0.2").await;
-    assert_eq!(beat(), last);
+    // A beat that was under way may still end; then there is none for so long that there would be many.
+    for _ in 0..100 {
+        let last = beat();
+        bash(&ground, "sleep 0.2").await;
+        if beat() == last {
+            return;
+        }
+    }
+    panic!("what it started still runs");
 }
 
 #[tokio::test]
@@ -120,9 +130,9 @@ async fn a_stop_kills_the_command_at_once() {
         }
         cancel.cancel();
     };
-    let (output, ()) = tokio::join!(bash(&ground, "touch begun; sleep 60"), stop);
+    let (output, ()) = tokio::join!(bash(&ground, "touch begun; sleep 600"), stop);
     assert!(output.text.ends_with("because the run was stopped") && output.exit.is_none(), "{}", output.text);
-    assert!(started.elapsed() < Duration::from_secs(30));
+    assert!(started.elapsed() < Duration::from_secs(300));
 }
 
 #[tokio::test]

@@ -120,7 +120,7 @@ async fn with_page<T: Future<Output = ()>>(chat: Arc<LocalChat>, mood: Mood, tes
         stop.cancel();
     };
     let both = async { tokio::join!(server, test).0 };
-    let served = tokio::time::timeout(Duration::from_secs(20), both).await;
+    let served = tokio::time::timeout(Duration::from_secs(120), both).await;
     served.expect("the page stops when it is told to").expect("the page is served");
 }
 

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::command::{Action, Command};
-use super::event::{Event, Failure};
-use super::outside::{Outside, PullFate, Sighting};
-use super::state::{CallState, Thread, WorkspaceState};
-use super::tests::Story;
-use super::{Effect, Phase, pending};
+use super::Story;
 use crate::agent::{Role, ToolCall, ToolName};
 use crate::ids::{CommitId, MessageTs, Millis, RunId};
+use crate::thread::command::{Action, Command};
+use crate::thread::event::Failure;
+use crate::thread::outside::{Outside, PullFate, Sighting};
+use crate::thread::state::{CallState, WorkspaceState};
+use crate::thread::{Effect, Event, Phase, Thread, pending};
 
 /// Any command that could come, fitting or not.
 fn any_command() -> impl Strategy<Value = u16> {

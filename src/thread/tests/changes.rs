@@ -1,12 +1,12 @@
 //! What people change of what a role has read already, or was told as what had been said before.
 
-use super::command::{Action, Command};
-use super::event::{Base, Earlier, Event, Message};
-use super::tests::Story;
+use super::Story;
 use crate::agent::Role;
 use crate::ids::{CommitId, MessageTs, Millis, UserId};
 use crate::render::post::Post;
 use crate::render::posts::posts;
+use crate::thread::command::{Action, Command};
+use crate::thread::event::{Base, Earlier, Event, Message};
 
 fn edit(ts: &str, text: &str) -> Command {
     Command::Edit { ts: MessageTs::new(ts), by: UserId::new("BEN"), text: text.into() }

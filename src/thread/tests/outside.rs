@@ -1,13 +1,13 @@
 //! The table of what others can do to a pull request: what the thread makes of it, and the way on.
 
-use super::command::{Action, Command, Deed};
-use super::event::{Event, Failure, Publication};
-use super::outside::{Outside, PullFate, Sighting};
-use super::tests::Story;
-use super::{Phase, pending};
+use super::Story;
 use crate::agent::Role;
 use crate::ids::{CommitId, Millis};
 use crate::render::posts::posts;
+use crate::thread::command::{Action, Command, Deed};
+use crate::thread::event::{Failure, Publication};
+use crate::thread::outside::{Outside, PullFate, Sighting};
+use crate::thread::{Event, Phase};
 
 fn seen(fate: PullFate) -> Sighting {
     Sighting { fate, by: Some("ana".into()), ..Sighting::begin(7, CommitId::new("beef")) }
@@ -35,10 +35,6 @@ impl Story {
         serde_json::to_string(&shown).expect("plain data")
     }
 
-    fn due(&self) -> Vec<String> {
-        pending(&self.thread, |role| self.rules.turns(role)).iter().map(|effect| effect.id().to_string()).collect()
-    }
-
     fn told(&self, role: Role, part: &str) -> bool {
         self.log.iter().any(|event| match event {
             Event::Noted { role: to, text } => *to == role && text.contains(part),
@@ -52,7 +48,7 @@ fn what_is_seen_a_second_time_is_no_news() {
     for seen in [seen(PullFate::Open), seen(PullFate::Closed), foreign("f00"), merged()] {
         let mut story = Story::opened();
         let is_news = !story.act(Command::PullChanged(seen.clone())).is_empty();
-        assert_eq!(is_news, seen != super::outside_tests::seen(PullFate::Open), "{seen:?}");
+        assert_eq!(is_news, seen != self::seen(PullFate::Open), "{seen:?}");
         assert_eq!(story.act(Command::PullChanged(seen.clone())), [], "{seen:?}");
         let other = Command::PullChanged(Sighting { number: 8, ..seen });
         assert_eq!(Story::opened().act(other), [], "another pull request is none of ours");
@@ -64,7 +60,7 @@ fn what_is_seen_a_second_time_is_no_news() {
 fn one_that_was_merged_closes_the_thread_and_says_who() {
     let mut story = Story::opened();
     story.sees(&merged());
-    assert_eq!((Phase::of(&story.thread), story.due()), (Phase::Closed, vec!["cleanup".to_owned()]));
+    assert_eq!((Phase::of(&story.thread), story.pending()), (Phase::Closed, vec!["cleanup".to_owned()]));
     let events = story.act(Command::CleanUpDone(vec![]));
     let end = posts(&story.thread, &story.thread, &events[0], Millis(0));
     let text = serde_json::to_string(&end).expect("plain data");
@@ -72,7 +68,7 @@ fn one_that_was_merged_closes_the_thread_and_says_who() {
         text.contains("Pull request #7 was merged on GitHub by ana as `fed`, branch and worktree removed."),
         "{text}"
     );
-    assert_eq!(story.due(), Vec::<String>::new());
+    assert_eq!(story.pending(), Vec::<String>::new());
 }
 
 #[test]
@@ -84,7 +80,7 @@ fn a_merge_stops_the_coder_and_keeps_its_words() {
     assert!(story.thread.runs.contains_key(&Role::Coder));
     story.say("BEN", "and tea");
     story.sees(&merged());
-    assert_eq!(story.due(), ["cleanup", "run/5/turn/1"], "the PM answers what the Coder did not read");
+    assert_eq!(story.pending(), ["cleanup", "run/5/turn/1"], "the PM answers what the Coder did not read");
     assert!(story.thread.closing.as_ref().and_then(|closing| closing.elsewhere.as_ref()).expect("merged there").cut);
     let mut story = Story::opened();
     story.say("BEN", "more");
@@ -100,7 +96,7 @@ fn a_merge_that_we_were_asked_for_is_ours_whoever_sees_it_first() {
     story.say("ANA", "merge");
     story.sees(&merged());
     assert!(matches!(story.log.last(), Some(Event::Merged { commit }) if commit.as_str() == "fed"));
-    assert_eq!(story.due(), ["cleanup"], "the merge is not tried any more");
+    assert_eq!(story.pending(), ["cleanup"], "the merge is not tried any more");
     assert_eq!(story.act(Command::MergeDone(Ok(CommitId::new("fed")))), []);
     // Closed by ourselves: no news.
     let mut story = Story::opened();
@@ -128,14 +124,14 @@ fn a_closed_one_loses_its_buttons_and_has_three_ways_on() {
 
     let mut again = closed.clone();
     again.say("BEN", "!retry");
-    assert_eq!(again.due(), ["publish/3"]);
+    assert_eq!(again.pending(), ["publish/3"]);
     again.published();
     assert!(!again.thread.elsewhere.closed);
     assert_eq!(again.thread.published.as_ref().expect("published").report, "Done.");
     assert!(matches!(again.say("ANA", "merge").last(), Some(Event::MergeRequested { .. })));
 
     closed.say("BEN", "!close");
-    assert_eq!(closed.due(), ["cleanup"]);
+    assert_eq!(closed.pending(), ["cleanup"]);
 }
 
 #[test]
@@ -146,10 +142,10 @@ fn after_a_refused_merge_retry_opens_a_new_one_only_when_it_was_closed() {
     story.act(Command::MergeDone(Err(failure)));
     let mut other = story.clone();
     other.say("ANA", "!retry");
-    assert_eq!(other.due(), ["merge/2"]);
+    assert_eq!(other.pending(), ["merge/2"]);
     story.sees(&seen(PullFate::Closed));
     story.say("ANA", "!retry");
-    assert_eq!(story.due(), ["publish/3"]);
+    assert_eq!(story.pending(), ["publish/3"]);
 }
 
 #[test]
@@ -159,9 +155,9 @@ fn commits_of_others_are_told_and_taken_over_at_a_persons_word() {
     for part in ["Someone else pushed to `codebutler/row`", "its head is `f00d`, made by ana", "`beef`", "`!retry`"] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    assert_eq!(story.due(), Vec::<String>::new(), "nothing is done unasked");
+    assert_eq!(story.pending(), Vec::<String>::new(), "nothing is done unasked");
     story.say("BEN", "!retry");
-    assert_eq!(story.due(), ["run/3/turn/1"]);
+    assert_eq!(story.pending(), ["run/3/turn/1"]);
     let heard = story.log.iter().rev().find_map(|event| match event {
         Event::Heard { role: Role::Coder, parts, .. } => Some(parts.concat()),
         _ => None,
@@ -188,7 +184,7 @@ fn a_push_that_was_refused_for_them_is_taken_up_by_the_coder() {
     let failure = Failure { what: "The remote has more.".into(), hint: "`!retry`".into() };
     story.act(Command::PublishDone { run, result: Err(failure), deeds: vec![] });
     story.say("BEN", "!retry");
-    assert!(story.thread.runs.contains_key(&Role::Coder), "not pushed again in vain: {:?}", story.due());
+    assert!(story.thread.runs.contains_key(&Role::Coder), "not pushed again in vain: {:?}", story.pending());
     assert!(story.thread.stalled.is_empty(), "{:?}", story.thread.stalled);
 }
 
