@@ -8,6 +8,7 @@ mod events;
 mod listener;
 mod mrkdwn;
 mod names;
+mod pages;
 mod plain;
 mod socket;
 mod sockets;

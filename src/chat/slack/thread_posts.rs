@@ -7,6 +7,7 @@ use super::blocks::{self, Rendered};
 use super::events::Own;
 use super::mrkdwn;
 use super::names::Names;
+use super::pages::{Page, Pages};
 use super::plain;
 use super::web_api::WebApi;
 use crate::chat::{ChatError, Post};
@@ -14,8 +15,6 @@ use crate::ids::{MessageTs, ThreadKey, UserId};
 
 /// The type of the metadata by which a post is found again.
 const MARK: &str = "codebutler_post";
-/// Messages per page of a thread.
-const PAGE: &str = "200";
 /// Pages that are read of one thread at most.
 const PAGES: usize = 50;
 
@@ -31,19 +30,6 @@ struct Done {}
 struct UploadAddress {
     upload_url: String,
     file_id: String,
-}
-
-#[derive(Deserialize)]
-struct Replies {
-    messages: Vec<Reply>,
-    #[serde(default)]
-    response_metadata: NextPage,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct NextPage {
-    next_cursor: String,
 }
 
 #[derive(Deserialize)]
@@ -114,16 +100,11 @@ pub async fn say(web: &WebApi, thread: &ThreadKey, markdown: &str) -> Result<(),
 
 /// Looks for the post with this key, among messages by their metadata and among files by their block's id.
 pub async fn find(web: &WebApi, own: &Own, thread: &ThreadKey, key: &str) -> Result<Option<MessageTs>, ChatError> {
-    let mut cursor = String::new();
-    for _ in 0..PAGES {
-        let page = replies(web, thread, None, &cursor).await?;
-        let found = page.messages.iter().find(|reply| reply.is_ours(own) && reply.has_key(key));
+    let mut pages = Pages::new(PAGES);
+    while let Some(replies) = replies(web, thread, None, &mut pages).await? {
+        let found = replies.into_iter().find(|reply| reply.is_ours(own) && reply.has_key(key));
         if let Some(reply) = found {
-            return Ok(Some(MessageTs::new(reply.ts.as_str())));
-        }
-        cursor = page.response_metadata.next_cursor;
-        if cursor.is_empty() {
-            break;
+            return Ok(Some(MessageTs::new(reply.ts)));
         }
     }
     Ok(None)
@@ -141,10 +122,9 @@ pub async fn history(
     if thread.ts == *before {
         return Ok(said);
     }
-    let (mut cursor, mut last) = (String::new(), String::new());
-    for _ in 0..PAGES {
-        let page = replies(web, thread, Some(before), &cursor).await?;
-        for reply in &page.messages {
+    let (mut pages, mut last) = (Pages::new(PAGES), String::new());
+    while let Some(replies) = replies(web, thread, Some(before), &mut pages).await? {
+        for reply in &replies {
             // Slack may repeat the first message on every page.
             let fresh = reply.ts.as_str() > last.as_str() && reply.ts.as_str() < before.as_str();
             if fresh && !reply.is_ours(own) {
@@ -152,29 +132,23 @@ pub async fn history(
                 last.clone_from(&reply.ts);
             }
         }
-        cursor = page.response_metadata.next_cursor;
-        if cursor.is_empty() {
-            break;
-        }
     }
     Ok(said)
 }
 
+/// The next page of a thread; `None` behind the last.
 async fn replies(
     web: &WebApi,
     thread: &ThreadKey,
     latest: Option<&MessageTs>,
-    cursor: &str,
-) -> Result<Replies, ChatError> {
-    let mut parameters = vec![
-        ("channel", thread.channel.as_str()),
-        ("ts", thread.ts.as_str()),
-        ("limit", PAGE),
-        ("include_all_metadata", "true"),
-    ];
-    parameters.extend(latest.map(|latest| ("latest", latest.as_str())));
-    parameters.extend((!cursor.is_empty()).then_some(("cursor", cursor)));
-    web.get("conversations.replies", &parameters).await
+    pages: &mut Pages,
+) -> Result<Option<Vec<Reply>>, ChatError> {
+    let mut window =
+        vec![("channel", thread.channel.as_str()), ("ts", thread.ts.as_str()), ("include_all_metadata", "true")];
+    window.extend(latest.map(|latest| ("latest", latest.as_str())));
+    let Some(parameters) = pages.next(&window) else { return Ok(None) };
+    let page: Page<Reply> = web.get("conversations.replies", &parameters).await?;
+    Ok(Some(pages.take(page)))
 }
 
 async fn react(web: &WebApi, thread: &ThreadKey, ts: &MessageTs, name: &str) -> Result<(), ChatError> {
