@@ -2,11 +2,15 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::script::{CLAUDE, PM};
 use super::world::World;
+
+/// How long somebody may take to say something.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `codebutler chat` as a child process, and a client of its page.
 struct Page {
@@ -50,16 +54,16 @@ impl Page {
 
     /// Waits until somebody says something with this text.
     async fn says(&self, text: &str) {
-        let url = format!("{}/api/state", self.base);
-        for _ in 0..2_000 {
-            let answer = self.client.get(&url).bearer_auth(&self.token).send().await.expect("answered");
-            let state = answer.text().await.expect("text");
-            if state.contains(text) {
-                return;
+        let request = self.client.get(format!("{}/api/events", self.base)).bearer_auth(&self.token);
+        let mut events = request.send().await.expect("answered");
+        let listening = async {
+            let mut heard = Vec::new();
+            while !String::from_utf8_lossy(&heard).contains(text) {
+                heard.extend(events.chunk().await.expect("it goes on").expect("it does not end"));
             }
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
-        panic!("nobody said {text:?}");
+        };
+        let said = tokio::time::timeout(PATIENCE, listening).await;
+        assert!(said.is_ok(), "nobody said {text:?}");
     }
 }
 
