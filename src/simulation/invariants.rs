@@ -47,9 +47,10 @@ fn check_person(world: &World, remains: &Remains, actor: &Actor, broken: &mut Ve
         match &said.mark {
             Some(mark) => {
                 let times = heard.iter().map(|part| part.matches(mark.as_str()).count()).sum::<usize>();
-                // Whoever edits what was answered is told that it is read next time.
+                // Whoever edits what was answered is told that it is read next time; a closed thread has none.
                 let told = room.whispers.get(key).is_some_and(|whispers| !whispers.is_empty());
-                let may_wait = said.edited && times == 0 && (told || is_closed(remains, key));
+                let noted = said.edited && times == 0 && is_noted(remains, key, mark);
+                let may_wait = noted && (told || is_closed(remains, key));
                 if times != 1 && !may_wait {
                     broken.push(format!("{name}'s “{}” was in the PM's requests {times} times", said.text));
                 }
@@ -66,6 +67,12 @@ fn check_person(world: &World, remains: &Remains, actor: &Actor, broken: &mut Ve
             }
         }
     }
+}
+
+/// Whether the log has these words of an edit for a model that is still to read them.
+fn is_noted(remains: &Remains, key: &ThreadKey, mark: &str) -> bool {
+    let mut log = remains.logs.iter().filter(|(of, _)| of == key).flat_map(|(_, log)| log);
+    log.any(|(_, event)| matches!(event, Event::Noted { text, .. } if text.contains(mark)))
 }
 
 fn is_closed(remains: &Remains, key: &ThreadKey) -> bool {

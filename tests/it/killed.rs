@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use codebutler::scripted::{ScriptedReply, ScriptedRequest};
 use futures_util::{StreamExt as _, stream};
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::script::{CODER, last_calls, plan, spoken_to};
 use super::support::fake_slack::{ANA, BEN, Message, SHOP};
-use super::world::{Daemon, World, button};
+use super::world::{Daemon, World, button, came};
 
 /// How many points.
 const POINTS: usize = 30;
@@ -134,24 +134,27 @@ async fn play(kill_at: Option<usize>) -> (World, usize) {
     let begun = seen(&world);
     let thread = world.slack.say(BEN, SHOP, "the greeting is wrong", None);
     let mut people = People { thread, ..People::default() };
-    let (started, mut kill_at) = (Instant::now(), kill_at);
-    while !people.act(&world) {
-        assert!(started.elapsed() < PATIENCE, "no end: {:#?}", world.thread_texts(&people.thread));
-        if kill_at.is_some_and(|point| seen(&world) - begun >= point) {
-            kill_at = None;
+    let mut over = false;
+    if let Some(point) = kill_at {
+        let reached = came(PATIENCE, || {
+            over = people.act(&world);
+            over || seen(&world) - begun >= point
+        });
+        assert!(reached.await, "neither the point nor the end: {:#?}", world.thread_texts(&people.thread));
+        if !over {
             daemon.take().expect("it runs").kill();
             people.pressed.clear();
             daemon = Some(world.start());
             world.slack.redeliver_unacked();
         }
-        tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    // Edits of progress come together under load, so that a story may show less than the one that was counted.
-    let killed = kill_at.is_none();
+    let ended = came(PATIENCE, || people.act(&world)).await;
+    assert!(ended, "no end: {:#?}", world.thread_texts(&people.thread));
     let total = seen(&world) - begun;
     check(&world, &people);
     drop(daemon);
-    (world, if killed { total } else { 0 })
+    // Edits of progress come together under load, so that a story may show less than the one that was counted.
+    (world, if over { 0 } else { total })
 }
 
 /// As if nothing had happened.

@@ -2,7 +2,6 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -51,17 +50,16 @@ impl Page {
 
     /// Waits until somebody says something with this text.
     async fn says(&self, text: &str) {
-        let url = format!("{}/api/state", self.base);
-        let started = Instant::now();
-        while started.elapsed() < PATIENCE {
-            let answer = self.client.get(&url).bearer_auth(&self.token).send().await.expect("answered");
-            let state = answer.text().await.expect("text");
-            if state.contains(text) {
-                return;
+        let request = self.client.get(format!("{}/api/events", self.base)).bearer_auth(&self.token);
+        let mut events = request.send().await.expect("answered");
+        let listening = async {
+            let mut heard = Vec::new();
+            while !String::from_utf8_lossy(&heard).contains(text) {
+                heard.extend(events.chunk().await.expect("it goes on").expect("it does not end"));
             }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        panic!("nobody said {text:?}");
+        };
+        let said = tokio::time::timeout(PATIENCE, listening).await;
+        assert!(said.is_ok(), "nobody said {text:?}");
     }
 }
 

@@ -23,3 +23,4 @@ mod questions;
 mod repair;
 mod slack;
 mod stopping;
+mod uploads;

@@ -17,6 +17,9 @@ use super::support::fake_slack::{ANA, APP_TOKEN, BOT_TOKEN, FakeSlack, Message, 
 /// How long the daemon may take for anything before a story is given up.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
+/// How often is looked for what nobody announces.
+const LOOK: Duration = Duration::from_millis(2);
+
 /// The tools of the PM that are built so far.
 const PM_TOOLS: &[&str] =
     &["Read", "Grep", "Glob", "GitLog", "GitDiff", "GHStatus", "ProposePlan", "AskUser", "SlackNotify"];
@@ -256,11 +259,7 @@ impl World {
 
     /// Waits until something that nobody announces is so.
     pub async fn until(&self, what: &str, is_so: impl Fn() -> bool) {
-        let started = Instant::now();
-        while !is_so() {
-            assert!(started.elapsed() < PATIENCE, "waited in vain for {what}");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        assert!(came(PATIENCE, is_so).await, "waited in vain for {what}");
     }
 
     /// Waits until a person was told alone that something was refused.
@@ -299,6 +298,17 @@ impl World {
         let violations = self.model.violations();
         assert!(violations.is_empty(), "{}", violations.join("\n"));
     }
+}
+
+/// Looks again and again for what nobody announces; whether it came in time.
+pub async fn came(patience: Duration, mut is_so: impl FnMut() -> bool) -> bool {
+    let looking = async {
+        let mut looks = tokio::time::interval(LOOK);
+        while !is_so() {
+            looks.tick().await;
+        }
+    };
+    tokio::time::timeout(patience, looking).await.is_ok()
 }
 
 /// The program: the one that was built with this, or, to compare one with another, that of `CODEBUTLER_BINARY`.

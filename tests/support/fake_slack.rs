@@ -42,6 +42,9 @@ pub const ANA: &str = "U0ANA";
 /// Another, shown as `Ben`.
 pub const BEN: &str = "U0BEN";
 
+/// What faults call the host that takes the bytes of uploads; it has no method.
+pub const UPLOAD: &str = "upload";
+
 /// How long [`FakeSlack::wait_for`] waits before it gives up.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -133,6 +136,16 @@ impl FakeSlack {
     /// Makes the next call of a method go wrong.
     pub fn fail_next(&self, method: &str, fault: Fault) {
         self.shared.change(|state| state.faults.push((method.to_owned(), fault)));
+    }
+
+    /// Makes every call of a method go wrong, until [`FakeSlack::mend`].
+    pub fn break_method(&self, method: &str, fault: Fault) {
+        self.shared.change(|state| state.broken.insert(method.to_owned(), fault));
+    }
+
+    /// Calls of a method go well again.
+    pub fn mend(&self, method: &str) {
+        self.shared.change(|state| state.broken.remove(method));
     }
 
     /// Sends every envelope that was not acked again, as Slack does after a while: under a new envelope id, with a

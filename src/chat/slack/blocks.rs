@@ -11,8 +11,8 @@ use crate::chat::{Button, ButtonStyle};
 const TEXT: usize = 3_900;
 /// Most characters of a section's text.
 const SECTION: usize = 3_000;
-/// Most characters of all sections together; Slack refuses messages of about 13,200.
-const SECTIONS: usize = 12_000;
+/// Most characters of all sections together, and so of a message; Slack refuses messages of about 13,200.
+pub const SECTIONS: usize = 12_000;
 /// Most blocks of a message.
 const BLOCKS: usize = 50;
 /// Most elements of an actions block.
@@ -43,10 +43,16 @@ pub fn message(role: Option<&str>, markdown: &str, buttons: &[Button]) -> Render
         return Rendered { text, blocks: Vec::new() };
     }
     let mut actions = actions(buttons);
-    let mut blocks: Vec<Value> = split(&cut(&full, SECTIONS), SECTION).iter().map(|part| section(part)).collect();
+    let mut blocks = sections(&full);
     actions.truncate(BLOCKS - blocks.len());
     blocks.append(&mut actions);
     Rendered { text, blocks }
+}
+
+/// A message without buttons, with as much of a text as one message can show.
+pub fn long_message(mrkdwn: &str) -> Rendered {
+    let blocks = if mrkdwn.chars().count() > TEXT { sections(mrkdwn) } else { Vec::new() };
+    Rendered { text: cut(mrkdwn, TEXT), blocks }
 }
 
 /// The role's prefix (`*PM:* `) before a text; what only works at the beginning of a line gets its own.
@@ -59,6 +65,11 @@ pub fn prefixed(role: Option<&str>, mrkdwn: &str) -> String {
         _ => " ",
     };
     format!("*{}:*{gap}{mrkdwn}", mrkdwn::escape(role))
+}
+
+/// A text as sections, cut off where Slack would refuse them.
+fn sections(mrkdwn: &str) -> Vec<Value> {
+    split(&cut(mrkdwn, SECTIONS), SECTION).iter().map(|part| section(part)).collect()
 }
 
 /// A section of mrkdwn in which Slack itself finds no links, channels or mentions.

@@ -7,7 +7,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -15,14 +14,13 @@ use tracing::{debug, info, warn};
 
 use super::events;
 use super::listener::Listener;
+use super::pages::{Page, Pages};
 use crate::chat::{CatchUp, ChatError, Hearing, IntakeError, earlier};
 use crate::ids::{ChannelId, MessageTs};
 
 /// How far back the history is looked through for threads with new replies; of older threads, only those that we know
 /// are asked for.
 const LOOK_BACK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// Messages per page.
-const PAGE: &str = "200";
 /// Pages that are read of one channel or thread at most.
 const PAGES: usize = 100;
 /// Slack takes 50 of these calls a minute, and the outbox needs some: a burst, then one per interval.
@@ -32,19 +30,6 @@ const BURST: u32 = 20;
 const TRIES: u32 = 5;
 /// The longest pause between tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-
-#[derive(Deserialize)]
-struct Page {
-    messages: Vec<Value>,
-    #[serde(default)]
-    response_metadata: NextPage,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct NextPage {
-    next_cursor: String,
-}
 
 #[derive(Debug, thiserror::Error)]
 enum Fault {
@@ -199,32 +184,27 @@ impl Fetcher<'_> {
     }
 
     async fn pages(&mut self, method: &str, window: &[(&str, &str)]) -> Result<Vec<Value>, ChatError> {
-        let (mut messages, mut cursor) = (Vec::new(), String::new());
-        for _ in 0..PAGES {
-            let mut parameters = window.to_vec();
-            parameters.push(("limit", PAGE));
-            parameters.extend((!cursor.is_empty()).then_some(("cursor", cursor.as_str())));
+        let (mut messages, mut pages) = (Vec::new(), Pages::new(PAGES));
+        while let Some(parameters) = pages.next(window) {
             let page = self.page(method, &parameters).await?;
-            messages.extend(page.messages);
-            cursor = page.response_metadata.next_cursor;
-            if cursor.is_empty() {
-                return Ok(messages);
-            }
+            messages.extend(pages.take(page));
         }
-        warn!(
-            method,
-            messages = messages.len(),
-            "too much was said while nobody listened; the oldest of it is not read"
-        );
+        if !pages.is_done() {
+            warn!(
+                method,
+                messages = messages.len(),
+                "too much was said while nobody listened; the oldest of it is not read"
+            );
+        }
         Ok(messages)
     }
 
     /// One page, however often Slack asks for patience; a few times when it does not answer.
-    async fn page(&mut self, method: &str, parameters: &[(&str, &str)]) -> Result<Page, ChatError> {
+    async fn page(&mut self, method: &str, parameters: &[(&str, &str)]) -> Result<Page<Value>, ChatError> {
         let mut tries = 0;
         loop {
             self.pace().await;
-            let pause = match self.listener.connection.web.get::<Page>(method, parameters).await {
+            let pause = match self.listener.connection.web.get::<Page<Value>>(method, parameters).await {
                 Err(ChatError::RateLimited { retry_after_ms }) => Duration::from_millis(retry_after_ms),
                 Err(ChatError::Unreachable(error)) if tries < TRIES => {
                     debug!(method, error = format!("{error:#}"), "tried again");

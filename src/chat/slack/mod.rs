@@ -5,9 +5,12 @@
 mod blocks;
 mod catch_up;
 mod events;
+mod files;
 mod listener;
+mod message;
 mod mrkdwn;
 mod names;
+mod pages;
 mod plain;
 mod socket;
 mod sockets;
@@ -27,6 +30,7 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use self::events::Own;
+use self::files::Uploads;
 use self::names::Names;
 use self::start::Identity;
 pub use self::start::StartProblem;
@@ -78,6 +82,7 @@ struct Connection {
     /// The workspace's address, with a slash at its end.
     url: String,
     names: Names,
+    uploads: Uploads,
 }
 
 impl SlackChat {
@@ -88,7 +93,7 @@ impl SlackChat {
             vec![StartProblem { what: format!("no secure connection is possible: {error}"), hint }]
         })?;
         let Identity { own, url } = start::check(&web, &options, channels).await?;
-        let connection = Arc::new(Connection { web, own, url, names: Names::default() });
+        let connection = Arc::new(Connection { web, own, url, names: Names::default(), uploads: Uploads::default() });
         Ok(Self { connection, app_token: options.app_token, timing: options.timing })
     }
 
@@ -108,7 +113,8 @@ impl SlackChat {
 #[async_trait]
 impl Chat for SlackChat {
     async fn post(&self, thread: &ThreadKey, key: &str, post: &Post) -> Result<Option<MessageTs>, ChatError> {
-        thread_posts::post(&self.connection.web, thread, key, post).await
+        let Connection { web, uploads, .. } = &*self.connection;
+        thread_posts::post(web, uploads, thread, key, post).await
     }
 
     async fn edit(&self, thread: &ThreadKey, ts: &MessageTs, key: &str, post: &Post) -> Result<(), ChatError> {

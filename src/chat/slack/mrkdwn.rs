@@ -35,6 +35,13 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
+/// A block of code.
+pub fn code_block(code: &str) -> String {
+    // The fence of a quotation within the code must not end the code.
+    let code = escape(code.trim_end_matches('\n')).replace("```", "`\u{200b}`\u{200b}`");
+    format!("```\n{code}\n```")
+}
+
 #[derive(Default)]
 struct Writer {
     out: String,
@@ -226,9 +233,7 @@ impl Writer {
 
     fn fenced(&mut self, code: &str) {
         self.owe(1);
-        // The fence of a quotation within the code must not end the code.
-        let code = escape(code.trim_end_matches('\n')).replace("```", "`\u{200b}`\u{200b}`");
-        self.write(&format!("```\n{code}\n```"));
+        self.write(&code_block(code));
         self.owe(if self.lists.is_empty() { 2 } else { 1 });
     }
 

@@ -76,6 +76,23 @@ impl WebApi {
     }
 }
 
+/// An answer that is of no use: Slack's own trouble, or a page of something on the way.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Trouble(String);
+
+fn trouble(what: impl Into<String>) -> ChatError {
+    ChatError::Unreachable(Trouble(what.into()).into())
+}
+
+/// Whether there was an answer all the same, so that the network is not what is missing.
+pub fn was_answered(error: &ChatError) -> bool {
+    match error {
+        ChatError::Unreachable(reason) => reason.is::<Trouble>(),
+        ChatError::RateLimited { .. } | ChatError::Refused { .. } => true,
+    }
+}
+
 /// slack-morphism's form of a token.
 pub fn token(secret: &SecretString) -> SlackApiToken {
     SlackApiToken::new(SlackApiTokenValue::new(secret.expose_secret().to_owned()))
@@ -86,7 +103,7 @@ async fn within<T: DeserializeOwned>(call: impl Future<Output = ClientResult<Val
     let answer = timed(call).await?;
     if answer["ok"] != Value::Bool(true) {
         // A page of some proxy, not Slack.
-        return Err(ChatError::Unreachable(anyhow::anyhow!("the answer is not Slack's")));
+        return Err(trouble("the answer is not Slack's"));
     }
     serde_json::from_value(answer).map_err(|error| ChatError::Unreachable(error.into()))
 }
@@ -106,7 +123,7 @@ fn meaning(error: SlackClientError) -> ChatError {
             "ratelimited" | "rate_limited" => too_fast(None),
             // Slack: "it's possible some aspect of the operation succeeded before the error was raised".
             "internal_error" | "fatal_error" | "service_unavailable" | "request_timeout" | "team_added_to_org" => {
-                ChatError::Unreachable(anyhow::anyhow!("{}", error.code))
+                trouble(error.code)
             }
             code => ChatError::Refused { code: explained(code, error.http_response_body.as_deref()) },
         },
@@ -115,6 +132,7 @@ fn meaning(error: SlackClientError) -> ChatError {
         {
             ChatError::Refused { code: format!("http_{}", error.status_code.as_u16()) }
         }
+        SlackClientError::HttpError(error) => trouble(format!("HTTP status {}", error.status_code)),
         other => ChatError::Unreachable(other.into()),
     }
 }

@@ -20,17 +20,8 @@ impl FakeSlack {
 
     fn write(&self, user: &str, channel: &str, text: &str, thread_ts: Option<&str>, files: Vec<File>) -> String {
         self.shared.change(|state| {
-            let ts = state.next_ts();
-            let message = Message {
-                ts: ts.clone(),
-                channel: channel.into(),
-                user: user.into(),
-                text: text.into(),
-                thread_ts: thread_ts.map(Into::into),
-                client_msg_id: Some(format!("client-{ts}")),
-                files,
-                ..Message::default()
-            };
+            let message = Message { files, ..said(state, user, channel, text, thread_ts) };
+            let ts = message.ts.clone();
             if text.contains(&format!("<@{BOT_USER}>")) && !state.channels[channel].direct {
                 let mention = mention_event(state, &message);
                 state.deliver_event(mention);
@@ -43,15 +34,8 @@ impl FakeSlack {
     /// A person writes, and no event tells of it, until [`FakeSlack::deliver_held`].
     pub fn say_unheard(&self, user: &str, channel: &str, text: &str, thread_ts: Option<&str>) -> String {
         self.shared.change(|state| {
-            let ts = state.next_ts();
-            let message = Message {
-                ts: ts.clone(),
-                channel: channel.into(),
-                user: user.into(),
-                text: text.into(),
-                thread_ts: thread_ts.map(Into::into),
-                ..Message::default()
-            };
+            let message = said(state, user, channel, text, thread_ts);
+            let ts = message.ts.clone();
             let event = state.keep(message);
             state.log(format!("unheard: {event}"));
             state.held.insert(ts.clone(), event);
@@ -89,17 +73,9 @@ impl FakeSlack {
     /// Another bot writes.
     pub fn bot_says(&self, channel: &str, text: &str, thread_ts: Option<&str>) -> String {
         self.shared.change(|state| {
-            let ts = state.next_ts();
-            let message = Message {
-                ts: ts.clone(),
-                channel: channel.into(),
-                user: "U0OTHERBOT".into(),
-                bot: Some("B0OTHER".into()),
-                text: text.into(),
-                thread_ts: thread_ts.map(Into::into),
-                ..Message::default()
-            };
-            state.add(message);
+            let said = said(state, "U0OTHERBOT", channel, text, thread_ts);
+            let ts = said.ts.clone();
+            state.add(Message { bot: Some("B0OTHER".into()), client_msg_id: None, ..said });
             ts
         })
     }
@@ -122,14 +98,7 @@ impl FakeSlack {
             let before = state.message_mut(ts).clone();
             change(state.message_mut(ts));
             let after = state.message_mut(ts).clone();
-            let event_ts = state.next_ts();
-            let channel_type = state.message_event(&after)["channel_type"].clone();
-            let event = json!({
-                "type": "message", "subtype": "message_changed", "hidden": true, "channel": after.channel,
-                "channel_type": channel_type, "ts": event_ts, "event_ts": event_ts,
-                "message": state.message_json(&after), "previous_message": state.message_json(&before),
-            });
-            state.deliver_in_channel(event);
+            state.deliver_edit(&before, &after);
         });
     }
 
@@ -208,6 +177,20 @@ impl FakeSlack {
         self.shared.change(|state| {
             state.channels.get_mut(channel).expect("the channel exists").members.remove(BOT_USER);
         });
+    }
+}
+
+/// What a person writes now.
+fn said(state: &mut State, user: &str, channel: &str, text: &str, thread_ts: Option<&str>) -> Message {
+    let ts = state.next_ts();
+    Message {
+        client_msg_id: Some(format!("client-{ts}")),
+        ts,
+        channel: channel.into(),
+        user: user.into(),
+        text: text.into(),
+        thread_ts: thread_ts.map(Into::into),
+        ..Message::default()
     }
 }
 

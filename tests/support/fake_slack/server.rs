@@ -14,8 +14,8 @@ use futures_util::stream;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::state::{APP, Fault, Outgoing, Socket};
-use super::{APP_TOKEN, BOT_TOKEN, Shared, web_methods};
+use super::state::{APP, Fault, Outgoing, Socket, State};
+use super::{APP_TOKEN, BOT_TOKEN, Shared, UPLOAD, web_methods};
 
 /// Methods that do not read JSON (`json_input_supported` in Slack's reference).
 const NO_JSON: &[&str] = &["conversations.info", "conversations.replies", "files.getUploadURLExternal", "users.info"];
@@ -37,34 +37,47 @@ async fn call(
 ) -> Response {
     let arguments = arguments(&method, &headers, &uri, &body);
     shared.change(|state| {
-        if state.offline {
-            return cut();
+        if !state.offline {
+            state.log(format!("call: {method} {}", arguments.as_ref().unwrap_or(&Value::Null)));
         }
-        state.log(format!("call: {method} {}", arguments.as_ref().unwrap_or(&Value::Null)));
-        let fault = state.faults.iter().position(|(name, _)| *name == method).map(|at| state.faults.remove(at).1);
-        if let Some(Fault::TooFast(seconds)) = fault {
+        unless_broken(state, &method, |state| {
+            let result = token(&method, &headers).and(arguments).and_then(|arguments| {
+                state.calls.push((method.clone(), arguments.clone()));
+                web_methods::call(state, &method, &arguments)
+            });
+            state.log(format!("answer: {method} {result:?}"));
+            answer(result)
+        })
+    })
+}
+
+/// Does what is asked for, as far as the next fault of that method lets it.
+fn unless_broken(state: &mut State, method: &str, act: impl FnOnce(&mut State) -> Response) -> Response {
+    if state.offline {
+        return cut();
+    }
+    match state.next_fault(method) {
+        None => act(state),
+        Some(Fault::TooFast(seconds)) => {
             let wait = [(header::RETRY_AFTER, seconds.to_string())];
             let body = axum::Json(json!({ "ok": false, "error": "ratelimited" }));
-            return (StatusCode::TOO_MANY_REQUESTS, wait, body).into_response();
+            (StatusCode::TOO_MANY_REQUESTS, wait, body).into_response()
         }
-        if let Some(Fault::Status(status)) = fault {
+        Some(Fault::Status(status)) => {
             let status = StatusCode::from_u16(status).expect("a test names a status");
-            return (status, "<html>something is wrong</html>").into_response();
+            (status, "<html>something is wrong</html>").into_response()
         }
-        if let Some(Fault::Refuse(code)) = fault {
-            return answer(Err(code.to_owned()));
+        Some(Fault::Cut) => cut(),
+        Some(Fault::Refuse(code)) => answer(Err(code.to_owned())),
+        Some(Fault::LoseAnswer) => {
+            act(state);
+            cut()
         }
-        let result = token(&method, &headers).and(arguments).and_then(|arguments| {
-            state.calls.push((method.clone(), arguments.clone()));
-            web_methods::call(state, &method, &arguments)
-        });
-        state.log(format!("answer: {method} {result:?}"));
-        match fault {
-            Some(Fault::LoseAnswer) => cut(),
-            Some(Fault::RefuseAfter(code)) => answer(Err(code.to_owned())),
-            _ => answer(result),
+        Some(Fault::RefuseAfter(code)) => {
+            act(state);
+            answer(Err(code.to_owned()))
         }
-    })
+    }
 }
 
 /// Headers, then a body that ends in the middle: the caller cannot know what happened.
@@ -129,12 +142,14 @@ fn pairs(query: &str) -> Value {
 async fn upload(Extract(shared): Extract<Arc<Shared>>, Path(id): Path<String>, body: Bytes) -> Response {
     shared.change(|state| {
         state.log(format!("upload: {id}, {} bytes", body.len()));
-        let Some(file) = state.uploads.get_mut(&id) else { return StatusCode::NOT_FOUND.into_response() };
-        if file.length != body.len() {
-            return StatusCode::BAD_REQUEST.into_response();
-        }
-        file.content = Some(String::from_utf8_lossy(&body).into_owned());
-        format!("OK - {}", body.len()).into_response()
+        unless_broken(state, UPLOAD, |state| {
+            let Some(file) = state.uploads.get_mut(&id) else { return StatusCode::NOT_FOUND.into_response() };
+            if file.length != body.len() {
+                return StatusCode::BAD_REQUEST.into_response();
+            }
+            file.content = Some(String::from_utf8_lossy(&body).into_owned());
+            format!("OK - {}", body.len()).into_response()
+        })
     })
 }
 

@@ -69,10 +69,13 @@ pub struct Envelope {
     pub times: (Instant, Option<Instant>),
 }
 
-/// What goes wrong with the next call of a method.
+/// What goes wrong with a call of a method.
+#[derive(Clone, Copy)]
 pub enum Fault {
     /// 429, to be tried again after so many seconds.
     TooFast(u32),
+    /// It does not happen, and there is no answer.
+    Cut,
     /// It happens, and the answer is lost.
     LoseAnswer,
     /// It is refused with this code.
@@ -124,6 +127,8 @@ pub struct State {
     pub opened: usize,
     pub tickets: BTreeSet<String>,
     pub faults: Vec<(String, Fault)>,
+    /// Methods of which every call goes wrong.
+    pub broken: BTreeMap<String, Fault>,
     /// Every call, as method and arguments.
     pub calls: Vec<(String, Value)>,
     /// Everything that happened, in lines; not kept when `quiet`.
@@ -167,6 +172,7 @@ impl State {
             opened: 0,
             tickets: BTreeSet::new(),
             faults: Vec::new(),
+            broken: BTreeMap::new(),
             calls: Vec::new(),
             transcript: Vec::new(),
             quiet: false,
@@ -192,6 +198,12 @@ impl State {
     /// Makes so much time pass.
     pub fn pass(&mut self, seconds: u64) {
         self.later += seconds;
+    }
+
+    /// What goes wrong with this call of a method.
+    pub fn next_fault(&mut self, method: &str) -> Option<Fault> {
+        let next = self.faults.iter().position(|(name, _)| name == method);
+        next.map(|at| self.faults.remove(at).1).or_else(|| self.broken.get(method).copied())
     }
 
     pub fn log(&mut self, line: String) {
@@ -221,10 +233,7 @@ impl State {
     }
 
     /// Keeps a message; the event that tells of it.
-    pub fn keep(&mut self, mut message: Message) -> Value {
-        if message.bot.is_none() && message.client_msg_id.is_none() {
-            message.client_msg_id = Some(format!("client-{}", message.ts));
-        }
+    pub fn keep(&mut self, message: Message) -> Value {
         let mut event = self.message_event(&message);
         if !message.files.is_empty() {
             event["subtype"] = json!("file_share");
@@ -265,6 +274,18 @@ impl State {
         set("files", (!files.is_empty()).then(|| Value::from(files)));
         set("edited", (message.edits > 0).then(|| json!({ "user": message.user, "ts": message.ts })));
         shown
+    }
+
+    /// Tells of a message that was edited.
+    pub fn deliver_edit(&mut self, before: &Message, after: &Message) {
+        let event_ts = self.next_ts();
+        let channel_type = self.message_event(after)["channel_type"].clone();
+        let event = json!({
+            "type": "message", "subtype": "message_changed", "hidden": true, "channel": after.channel,
+            "channel_type": channel_type, "ts": event_ts, "event_ts": event_ts,
+            "message": self.message_json(after), "previous_message": self.message_json(before),
+        });
+        self.deliver_in_channel(event);
     }
 
     /// Delivers an event of a channel, if the bot is in that channel.
@@ -328,20 +349,7 @@ impl State {
 
     /// Delivers every event of a message again, as if its ack had never come; how many these were.
     pub fn redeliver_message(&mut self, ts: &str) -> usize {
-        let again: Vec<_> = self
-            .envelopes
-            .iter_mut()
-            .filter(|envelope| envelope.payload["event"]["ts"] == ts && !envelope.superseded)
-            .map(|envelope| {
-                envelope.superseded = true;
-                (envelope.kind, envelope.payload.clone(), envelope.attempt + 1)
-            })
-            .collect();
-        let count = again.len();
-        for (kind, payload, attempt) in again {
-            self.deliver(kind, payload, attempt);
-        }
-        count
+        self.deliver_again(|envelope| envelope.payload["event"]["ts"] == ts)
     }
 
     /// Takes the first so many sockets out of service without anybody being told.
@@ -360,13 +368,16 @@ impl State {
         }
     }
 
-    /// Sends what was not acked again.
+    /// Sends what was not acked again; how many these were.
     pub fn redeliver(&mut self) -> usize {
-        let lost = |envelope: &&mut Envelope| envelope.ack.is_none() && !envelope.superseded;
+        self.deliver_again(|envelope| envelope.ack.is_none())
+    }
+
+    fn deliver_again(&mut self, which: impl Fn(&Envelope) -> bool) -> usize {
         let again: Vec<_> = self
             .envelopes
             .iter_mut()
-            .filter(lost)
+            .filter(|envelope| !envelope.superseded && which(envelope))
             .map(|envelope| {
                 envelope.superseded = true;
                 (envelope.kind, envelope.payload.clone(), envelope.attempt + 1)

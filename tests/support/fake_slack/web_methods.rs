@@ -137,13 +137,7 @@ fn update(state: &mut State, arguments: &Value) -> Answer {
     let metadata = Some(metadata(arguments)?).filter(|metadata| !metadata.is_null()).unwrap_or(before.metadata.clone());
     let after = Message { text, blocks, metadata, edits: before.edits + 1, ..before.clone() };
     *state.message_mut(&ts) = after.clone();
-    let event_ts = state.next_ts();
-    let event = json!({
-        "type": "message", "subtype": "message_changed", "hidden": true, "channel": after.channel, "ts": event_ts,
-        "channel_type": "channel", "event_ts": event_ts, "message": state.message_json(&after),
-        "previous_message": state.message_json(&before),
-    });
-    state.deliver_in_channel(event);
+    state.deliver_edit(&before, &after);
     Ok(json!({ "channel": after.channel, "ts": ts, "text": after.text }))
 }
 

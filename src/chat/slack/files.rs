@@ -1,0 +1,255 @@
+//! Posting a file: Slack's upload in three steps, the second of them to another host; and a message with the file's text
+//! in its place when that does not work, so that what comes behind it does not wait for ever.
+//!
+//! Never waits or repeats: the outbox tries again, and looks before it does. Nothing is seen of an upload before its last
+//! step; only until then may a message stand in for it within the same try.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use serde::Deserialize;
+use serde_json::json;
+use tracing::warn;
+
+use super::blocks;
+use super::message::{self, Done};
+use super::mrkdwn::{code_block, escape};
+use super::web_api::{WebApi, was_answered};
+use crate::chat::ChatError;
+use crate::ids::{ChannelId, MessageTs, ThreadKey};
+
+/// So many failed uploads, and the post goes out without its file.
+const TRIES: u32 = 3;
+
+/// A file to be shown.
+pub struct File<'a> {
+    pub role: Option<&'a str>,
+    pub name: &'a str,
+    /// Its language; may be empty.
+    pub syntax: &'a str,
+    pub content: &'a str,
+}
+
+/// The uploads that failed last: one entry per channel at most, for the posts of a channel go out one at a time. After a
+/// restart the count begins anew, which costs a few tries.
+#[derive(Default)]
+pub struct Uploads {
+    // A std lock: held for a look or an insert, never over an await.
+    failed: Mutex<HashMap<ChannelId, Failed>>,
+}
+
+/// Uploads of a channel that failed one after the other.
+struct Failed {
+    /// The post that was to be uploaded last; a key says which only within its thread.
+    post: (ThreadKey, String),
+    times: u32,
+    reason: Reason,
+}
+
+/// Why there is no file, in words for people.
+#[derive(Clone)]
+struct Reason {
+    /// A main clause.
+    what: String,
+    /// What the operator can do: a sentence.
+    hint: String,
+}
+
+/// How an upload ended.
+enum Fault {
+    /// It has nothing to do with files: Slack cannot be reached or wants a pause, which passes.
+    Passing(ChatError),
+    /// A step does not work although Slack can be reached. After the last step the file may be there all the same.
+    Failed { error: ChatError, reason: Reason, perhaps_shown: bool },
+    /// It is refused for good.
+    Refused(Reason),
+}
+
+#[derive(Deserialize)]
+struct Address {
+    upload_url: String,
+    file_id: String,
+}
+
+/// Posts a file, or, when it was tried often enough, a message with its text.
+pub async fn post(
+    web: &WebApi,
+    uploads: &Uploads,
+    thread: &ThreadKey,
+    key: &str,
+    file: &File<'_>,
+) -> Result<Option<MessageTs>, ChatError> {
+    if let Some(reason) = uploads.given_up(thread, key) {
+        return post_text(web, thread, key, file, &reason).await.map(Some);
+    }
+    let reason = match upload(web, thread, key, file).await {
+        Ok(()) => {
+            uploads.succeeded(thread);
+            return Ok(None);
+        }
+        Err(Fault::Passing(error)) => return Err(error),
+        Err(Fault::Refused(reason)) => reason,
+        Err(Fault::Failed { error, reason, perhaps_shown }) => {
+            let times = uploads.failed(thread, key, &reason);
+            if perhaps_shown || times < TRIES {
+                return Err(error);
+            }
+            reason
+        }
+    };
+    post_text(web, thread, key, file, &reason).await.map(Some)
+}
+
+impl Uploads {
+    /// Why this post goes out without its file, if that is settled.
+    fn given_up(&self, thread: &ThreadKey, key: &str) -> Option<Reason> {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let failed = failed.get(&thread.channel).filter(|last| last.is_of(thread, key) && last.times >= TRIES)?;
+        Some(failed.reason.clone())
+    }
+
+    /// Notes a failure; how many there were. A file behind one that was given up has one try.
+    fn failed(&self, thread: &ThreadKey, key: &str, reason: &Reason) -> u32 {
+        let mut all = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = all.get(&thread.channel).map_or(0, |last| match last.times {
+            times if last.is_of(thread, key) => times,
+            TRIES.. => TRIES - 1,
+            _ => 0,
+        });
+        let failed = Failed { post: (thread.clone(), key.to_owned()), times: before + 1, reason: reason.clone() };
+        all.insert(thread.channel.clone(), failed);
+        before + 1
+    }
+
+    fn succeeded(&self, thread: &ThreadKey) {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).remove(&thread.channel);
+    }
+}
+
+impl Failed {
+    fn is_of(&self, thread: &ThreadKey, key: &str) -> bool {
+        self.post.0 == *thread && self.post.1 == key
+    }
+}
+
+/// Uploads a file. The message that shows it carries no metadata; its block's id is the key.
+async fn upload(web: &WebApi, thread: &ThreadKey, key: &str, file: &File<'_>) -> Result<(), Fault> {
+    let Address { upload_url, file_id } = address(web, file).await.map_err(|error| Fault::of_slack(error, false))?;
+    let bytes = web.upload(&upload_url, file.content.as_bytes()).await;
+    bytes.map_err(|error| Fault::of_host(&upload_url, error))?;
+    let mut shown = blocks::section(&blocks::prefixed(file.role, &format!("`{}`", escape(file.name))));
+    shown["block_id"] = json!(message::block_id(key));
+    let arguments = json!({
+        "files": [{ "id": file_id, "title": file.name }],
+        "channel_id": thread.channel,
+        "thread_ts": thread.ts,
+        "blocks": [shown],
+    });
+    let shared = web.post::<Done>("files.completeUploadExternal", &arguments).await;
+    shared.map(|_| ()).map_err(|error| Fault::of_slack(error, true))
+}
+
+async fn address(web: &WebApi, file: &File<'_>) -> Result<Address, ChatError> {
+    const METHOD: &str = "files.getUploadURLExternal";
+    let length = file.content.len().to_string();
+    let mut parameters = vec![("filename", file.name), ("length", length.as_str())];
+    if file.syntax.is_empty() {
+        return web.get(METHOD, &parameters).await;
+    }
+    parameters.push(("snippet_type", file.syntax));
+    match web.get(METHOD, &parameters).await {
+        // Without the highlighting, then.
+        Err(ChatError::Refused { code })
+            if code.starts_with("unknown_snippet_type") || code.starts_with("snippet_too_large") =>
+        {
+            parameters.pop();
+            web.get(METHOD, &parameters).await
+        }
+        other => other,
+    }
+}
+
+impl Fault {
+    /// The meaning of an error of Slack's own methods.
+    fn of_slack(error: ChatError, perhaps_shown: bool) -> Self {
+        match error {
+            ChatError::Refused { code } => Self::Refused(Reason::refused(&code)),
+            ChatError::Unreachable(ref reason) if was_answered(&error) => {
+                let what = format!("Slack does not take it at the moment ({reason})");
+                let hint = "Later files are tried again; `status.slack.com` may know of trouble.".to_owned();
+                Self::Failed { reason: Reason { what, hint }, error, perhaps_shown }
+            }
+            error @ (ChatError::Unreachable(_) | ChatError::RateLimited { .. }) => Self::Passing(error),
+        }
+    }
+
+    /// The meaning of an error of the host that takes the bytes. Slack was reached a moment ago.
+    fn of_host(upload_url: &str, error: ChatError) -> Self {
+        let address = upload_url.parse::<http::Uri>().ok();
+        let host = address.as_ref().and_then(http::Uri::host).unwrap_or("Slack's host for files");
+        let hint = format!("The machine that I run on must be able to reach `{host}`.");
+        let what = format!("the upload to `{host}` does not work");
+        let error = match error {
+            ChatError::Refused { code } => {
+                return Self::Refused(Reason { what: format!("`{host}` refuses it ({code})"), hint });
+            }
+            ChatError::Unreachable(cause) => {
+                ChatError::Unreachable(cause.context(format!("the upload to {host} failed")))
+            }
+            error @ ChatError::RateLimited { .. } => error,
+        };
+        Self::Failed { error, reason: Reason { what, hint }, perhaps_shown: false }
+    }
+}
+
+impl Reason {
+    /// A refusal with this code of Slack's.
+    fn refused(code: &str) -> Self {
+        let hint = match code.split(':').next().unwrap_or_default() {
+            "missing_scope" | "no_permission" | "not_allowed_token_type" => {
+                "Give the Slack app the scope `files:write` (api.slack.com/apps, OAuth & Permissions) and install it again."
+            }
+            "storage_limit_reached" => "Delete old files of the Slack workspace, or give it more storage.",
+            "file_uploads_disabled" | "file_upload_size_restricted" => {
+                "An admin of the Slack workspace can allow such uploads."
+            }
+            _ => "Slack's documentation of `files.completeUploadExternal` says what that code means.",
+        };
+        Self { what: format!("Slack refuses it ({code})"), hint: hint.to_owned() }
+    }
+}
+
+/// Posts a file's text, or as much of it as one message holds: one message is there or it is not, whatever happens in
+/// between, and is found again by its key.
+async fn post_text(
+    web: &WebApi,
+    thread: &ThreadKey,
+    key: &str,
+    file: &File<'_>,
+    reason: &Reason,
+) -> Result<MessageTs, ChatError> {
+    let rendered = blocks::long_message(&text(thread, file, reason));
+    let posted = message::post(web, thread, key, rendered).await;
+    // Otherwise it is not there, and comes this way again or is told of by the outbox.
+    if matches!(posted, Ok(_) | Err(ChatError::Unreachable(_))) {
+        let Reason { what, hint } = reason;
+        warn!(thread.ts = %thread, post.key = key, what, hint, "a file could not be uploaded; its text is posted instead");
+    }
+    posted
+}
+
+fn text(thread: &ThreadKey, file: &File<'_>, Reason { what, hint }: &Reason) -> String {
+    let name = escape(file.name);
+    let said = format!("`{name}` could not be uploaded as a file: {}. {}", escape(what), escape(hint));
+    if file.content.trim().is_empty() {
+        return blocks::prefixed(file.role, &said);
+    }
+    // No more than is enough to see that it is too much.
+    let code = code_block(&file.content.chars().take(blocks::SECTIONS + 1).collect::<String>());
+    let whole = blocks::prefixed(file.role, &format!("{said} Its text:\n{code}"));
+    if whole.chars().count() <= blocks::SECTIONS {
+        return whole;
+    }
+    let all = format!("`codebutler show {} --events --json` has all of it.", thread.ts);
+    blocks::prefixed(file.role, &format!("{said} {all} The beginning of its text:\n{code}"))
+}
