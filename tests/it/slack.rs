@@ -275,6 +275,7 @@ async fn what_was_said_while_the_daemon_was_down_is_answered_once() {
     let others = slack.say(BEN, SHOP, &format!("<@{ANA}> lunch?"), None);
     let typo = slack.say(BEN, SHOP, "edited whlie you were away?", None);
     slack.edit(&typo, "edited while you were away?");
+    slack.edit(&open, "an open thread, edited while you were away?");
     let daemon = world.start();
     let missed = [
         (&fresh, &fresh, "new while you were away?"),
@@ -286,6 +287,7 @@ async fn what_was_said_while_the_daemon_was_down_is_answered_once() {
     for (_, ts, _) in missed {
         world.is_done(ts).await;
     }
+    world.refused(BEN, "I had read this message before you edited it").await;
     // Now they are delivered after all.
     assert!(slack.redeliver_unacked() >= 7, "all that was said, and what was not acked in time");
     settled(&world).await;
@@ -297,6 +299,7 @@ async fn what_was_said_while_the_daemon_was_down_is_answered_once() {
         world.is_answered_once(thread, ts, text);
     }
     world.is_answered_once(&open, &open, "an open thread?");
+    assert_eq!(slack.look(|state| state.ephemerals.len()), 1, "the edit is told of once");
     let untouched = |ts: &str| slack.thread(ts).iter().all(|message| message.reactions.is_empty());
     assert!(untouched(&others), "what is for others is left alone");
     let first = slack.thread(&old);

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use super::events;
+use super::events::{self, Heard};
 use super::listener::Listener;
 use super::pages::{Page, Pages};
 use crate::chat::{CatchUp, ChatError, Hearing, IntakeError, earlier};
@@ -143,7 +143,8 @@ impl Fetcher<'_> {
         Ok(first)
     }
 
-    /// Stores those of these messages that are newer than `since`, in order; how many were new to us.
+    /// Stores those of these messages that are newer than `since`, in order, and newer edits of those that we may know;
+    /// how many were new to us.
     async fn take(
         &self,
         channel: &ChannelId,
@@ -151,13 +152,23 @@ impl Fetcher<'_> {
         since: &MessageTs,
         known: &HashSet<String>,
     ) -> Result<usize, IntakeError> {
-        let mut news: Vec<(MessageTs, &Value)> =
-            messages.iter().filter_map(|message| Some((ts(message)?, message))).filter(|(ts, _)| ts > since).collect();
-        news.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let own = &self.listener.connection.own;
+        let is_known = |heard: &Heard| heard.dedupe.iter().any(|key| known.contains(key));
+        let mut shown: Vec<(MessageTs, &Value)> =
+            messages.iter().filter_map(|message| Some((ts(message)?, message))).collect();
+        shown.sort_by(|(one, _), (other, _)| one.cmp(other));
         let mut taken = 0;
-        for (ts, message) in news {
-            match events::read_past(message, channel, &self.listener.connection.own) {
-                Ok(heard) if heard.dedupe.iter().any(|key| known.contains(key)) => {}
+        for (ts, message) in shown {
+            let heard = events::read_past(message, channel, own);
+            if ts <= *since || heard.as_ref().is_ok_and(is_known) {
+                let edited = message["edited"]["ts"].as_str().is_some_and(|at| at > since.as_str());
+                let edit = edited.then(|| events::read_past_edit(message, channel, own)).flatten();
+                if let Some(edit) = edit.filter(|edit| !is_known(edit)) {
+                    taken += usize::from(self.listener.accept(edit).await?);
+                }
+                continue;
+            }
+            match heard {
                 Ok(heard) => taken += usize::from(self.listener.accept(heard).await?),
                 Err(reason) => debug!(%channel, %ts, reason, "not for us"),
             }

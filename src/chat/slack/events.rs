@@ -282,6 +282,16 @@ pub fn read_past(message: &serde_json::Value, channel: &ChannelId, own: &Own) ->
     self::message(&event, &callback, own)
 }
 
+/// Reads from a message of the history that it was edited, and when. The event of the edit has another key, and the
+/// same words a second time change nothing.
+pub fn read_past_edit(message: &serde_json::Value, channel: &ChannelId, own: &Own) -> Option<Heard> {
+    let at = message["edited"]["ts"].as_str()?;
+    let heard = read_past(message, channel, own).ok()?;
+    let HeardKind::Message { ts, text, .. } = heard.what else { return None };
+    let dedupe = vec![format!("edit:{channel}:{ts}:{at}")];
+    Some(Heard { dedupe, what: HeardKind::Edited { ts, text, at: Some(MessageTs::new(at)) }, ..heard })
+}
+
 /// Whether messages of this subtype are written by people.
 fn of_person(subtype: Option<&str>) -> bool {
     matches!(subtype, None | Some("file_share" | "thread_broadcast" | "me_message"))

@@ -82,21 +82,24 @@ impl FakeSlack {
 
     /// A person edits a message.
     pub fn edit(&self, ts: &str, text: &str) {
-        self.rewrite(ts, |message| {
+        self.rewrite(ts, |message, now| {
             message.text = text.into();
             message.edits += 1;
+            // To the second, as Slack tells it.
+            message.edited = now.split_once('.').map(|(second, _)| format!("{second}.000000"));
         });
     }
 
     /// Slack adds a link's preview: an edit that changes no text.
     pub fn unfurl(&self, ts: &str) {
-        self.rewrite(ts, |_| {});
+        self.rewrite(ts, |_, _| {});
     }
 
-    fn rewrite(&self, ts: &str, change: impl FnOnce(&mut Message)) {
+    fn rewrite(&self, ts: &str, change: impl FnOnce(&mut Message, &str)) {
         self.shared.change(|state| {
             let before = state.message_mut(ts).clone();
-            change(state.message_mut(ts));
+            let now = state.next_ts();
+            change(state.message_mut(ts), &now);
             let after = state.message_mut(ts).clone();
             state.deliver_edit(&before, &after);
         });

@@ -31,6 +31,8 @@ pub struct Message {
     pub files: Vec<File>,
     /// How often it was edited.
     pub edits: usize,
+    /// When a person edited it last, in whole seconds.
+    pub edited: Option<String>,
     pub deleted: bool,
 }
 
@@ -272,7 +274,7 @@ impl State {
         set("bot_id", message.bot.clone().map(Value::from));
         set("app_id", (message.bot.as_deref() == Some(BOT)).then(|| json!(APP)));
         set("files", (!files.is_empty()).then(|| Value::from(files)));
-        set("edited", (message.edits > 0).then(|| json!({ "user": message.user, "ts": message.ts })));
+        set("edited", message.edited.as_ref().map(|at| json!({ "user": message.user, "ts": at })));
         shown
     }
 
