@@ -20,6 +20,8 @@ const POINTS: usize = 30;
 const AT_ONCE: usize = 3;
 /// How long a story may take, several lives in all.
 const PATIENCE: Duration = Duration::from_secs(600);
+/// How often the people look, and how late a kill may be.
+const LOOK: Duration = Duration::from_millis(1);
 
 const SAFE: &str = "is that safe?";
 
@@ -136,7 +138,7 @@ async fn play(kill_at: Option<usize>) -> (World, usize) {
     let mut people = People { thread, ..People::default() };
     let mut over = false;
     if let Some(point) = kill_at {
-        let reached = came(PATIENCE, || {
+        let reached = came(PATIENCE, LOOK, || {
             over = people.act(&world);
             over || seen(&world) - begun >= point
         });
@@ -148,7 +150,7 @@ async fn play(kill_at: Option<usize>) -> (World, usize) {
             world.slack.redeliver_unacked();
         }
     }
-    let ended = came(PATIENCE, || people.act(&world)).await;
+    let ended = came(PATIENCE, LOOK, || people.act(&world)).await;
     assert!(ended, "no end: {:#?}", world.thread_texts(&people.thread));
     let total = seen(&world) - begun;
     check(&world, &people);

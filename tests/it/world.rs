@@ -18,7 +18,7 @@ use super::support::fake_slack::{ANA, APP_TOKEN, BOT_TOKEN, FakeSlack, Message, 
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How often is looked for what nobody announces.
-const LOOK: Duration = Duration::from_millis(2);
+const LOOK: Duration = Duration::from_millis(5);
 
 /// The tools of the PM that are built so far.
 const PM_TOOLS: &[&str] =
@@ -259,7 +259,7 @@ impl World {
 
     /// Waits until something that nobody announces is so.
     pub async fn until(&self, what: &str, is_so: impl Fn() -> bool) {
-        assert!(came(PATIENCE, is_so).await, "waited in vain for {what}");
+        assert!(came(PATIENCE, LOOK, is_so).await, "waited in vain for {what}");
     }
 
     /// Waits until a person was told alone that something was refused.
@@ -301,9 +301,9 @@ impl World {
 }
 
 /// Looks again and again for what nobody announces; whether it came in time.
-pub async fn came(patience: Duration, mut is_so: impl FnMut() -> bool) -> bool {
+pub async fn came(patience: Duration, every: Duration, mut is_so: impl FnMut() -> bool) -> bool {
     let looking = async {
-        let mut looks = tokio::time::interval(LOOK);
+        let mut looks = tokio::time::interval(every);
         while !is_so() {
             looks.tick().await;
         }

@@ -52,7 +52,7 @@ impl Inbox {
     async fn wait_for(&self, what: &str, there: impl Fn(&Inner) -> bool) {
         let mut changes = self.changes.subscribe();
         let waiting = changes.wait_for(|()| there(&self.inner.lock().expect("no test panics within")));
-        let waited = tokio::time::timeout(std::time::Duration::from_secs(30), waiting).await;
+        let waited = tokio::time::timeout(std::time::Duration::from_secs(120), waiting).await;
         waited.unwrap_or_else(|_| panic!("waited in vain for {what}")).expect("the inbox lives");
     }
 
