@@ -157,10 +157,7 @@ fn what_a_stop_a_failure_or_a_close_overtakes_is_ticked_too() {
 
 #[test]
 fn what_a_close_overtook_while_the_coder_worked_is_ticked_too() {
-    let mut story = Story::new();
-    let id = story.plan();
-    story.press("ANA", Action::PlanApprove, &id);
-    story.workspace();
+    let mut story = Story::at_work();
     story.say("BEN", "and an empty file?");
     story.say("BEN", "!close");
     story.act(Command::CleanUpDone(vec![]));

@@ -4,7 +4,7 @@ use super::Story;
 use crate::agent::Role;
 use crate::ids::{MessageTs, UserId};
 use crate::thread::Event;
-use crate::thread::command::{Action, Command};
+use crate::thread::command::Command;
 use crate::thread::event::{Failure, RunOutcome};
 
 #[test]
@@ -34,10 +34,7 @@ fn yes_is_an_answer_to_the_pm_when_nothing_waits() {
 
 #[test]
 fn a_message_during_a_run_is_heard_at_its_next_step() {
-    let mut story = Story::new();
-    let id = story.plan();
-    story.press("ANA", Action::PlanApprove, &id);
-    story.workspace();
+    let mut story = Story::at_work();
     story.reply(Role::Coder, "", &[("Read", r#"{"file_path":"a"}"#)]);
     story.say("BEN", "use the old name");
     assert_eq!(story.pending(), ["run/2/call/c0_1"], "the running call is not disturbed");

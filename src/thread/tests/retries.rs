@@ -4,15 +4,12 @@ use super::Story;
 use crate::agent::Role;
 use crate::ids::{CallId, RunId};
 use crate::thread::Event;
-use crate::thread::command::{Action, Command};
+use crate::thread::command::Command;
 use crate::thread::event::{Failure, Reply, ToolResult};
 
 #[test]
 fn stop_ends_the_run_and_leaves_no_call_without_a_result() {
-    let mut story = Story::new();
-    let id = story.plan();
-    story.press("ANA", Action::PlanApprove, &id);
-    story.workspace();
+    let mut story = Story::at_work();
     story.reply(Role::Coder, "", &[("Bash", r#"{"command":"sleep 9"}"#), ("Bash", r#"{"command":"make"}"#)]);
     let events = story.say("BEN", "!stop");
     let finished = events.iter().filter(|event| matches!(event, Event::ToolFinished { .. })).count();
@@ -24,10 +21,7 @@ fn stop_ends_the_run_and_leaves_no_call_without_a_result() {
 
 #[test]
 fn a_talk_with_the_pm_leaves_the_stopped_coder_to_be_taken_up() {
-    let mut story = Story::new();
-    let id = story.plan();
-    story.press("ANA", Action::PlanApprove, &id);
-    story.workspace();
+    let mut story = Story::at_work();
     story.say("BEN", "!stop");
     let failure = Failure { what: "No gh.".into(), hint: "Install it.".into() };
     story.act(Command::PublishDone { run: RunId(2), result: Err(failure), deeds: vec![] });
@@ -69,10 +63,7 @@ fn a_failed_model_leaves_everything_for_a_retry() {
 
 #[test]
 fn a_stopped_coder_is_not_forgotten_when_the_pm_speaks_in_between() {
-    let mut story = Story::new();
-    let id = story.plan();
-    story.press("ANA", Action::PlanApprove, &id);
-    story.workspace();
+    let mut story = Story::at_work();
     let failure = Failure { what: "No credit.".into(), hint: "Add credit.".into() };
     let run = story.thread.runs[&Role::Coder].id;
     story.act(Command::ModelAnswered { run, turn: 1, result: Err(failure.clone()) });
@@ -88,10 +79,7 @@ fn a_stopped_coder_is_not_forgotten_when_the_pm_speaks_in_between() {
 
 #[test]
 fn what_the_coder_wrote_is_published_also_after_a_failure_and_a_retry() {
-    let mut story = Story::new();
-    let id = story.plan();
-    story.press("ANA", Action::PlanApprove, &id);
-    story.workspace();
+    let mut story = Story::at_work();
     story.reply(Role::Coder, "", &[("Write", r#"{"file_path":"b.txt","content":"x"}"#)]);
     let run = story.thread.runs[&Role::Coder].id;
     let result = ToolResult { text: "written".into(), error: false, wrote: vec!["b.txt".into()], exit: None };

@@ -111,10 +111,7 @@ fn the_new_model_takes_over_in_the_middle() {
 
 #[test]
 fn turns_are_limited_and_the_last_one_has_no_tools() {
-    let mut story = Story::new();
-    let id = story.plan();
-    story.press("ANA", Action::PlanApprove, &id);
-    story.workspace();
+    let mut story = Story::at_work();
     for turn in 0..3 {
         story.reply(Role::Coder, "", &[("Read", r#"{"file_path":"a"}"#)]);
         story.tool(Role::Coder, &format!("c{turn}_1"), "text", vec![]);

@@ -121,12 +121,18 @@ impl Story {
         self.act(Command::WorkspaceInitialised(vec![]));
     }
 
-    /// Up to the open pull request.
-    pub(crate) fn opened() -> Self {
+    /// Up to the Coder, who begins.
+    pub(crate) fn at_work() -> Self {
         let mut story = Self::new();
         let id = story.plan();
         story.press("ANA", Action::PlanApprove, &id);
         story.workspace();
+        story
+    }
+
+    /// Up to the open pull request.
+    pub(crate) fn opened() -> Self {
+        let mut story = Self::at_work();
         story.reply(Role::Coder, "Done.", &[]);
         story.published();
         story
