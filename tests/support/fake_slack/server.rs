@@ -36,6 +36,15 @@ async fn call(
     body: Bytes,
 ) -> Response {
     let arguments = arguments(&method, &headers, &uri, &body);
+    let silent = shared.change(|state| {
+        let is_it = |(name, fault): &(String, Fault)| *name == method && matches!(fault, Fault::Silence);
+        let at = state.faults.iter().position(is_it)?;
+        state.log(format!("call without an answer: {method}"));
+        Some(state.faults.remove(at))
+    });
+    if silent.is_some() {
+        return std::future::pending().await;
+    }
     shared.change(|state| {
         if state.offline {
             return cut();
