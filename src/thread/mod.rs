@@ -19,7 +19,10 @@ mod outside_tests;
 pub mod phase;
 pub mod plan;
 pub mod question;
+#[cfg(test)]
+mod retry_tests;
 pub mod rules;
+pub mod stalled;
 pub mod state;
 #[cfg(test)]
 pub(crate) mod tests;

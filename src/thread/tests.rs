@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::command::{Action, Command, Deed};
+use super::command::{Action, Command, Deed, NotMerged};
 use super::event::{Base, Event, Failure, Message, Publication, PullRequest, Reply, RunOutcome, ToolResult, Workspace};
 use super::rules::Rules;
 use super::state::{PlanFate, Thread, WorkspaceState};
@@ -84,7 +84,7 @@ impl Story {
         self.act(Command::ToolDone { run, call: CallId::new(call), result, deeds })
     }
 
-    fn pending(&self) -> Vec<String> {
+    pub(crate) fn pending(&self) -> Vec<String> {
         let limits = |role| self.rules.turns(role);
         pending(&self.thread, limits).iter().map(|effect| effect.id().to_string()).collect()
     }
@@ -334,37 +334,6 @@ fn stop_ends_the_run_and_leaves_no_call_without_a_result() {
 }
 
 #[test]
-fn a_talk_with_the_pm_leaves_the_stopped_coder_to_be_taken_up() {
-    let mut story = Story::new();
-    let id = story.plan();
-    story.press("ANA", Action::PlanApprove, &id);
-    story.workspace();
-    story.say("BEN", "!stop");
-    let failure = Failure { what: "No gh.".into(), hint: "Install it.".into() };
-    story.act(Command::PublishDone { run: RunId(2), result: Err(failure), deeds: vec![] });
-    for (run, taken_up) in [("run/3/turn/1", "publish/2"), ("run/4/turn/1", "run/5/turn/1")] {
-        story.say("BEN", "what is that?");
-        assert_eq!(story.pending(), [run]);
-        story.reply(Role::Pm, "An error.", &[]);
-        story.say("BEN", "!retry");
-        assert_eq!(story.pending(), [taken_up]);
-        if story.thread.publishing.is_some() {
-            story.published();
-        }
-    }
-    // Both are cut, as when the model service is down; the newest is taken up first.
-    let failure = Failure { what: "No credit.".into(), hint: "Add credit.".into() };
-    story.act(Command::ModelAnswered { run: RunId(5), turn: 1, result: Err(failure.clone()) });
-    story.say("BEN", "and now?");
-    story.act(Command::ModelAnswered { run: RunId(6), turn: 1, result: Err(failure) });
-    story.say("BEN", "!retry");
-    assert_eq!(story.pending(), ["run/7/turn/1"]);
-    story.reply(Role::Pm, "It had no credit.", &[]);
-    story.say("BEN", "!retry");
-    assert_eq!(story.pending(), ["run/8/turn/1"]);
-}
-
-#[test]
 fn turns_are_limited_and_the_last_one_has_no_tools() {
     let mut story = Story::new();
     let id = story.plan();
@@ -390,7 +359,7 @@ fn a_merge_is_pinned_to_the_head_and_closes_the_thread() {
     let effects = pending(&story.thread, |_| 3);
     assert!(matches!(&effects[..], [Effect::Merge { head, .. }] if head.as_str() == "beef"), "{effects:?}");
     let failure = Failure { what: "Conflicts.".into(), hint: "Rebase.".into() };
-    story.act(Command::MergeDone(Err(failure)));
+    story.act(Command::MergeDone(Err(NotMerged::Refused(failure))));
     assert_eq!(Phase::of(&story.thread), Phase::Review);
     story.press("ANA", Action::PrMerge, "beef");
     story.act(Command::MergeDone(Ok(CommitId::new("9be01d3"))));
@@ -538,7 +507,7 @@ fn a_plan_cannot_be_approved_over_work_that_is_under_way() {
     let first = story.plan_id();
     story.say("ANA", "merge");
     assert!(refusal(&story.press("ANA", Action::PlanApprove, &first)).contains("being merged"));
-    story.act(Command::MergeDone(Err(Failure { what: "No.".into(), hint: "Wait.".into() })));
+    story.act(Command::MergeDone(Err(NotMerged::Refused(Failure { what: "No.".into(), hint: "Wait.".into() }))));
     story.press("ANA", Action::PlanApprove, &first);
     assert_eq!(Phase::of(&story.thread), Phase::Coder);
     // The PM, asked by nobody, proposes once more while the Coder works.
