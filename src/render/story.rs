@@ -153,8 +153,7 @@ pub fn line(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Optio
         Event::Merged { commit } => info(format!("merged as {}", commit.short())),
         Event::CloseRequested { by, .. } => info(format!("{} wants the thread closed", name(by))),
         Event::CleanedUp { leftovers } => Some(cleaned_line(leftovers)),
-        Event::ThreadClosed { merged: true } => info("closed, merged".to_owned()),
-        Event::ThreadClosed { merged: false } => info("closed without a merge".to_owned()),
+        Event::ThreadClosed { merged } => info(closed(*merged).to_owned()),
         Event::PmModelChosen { by, name: model, model: slug, .. } => {
             info(format!("{} chose {model} ({slug}) as PM", name(by)))
         }
@@ -172,11 +171,7 @@ pub fn line(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Optio
 /// What a thread is doing, or what it waits for, as a predicate: `waits for …`, `stopped: …`.
 pub fn doing(thread: &Thread) -> String {
     if let Some(closing) = &thread.closing {
-        return match (closing.closed, closing.merged) {
-            (true, true) => "closed, merged".to_owned(),
-            (true, false) => "closed without a merge".to_owned(),
-            (false, _) => "cleaning up".to_owned(),
-        };
+        return if closing.closed { closed(closing.merged) } else { "cleaning up" }.to_owned();
     }
     let asks = |run: &Run| thread.question.as_ref().is_some_and(|question| question.run == run.id);
     let at_work = thread.runs.iter().filter(|(_, run)| !asks(run)).map(|(role, run)| at_work(*role, run));
@@ -215,6 +210,11 @@ pub fn doing(thread: &Thread) -> String {
             "waits for a message".to_owned()
         }
     }
+}
+
+/// How a thread is closed.
+fn closed(merged: bool) -> &'static str {
+    if merged { "closed, merged" } else { "closed without a merge" }
 }
 
 fn names(parts: &[Part]) -> String {
