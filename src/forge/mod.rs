@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::CommitId;
+use crate::thread::command::NotMerged;
 use crate::thread::event::{Failure, PullRequest};
 use crate::thread::outside::PullFate;
 
@@ -101,7 +102,7 @@ pub trait Forge: Send + Sync {
     async fn changes(&self, numbers: &[u64]) -> Result<Vec<PullState>, ForgeError>;
 
     /// Squash-merges exactly the head that was reviewed. An already merged one counts as done.
-    async fn merge(&self, request: &MergeRequest) -> Result<CommitId, ForgeError>;
+    async fn merge(&self, request: &MergeRequest) -> Result<CommitId, MergeError>;
 
     /// Closes the pull request without merging. An already closed one counts as done.
     async fn close(&self, number: u64) -> Result<(), ForgeError>;
@@ -118,6 +119,26 @@ pub struct ForgeError {
     pub what: String,
     /// What to do about it, as a sentence with a final dot.
     pub hint: String,
+}
+
+/// Why a merge did not come about, as far as is known.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MergeError {
+    /// It was not done.
+    #[error(transparent)]
+    Refused(#[from] ForgeError),
+    /// The forge did not answer, and cannot be asked how the pull request stands: it may be merged.
+    #[error("{0}")]
+    Unknown(ForgeError),
+}
+
+impl From<MergeError> for NotMerged {
+    fn from(error: MergeError) -> Self {
+        match error {
+            MergeError::Refused(error) => Self::Refused(error.into()),
+            MergeError::Unknown(error) => Self::Unknown(error.into()),
+        }
+    }
 }
 
 impl From<ForgeError> for Failure {

@@ -120,6 +120,7 @@ impl Transcript {
             | Event::PublishFailed { .. }
             | Event::MergeRequested { .. }
             | Event::MergeRefused { .. }
+            | Event::MergeInDoubt { .. }
             | Event::Merged { .. }
             | Event::CloseRequested { .. }
             | Event::CleanedUp { .. }
@@ -127,6 +128,7 @@ impl Transcript {
             | Event::PmModelChosen { .. }
             | Event::StopRequested { .. }
             | Event::RetryRequested { .. }
+            | Event::TakenUp { .. }
             | Event::Outside { .. } => {}
         }
     }

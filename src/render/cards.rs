@@ -9,6 +9,7 @@ use crate::thread::command::Action;
 use crate::thread::event::{Failure, Publication, PullRequest};
 use crate::thread::plan::code_list;
 use crate::thread::question::{Ask, Question};
+use crate::thread::stalled::Part;
 use crate::thread::state::{PlanFate, PlanState, Published, Thread};
 
 /// Characters of a choice that a button shows; Slack takes 75.
@@ -142,7 +143,7 @@ pub fn publication(published: &Published, open: bool) -> Post {
             }
             if open {
                 buttons.push(match draft {
-                    Some(_) => button(Action::RunRetry, published.run.to_string(), "Go on", ButtonStyle::Primary),
+                    Some(_) => button(Action::RunRetry, Part::Run(Role::Coder).name(), "Go on", ButtonStyle::Primary),
                     None => button(Action::PrMerge, head.as_str(), "Merge", ButtonStyle::Primary),
                 });
                 buttons.extend(open_button(pull));
@@ -180,8 +181,8 @@ fn pull_line(pull: &PullRequest, summary: &Publication) -> String {
     format!("{name} · +{} −{} · {} {files}", summary.added, summary.removed, summary.files)
 }
 
-/// Something went wrong: what, what is kept, what to do, with a button to try again.
-pub fn failure(thread: &Thread, role: Role, failure: &Failure, value: String) -> Post {
+/// Something went wrong: what, what is kept, what to do, with a button to try this part again.
+pub fn failure(thread: &Thread, role: Role, failure: &Failure, part: Part) -> Post {
     let mut text = format!("I stopped. {}", failure.what.trim());
     if let Some(workspace) = thread.workspace() {
         let _ = write!(text, " Nothing is lost: the work is on `{}`.", workspace.branch);
@@ -190,7 +191,7 @@ pub fn failure(thread: &Thread, role: Role, failure: &Failure, value: String) ->
     if !failure.hint.contains("!retry") {
         text.push_str(" Then press Retry or say `!retry`.");
     }
-    card(role, text, vec![button(Action::RunRetry, value, "Retry", ButtonStyle::Primary)])
+    card(role, text, vec![button(Action::RunRetry, part.name(), "Retry", ButtonStyle::Primary)])
 }
 
 /// The PM's models as buttons.

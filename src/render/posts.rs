@@ -12,6 +12,7 @@ use super::text::{Piece, extension, pieces};
 use crate::agent::Role;
 use crate::ids::{MessageTs, Millis, RunId};
 use crate::thread::event::{Answer, Event, Failure, InitStep, RunOutcome};
+use crate::thread::stalled::Part;
 use crate::thread::state::{PlanFate, Published, Thread};
 
 /// A post and the key that names it within its thread.
@@ -49,9 +50,9 @@ pub fn posts(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Vec<
         Event::MessageEdited { ts, .. } => edited(before, after, ts, &mut out),
         Event::BaseReady { base } => base.notice.iter().for_each(|notice| out.say(None, notice)),
         Event::BaseFailed { failure } | Event::WorkspaceFailed { failure } => {
-            let value = after.seq.to_string();
-            let role = if matches!(event, Event::BaseFailed { .. }) { Role::Pm } else { Role::Coder };
-            out.put("failed", cards::failure(after, role, failure, value));
+            let early = matches!(event, Event::BaseFailed { .. });
+            let (role, part) = if early { (Role::Pm, Part::Base) } else { (Role::Coder, Part::Workspace) };
+            out.put("failed", cards::failure(after, role, failure, part));
             out.done(unanswered(after));
         }
         Event::ReplyReceived { run, reply, .. } => reply_posts(before, after, *run, &reply.text, at, &mut out),
@@ -78,13 +79,16 @@ pub fn posts(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Vec<
         Event::WorkPublished { .. } => work_published(before, after, &mut out),
         Event::PublishFailed { run, failure } => publish_failed(before, after, *run, failure, &mut out),
         Event::MergeRefused { failure } => merge_refused(before, failure, &mut out),
+        Event::MergeInDoubt { failure } => merge_in_doubt(before, failure, &mut out),
         Event::CleanedUp { leftovers } => cleaned_up(after, leftovers, &mut out),
         Event::ThreadClosed { .. } => thread_closed(before, after, &mut out),
         Event::PmModelChosen { ts, name, model, .. } => {
             out.say(None, &format!("The PM now uses **{name}** (`{model}`) in this thread, with all that was said."));
             out.done(ts.iter());
         }
-        Event::StopRequested { ts, .. } | Event::RetryRequested { ts, .. } => out.done(ts.iter()),
+        Event::StopRequested { ts, .. } | Event::RetryRequested { ts, .. } | Event::TakenUp { ts, .. } => {
+            out.done(ts.iter());
+        }
         Event::Outside { news } => outside::outside(before, after, news, at, &mut out),
         Event::ThreadOpened { .. }
         | Event::PersonNamed { .. }
@@ -210,7 +214,7 @@ fn run_ended(before: &Thread, after: &Thread, id: RunId, outcome: &RunOutcome, a
                 out.say(None, &format!("The {} used up its {turns} turns. `!retry` lets it go on.", role.title()));
             }
         }
-        RunOutcome::Failed { failure } => out.put("failed", cards::failure(after, role, failure, id.to_string())),
+        RunOutcome::Failed { failure } => out.put("failed", cards::failure(after, role, failure, Part::Run(role))),
     }
     out.done(run.messages.iter());
     // What the PM had not read waits with it for `!retry` or the next message; the card above says so.
@@ -258,7 +262,7 @@ fn publish_failed(before: &Thread, after: &Thread, run: RunId, failure: &Failure
     if !report.is_empty() {
         out.report(run, report);
     }
-    out.set(format!("failed/{}", after.seq), cards::failure(after, Role::Coder, failure, run.to_string()));
+    out.set(format!("failed/{}", after.seq), cards::failure(after, Role::Coder, failure, Part::Publish));
 }
 
 /// Whether a report is too much for one card.
@@ -279,6 +283,18 @@ fn publication(published: &Published, open: bool, out: &mut Out) {
 
 fn merge_refused(before: &Thread, failure: &Failure, out: &mut Out) {
     let text = format!("Not merged. {}\n{}", failure.what, failure.hint);
+    out.say(Some(Role::Lead), &text);
+    out.done(before.merging.as_ref().and_then(|merging| merging.ts.as_ref()).into_iter());
+}
+
+fn merge_in_doubt(before: &Thread, failure: &Failure, out: &mut Out) {
+    let number = before.pull.as_ref().map_or(0, |pull| pull.number);
+    let text = format!(
+        "It is not known whether pull request #{number} was merged: the answer was lost. {} {}\nIt is also looked up by \
+         itself: if it was merged, this thread says so and ends. To say `merge` or `!retry` is safe: nothing is merged \
+         twice.",
+        failure.what, failure.hint
+    );
     out.say(Some(Role::Lead), &text);
     out.done(before.merging.as_ref().and_then(|merging| merging.ts.as_ref()).into_iter());
 }

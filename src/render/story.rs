@@ -16,7 +16,8 @@ use crate::thread::event::{
 };
 use crate::thread::outside::Outside;
 use crate::thread::plan::{Todo, TodoStatus};
-use crate::thread::state::{Run, Stalled, Thread, WorkspaceState};
+use crate::thread::stalled::{Part, Stalled};
+use crate::thread::state::{Run, Thread, WorkspaceState};
 
 /// How much of a text is told, in characters.
 const EXCERPT: usize = 160;
@@ -148,16 +149,17 @@ pub fn line(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Optio
         Event::PublishFailed { failure, .. } => Some(Line::failed("the work is not published", failure)),
         Event::MergeRequested { by, head, .. } => info(format!("{} wants {} merged", name(by), head.short())),
         Event::MergeRefused { failure } => Some(Line::failed("not merged", failure)),
+        Event::MergeInDoubt { failure } => Some(Line::failed("not known whether it is merged", failure)),
         Event::Merged { commit } => info(format!("merged as {}", commit.short())),
         Event::CloseRequested { by, .. } => info(format!("{} wants the thread closed", name(by))),
         Event::CleanedUp { leftovers } => Some(cleaned_line(leftovers)),
-        Event::ThreadClosed { merged: true } => info("closed, merged".to_owned()),
-        Event::ThreadClosed { merged: false } => info("closed without a merge".to_owned()),
+        Event::ThreadClosed { merged } => info(closed(*merged).to_owned()),
         Event::PmModelChosen { by, name: model, model: slug, .. } => {
             info(format!("{} chose {model} ({slug}) as PM", name(by)))
         }
         Event::StopRequested { by, .. } => info(format!("{} stopped what was running", name(by))),
         Event::RetryRequested { by, .. } => info(format!("{} wants it tried again", name(by))),
+        Event::TakenUp { by, parts, .. } => info(format!("{} wants it tried again: {}", name(by), names(parts))),
         Event::PersonNamed { .. }
         | Event::ConversationOpened { .. }
         | Event::Heard { .. }
@@ -169,11 +171,7 @@ pub fn line(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Optio
 /// What a thread is doing, or what it waits for, as a predicate: `waits for …`, `stopped: …`.
 pub fn doing(thread: &Thread) -> String {
     if let Some(closing) = &thread.closing {
-        return match (closing.closed, closing.merged) {
-            (true, true) => "closed, merged".to_owned(),
-            (true, false) => "closed without a merge".to_owned(),
-            (false, _) => "cleaning up".to_owned(),
-        };
+        return if closing.closed { closed(closing.merged) } else { "cleaning up" }.to_owned();
     }
     let asks = |run: &Run| thread.question.as_ref().is_some_and(|question| question.run == run.id);
     let at_work = thread.runs.iter().filter(|(_, run)| !asks(run)).map(|(role, run)| at_work(*role, run));
@@ -191,8 +189,9 @@ pub fn doing(thread: &Thread) -> String {
     if thread.merging.is_some() {
         parts.push("merging".to_owned());
     }
-    if let Some(stalled) = thread.stalled.last().filter(|_| parts.is_empty()) {
-        return format!("stopped: {} (`!retry` goes on)", excerpt(&reason(stalled)));
+    if parts.is_empty() && !thread.stalled.is_empty() {
+        let reasons: Vec<String> = thread.stalled.iter().rev().map(|stalled| excerpt(&reason(stalled))).collect();
+        return format!("stopped: {} (`!retry` goes on)", reasons.join("; "));
     }
     if let Some(plan) = thread.waiting_plan() {
         parts.push(format!("waits for an approval of “{}”", excerpt(&plan.plan.title)));
@@ -211,6 +210,15 @@ pub fn doing(thread: &Thread) -> String {
             "waits for a message".to_owned()
         }
     }
+}
+
+/// How a thread is closed.
+fn closed(merged: bool) -> &'static str {
+    if merged { "closed, merged" } else { "closed without a merge" }
+}
+
+fn names(parts: &[Part]) -> String {
+    parts.iter().map(|part| part.name()).collect::<Vec<_>>().join(", ")
 }
 
 /// Why a thread does not go on by itself.

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use super::fate::{Fate, Trouble};
-use crate::forge::{Forge, ForgeError, MergeRequest, NewPullRequest, PullRequestStatus, PullState, UNFINISHED};
+use crate::forge::{
+    Forge, ForgeError, MergeError, MergeRequest, NewPullRequest, PullRequestStatus, PullState, UNFINISHED,
+};
 use crate::git::simulated::SimulatedGit;
 use crate::ids::CommitId;
 use crate::thread::event::PullRequest;
@@ -214,7 +216,7 @@ impl Forge for SimulatedForge {
         Ok(states)
     }
 
-    async fn merge(&self, request: &MergeRequest) -> Result<CommitId, ForgeError> {
+    async fn merge(&self, request: &MergeRequest) -> Result<CommitId, MergeError> {
         let _busy = self.fate.enter();
         let lost = self.begin("merge", true).await?;
         let merged = {
@@ -224,13 +226,14 @@ impl Forge for SimulatedForge {
                 State::Merged(commit) => commit.clone(),
                 State::Closed => {
                     let what = format!("Pull request #{} was closed on GitHub.", pull.number);
-                    return Err(error(what, "Open it again there and say `merge`, or `!close` this thread."));
+                    return Err(error(what, "Open it again there and say `merge`, or `!close` this thread.").into());
                 }
                 State::Open => {
                     let head = self.head(&pull.branch);
                     if head.as_ref() != Some(&request.head) {
                         let what = "Someone pushed to the branch since it was reviewed.";
-                        return Err(error(what, "Look at the new commits, then merge on GitHub or ask for more work."));
+                        let hint = "Look at the new commits, then merge on GitHub or ask for more work.";
+                        return Err(error(what, hint).into());
                     }
                     let message = format!("{}\n\n{}", request.title, request.message);
                     let commit = self
@@ -242,7 +245,7 @@ impl Forge for SimulatedForge {
                 }
             }
         };
-        self.end("merge", true, lost).await?;
+        self.end("merge", true, lost).await.map_err(MergeError::Unknown)?;
         Ok(merged)
     }
 

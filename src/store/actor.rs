@@ -13,6 +13,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::batch::Writer;
+use super::life::{Gone, Life};
 use super::queue::{Job, Operation, Queue};
 use super::{StoreError, schema};
 
@@ -39,6 +40,7 @@ enum Driver {
 struct Threads {
     writes: Arc<Queue>,
     reads: mpsc::Sender<Look>,
+    life: Life,
 }
 
 type Look = Box<dyn FnOnce(&Connection) + Send>;
@@ -61,27 +63,36 @@ impl Store {
         let reader = schema::open_to_read(path)?;
         let writes = Arc::new(Queue::default());
         let (reads, looks) = mpsc::channel::<Look>();
-        let (queue, held) = (Closing(Arc::clone(&writes)), Arc::clone(&lock));
+        let queue = Closing(Arc::clone(&writes));
         let write = move || {
-            let _held = held;
             while queue.0.wait() {
                 writer.run(&queue.0);
             }
         };
         let read = move || {
-            let _held = lock;
             while let Ok(look) = looks.recv() {
                 look(&reader);
             }
         };
-        std::thread::Builder::new().name("store".to_owned()).spawn(write).map_err(io)?;
-        std::thread::Builder::new().name("store-reader".to_owned()).spawn(read).map_err(io)?;
-        Ok(Self { driver: Driver::Threads(Arc::new(Threads { writes, reads })) })
+        let life = Life::new();
+        life.spawn("store", Arc::clone(&lock), write).map_err(io)?;
+        life.spawn("store-reader", lock, read).map_err(io)?;
+        Ok(Self { driver: Driver::Threads(Arc::new(Threads { writes, reads, life })) })
     }
 
     #[cfg(test)]
     pub(super) fn over(simulated: super::simulated::Simulated) -> Self {
         Self { driver: Driver::Simulated(Arc::new(simulated)) }
+    }
+
+    /// Waits until one of the store's threads has ended under it: from then on what needs that thread is refused as
+    /// closed, for ever. What fails only once, such as on a full disk, is no such end.
+    pub async fn closed(&self) -> Gone {
+        match &self.driver {
+            Driver::Threads(threads) => threads.life.ended().await,
+            #[cfg(test)]
+            Driver::Simulated(_) => std::future::pending().await,
+        }
     }
 
     /// How many transactions there were.

@@ -66,7 +66,7 @@ pub enum StoreError {
     /// SQLite refused.
     #[error("the database refused")]
     Sqlite(#[source] Arc<rusqlite::Error>),
-    /// The store's thread has ended.
+    /// One of the store's threads has ended, and with it the store: the process is about to end.
     #[error("the store is closed")]
     Closed,
 }
@@ -88,8 +88,8 @@ impl StoreError {
             | Self::Conflict { .. }
             | Self::Superseded { .. }
             | Self::Json(_)
-            | Self::Sqlite(_)
-            | Self::Closed => "check the disk, and the owner of the file".to_owned(),
+            | Self::Sqlite(_) => "check the disk, and the owner of the file".to_owned(),
+            Self::Closed => "start codebutler again; everything goes on from the log".to_owned(),
         }
     }
 }

@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
-use super::event::{Event, Message, Publication, PullRequest, Reply, RunOutcome, ToolResult, Workspace};
+use super::event::{Event, Failure, Message, Publication, PullRequest, Reply, RunOutcome, ToolResult, Workspace};
 use super::plan::Plan;
 use super::question::Question;
+use super::stalled::{Part, Stalled};
 use super::state::{
-    CallState, Closing, ConversationState, Merging, PlanFate, PlanState, Published, Publishing, Queue, Run, Stalled,
-    Thread, WorkspaceState,
+    CallState, Closing, ConversationState, Merging, PlanFate, PlanState, Published, Publishing, Queue, Run, Thread,
+    WorkspaceState,
 };
 use crate::agent::{Role, ToolName};
 use crate::ids::{CallId, CommitId, MessageTs, Millis, PlanId, RunId, UserId};
@@ -73,13 +74,15 @@ impl Thread {
                 self.merging = None;
                 self.stall(Stalled::Merge(failure.clone()));
             }
+            Event::MergeInDoubt { failure } => self.doubt_merge(failure),
             Event::Merged { commit } => self.end_merge(commit),
             Event::CloseRequested { ts, .. } => self.begin_close(ts.as_ref()),
             Event::CleanedUp { .. } => self.clean_up(),
             Event::ThreadClosed { merged } => self.close(*merged),
             Event::PmModelChosen { name, model, .. } => self.choose_model(name, model),
             Event::StopRequested { .. } => {}
-            Event::RetryRequested { .. } => self.take_up(),
+            Event::RetryRequested { .. } => self.take_up_newest(),
+            Event::TakenUp { parts, .. } => self.take_up(parts),
             Event::Outside { news } => self.apply_outside(news),
         }
     }
@@ -142,7 +145,7 @@ impl Thread {
 
     fn start_run(&mut self, id: RunId, role: Role, model: &str, at: Millis) {
         self.last_run = self.last_run.max(id.0);
-        self.stalled.retain(|stalled| *stalled != Stalled::Run(role));
+        self.unstall(Part::Run(role));
         self.runs.insert(
             role,
             Run {
@@ -331,6 +334,8 @@ impl Thread {
         self.elsewhere.closed &= summary.head.is_none();
         if let Some(Publishing { report, draft, .. }) = self.publishing.take() {
             self.wrote.clear();
+            // What could not be brought out before went with it.
+            self.unstall(Part::Publish);
             // Publishing may have failed in between and stood in its place.
             if draft.is_some() && !self.runs.contains_key(&Role::Coder) {
                 self.stall(Stalled::Run(Role::Coder));
@@ -349,12 +354,19 @@ impl Thread {
     fn begin_merge(&mut self, by: &UserId, ts: Option<&MessageTs>, head: &CommitId) {
         self.merges += 1;
         self.merging = Some(Merging { by: by.clone(), ts: ts.cloned(), head: head.clone(), attempt: self.merges });
-        self.stalled.retain(|stalled| !matches!(stalled, Stalled::Merge(_)));
+        self.in_doubt = None;
+        self.unstall(Part::Merge);
+    }
+
+    fn doubt_merge(&mut self, failure: &Failure) {
+        self.in_doubt = self.merging.take();
+        self.stall(Stalled::Merge(failure.clone()));
     }
 
     fn end_merge(&mut self, commit: &CommitId) {
         self.merged = Some(commit.clone());
-        let ts = self.merging.take().and_then(|merging| merging.ts);
+        let ts = self.merging.take().or(self.in_doubt.take()).and_then(|merging| merging.ts);
+        self.unstall(Part::Merge);
         self.closing = Some(Closing { ts, merged: true, cleaned: false, closed: false, elsewhere: None });
     }
 
@@ -377,19 +389,6 @@ impl Thread {
         let ended = Closing { ts: None, merged, cleaned: true, closed: true, elsewhere: None };
         self.closing.get_or_insert(ended).closed = true;
         self.stalled.clear();
-    }
-
-    /// Notes why the thread does not go on; the same reason again replaces the older one.
-    fn stall(&mut self, stalled: Stalled) {
-        let (kind, role) = (std::mem::discriminant(&stalled), stalled.role());
-        self.stalled.retain(|old| std::mem::discriminant(old) != kind || old.role() != role);
-        self.stalled.push(stalled);
-    }
-
-    fn take_up(&mut self) {
-        if let Some(Stalled::Publish(publishing)) = self.stalled.pop() {
-            self.publishing = Some(publishing);
-        }
     }
 
     fn judge_plan(&mut self, id: &PlanId, fate: PlanFate) {

@@ -79,7 +79,7 @@ pub enum Command {
         deeds: Vec<Deed>,
     },
     /// The merge ended.
-    MergeDone(Result<CommitId, Failure>),
+    MergeDone(Result<CommitId, NotMerged>),
     /// The clean-up ended; what is left is named.
     CleanUpDone(Vec<String>),
     /// A run's place in the queue changed.
@@ -98,6 +98,15 @@ pub enum Command {
         /// Calls that change something and had been released.
         calls: Vec<(RunId, CallId)>,
     },
+}
+
+/// Why a merge did not come about, as far as is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotMerged {
+    /// It was not done.
+    Refused(Failure),
+    /// It may have been done: the answer was lost, and nobody could be asked.
+    Unknown(Failure),
 }
 
 /// Something that was done to git or the forge.

@@ -12,6 +12,7 @@ pub use values::*;
 use super::outside::Outside;
 use super::plan::{Plan, Todo};
 use super::question::Ask;
+use super::stalled::Part;
 use crate::agent::Role;
 use crate::ids::{CallId, CommitId, MessageTs, PlanId, QuestionId, RunId, UserId};
 
@@ -278,6 +279,11 @@ pub enum Event {
         /// What happened and what to do.
         failure: Failure,
     },
+    /// The merge was asked for, its answer was lost, and the forge does not say whether it was done.
+    MergeInDoubt {
+        /// What happened and what to do.
+        failure: Failure,
+    },
     /// The pull request is merged.
     Merged {
         /// The commit on the base branch.
@@ -318,12 +324,21 @@ pub enum Event {
         /// The message, when typed.
         ts: Option<MessageTs>,
     },
-    /// A person asked to try again.
+    /// A person asked to try again what stopped last.
     RetryRequested {
         /// Who.
         by: UserId,
         /// The message, when typed.
         ts: Option<MessageTs>,
+    },
+    /// A person asked to go on with what had stopped.
+    TakenUp {
+        /// Who.
+        by: UserId,
+        /// The message, when typed.
+        ts: Option<MessageTs>,
+        /// What goes on.
+        parts: Vec<Part>,
     },
     /// Something happened to the pull request outside the chat.
     Outside {

@@ -14,6 +14,7 @@ pub mod phase;
 pub mod plan;
 pub mod question;
 pub mod rules;
+pub mod stalled;
 pub mod state;
 #[cfg(test)]
 pub(crate) mod tests;

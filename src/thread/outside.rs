@@ -4,7 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::state::{Closing, Publishing, Stalled, Thread};
+use super::stalled::{Part, Stalled};
+use super::state::{Closing, Publishing, Thread};
 use crate::agent::Role;
 use crate::ids::{CommitId, MessageTs, RunId, UserId};
 
@@ -146,11 +147,12 @@ impl Thread {
                 let elsewhere = MergedElsewhere { by: by.clone(), head: head.clone(), cut };
                 self.merged = Some(commit.clone());
                 self.merging = None;
+                self.in_doubt = None;
                 self.stalled.clear();
                 self.closing =
                     Some(Closing { ts: None, merged: true, cleaned: false, closed: false, elsewhere: Some(elsewhere) });
             }
-            Outside::Closed { .. } => self.elsewhere.closed = true,
+            Outside::Closed { .. } => (self.elsewhere.closed, self.in_doubt) = (true, None),
             Outside::Reopened { .. } => self.elsewhere.closed = false,
             Outside::Moved { head, .. } => self.elsewhere.head = Some(head.clone()),
             Outside::Restored { .. } => self.elsewhere.head = None,
@@ -165,7 +167,7 @@ impl Thread {
 
     fn publish_again(&mut self, run: RunId) {
         self.last_run = self.last_run.max(run.0);
-        self.stalled.retain(|stalled| !matches!(stalled, Stalled::Merge(_)));
+        self.unstall(Part::Merge);
         if let Some(published) = &self.published {
             let (report, draft) = (published.report.clone(), published.draft.clone());
             self.publishing = Some(Publishing { run, report, draft, wrote: self.wrote.clone() });

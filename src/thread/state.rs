@@ -4,12 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::event::{Base, Earlier, Failure, Message, Publication, PullRequest, Workspace};
+use super::event::{Base, Earlier, Message, Publication, PullRequest, Workspace};
 use super::outside::{Elsewhere, MergedElsewhere};
 use super::plan::{Plan, Todo};
 use super::question::Question;
 use crate::agent::{Role, ToolCall, ToolName, Usage};
 use crate::ids::{CommitId, MessageTs, Millis, PlanId, RunId, ThreadKey, UserId};
+
+pub use super::stalled::Stalled;
 
 /// One thread.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,13 +63,15 @@ pub struct Thread {
     pub merges: u32,
     /// A merge in progress.
     pub merging: Option<Merging>,
+    /// A merge of which nobody knows whether it was done.
+    pub in_doubt: Option<Merging>,
     /// The commit of the merge.
     pub merged: Option<CommitId>,
     /// A close in progress or done.
     pub closing: Option<Closing>,
     /// The PM's model, when a person chose one: name and slug.
     pub pm_choice: Option<(String, String)>,
-    /// Why the thread does not go on by itself; `!retry` takes up the newest.
+    /// Why the thread does not go on by itself; `!retry` takes it up.
     pub stalled: Vec<Stalled>,
     /// What each role used.
     pub usage: BTreeMap<Role, Usage>,
@@ -255,31 +259,6 @@ pub struct Closing {
     pub elsewhere: Option<MergedElsewhere>,
 }
 
-/// What `!retry` takes up.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Stalled {
-    /// Preparing the base.
-    Base(Failure),
-    /// Making the worktree.
-    Workspace(Failure),
-    /// A role's run.
-    Run(Role),
-    /// Publishing the Coder's work.
-    Publish(Publishing),
-    /// The merge.
-    Merge(Failure),
-}
-
-impl Stalled {
-    /// Whose run stopped.
-    pub fn role(&self) -> Option<Role> {
-        match self {
-            Self::Run(role) => Some(*role),
-            Self::Base(_) | Self::Workspace(_) | Self::Publish(_) | Self::Merge(_) => None,
-        }
-    }
-}
-
 impl Thread {
     /// A thread before its first event.
     pub fn new(key: ThreadKey) -> Self {
@@ -307,6 +286,7 @@ impl Thread {
             published: None,
             merges: 0,
             merging: None,
+            in_doubt: None,
             merged: None,
             closing: None,
             pm_choice: None,

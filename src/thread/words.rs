@@ -42,7 +42,7 @@ pub const HELP: &[(&str, &str)] = &[
     ("!status", "what this thread is doing and what it waits for"),
     ("!cost", "what it has cost so far"),
     ("!stop", "stop the role that is working; its work is kept"),
-    ("!retry", "go on after an error or a stop"),
+    ("!retry", "go on with everything that an error or a stop ended"),
     ("!merge", "merge the pull request, clean up, close the thread"),
     ("!close", "close the thread without merging"),
     ("!help", "this list"),

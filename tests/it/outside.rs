@@ -84,6 +84,56 @@ impl Story {
     }
 }
 
+/// A merge whose answer is cut, and everything after it; gives the merge word's message.
+async fn merge_in_doubt(story: &Story, ts: &str, works: bool) -> String {
+    story.github.cut_from("PUT", "/merge", works);
+    let merge = story.slack.say(ANA, SHOP, "merge", Some(ts));
+    let told = story.says(ts, "It is not known whether pull request #1 was merged").await;
+    assert!(told.text.contains("`!retry`") && told.text.contains("nothing is merged twice"), "{}", told.text);
+    story.is_done(&merge).await;
+    merge
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merge_whose_answer_stays_lost_is_not_called_refused_and_is_found_out() {
+    let Some(story) = watched().await else { return };
+    let daemon = story.start();
+    let ts = story.open_pull().await;
+    merge_in_doubt(&story, &ts, true).await;
+    assert_eq!(story.times(&ts, "Merged as"), 0, "nobody could know");
+    daemon.kill();
+    let _daemon = story.start();
+    story.github.come_back();
+    let end = story.says(&ts, "Merged as").await;
+    assert!(end.text.contains("branch and worktree removed."), "{}", end.text);
+    story.until("the end", || story.card_has_no_button(&ts)).await;
+    assert_eq!((story.times(&ts, "Not merged"), story.times(&ts, "was merged on GitHub")), (0, 0));
+    assert_eq!((story.asked("PUT", "/merge"), story.github.doubles()), (1, vec![]));
+    story.is_clean();
+    story.no_violations();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merge_that_did_not_happen_unknown_to_all_is_done_by_a_retry() {
+    let Some(story) = watched().await else { return };
+    let _daemon = story.start();
+    let ts = story.open_pull().await;
+    merge_in_doubt(&story, &ts, false).await;
+    story.github.come_back();
+    story.looked_at().await;
+    assert_eq!(story.times(&ts, "Merged as"), 0);
+    let again = story.slack.say(ANA, SHOP, "!retry", Some(&ts));
+    story.says(&ts, "Merged as").await;
+    story.is_done(&again).await;
+    assert_eq!((story.times(&ts, "Not merged"), story.asked("PUT", "/merge")), (0, 2));
+    assert_eq!(
+        (story.github.doubles(), story.git_in(&story.remote(), &["rev-list", "--count", "main"])),
+        (vec![], "2".into())
+    );
+    story.is_clean();
+    story.no_violations();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_was_merged_on_github_ends_the_thread_and_is_told_once() {
     for down in [false, true] {

@@ -1,5 +1,5 @@
 //! SIGTERM: nothing new is taken, tools come to their end, model calls are cancelled, the program ends with 0; a second
-//! signal ends it at once. Neither loses anything.
+//! signal ends it at once. Neither loses anything. While it starts, the first one ends it at once.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use codebutler::scripted::{ScriptedFault, ScriptedReply, ScriptedRequest};
 use serde_json::json;
 
 use super::script::with_coder;
-use super::support::fake_slack::{BEN, SHOP};
+use super::support::fake_slack::{BEN, Fault, SHOP, State};
 use super::world::World;
 
 /// A grace that no test waits for, in milliseconds, and how long the program may take that does not wait for it: far less,
@@ -96,5 +96,25 @@ async fn a_model_call_is_cancelled_and_made_again_word_for_word() {
     let requests = world.model.requests();
     assert_eq!(format!("{:?}", requests[0].messages), format!("{:?}", requests[1].messages));
     assert_eq!(requests.len(), 2);
+    world.no_violations();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_during_the_start_ends_it_at_once_and_leaves_nothing_half_started() {
+    let world = World::new().await;
+    world.slack.fail_next("auth.test", Fault::Silence);
+    let daemon = world.spawn();
+    let asked = |state: &State| state.transcript.iter().any(|line| line.contains("without an answer")).then_some(());
+    world.slack.wait_for("the check of the bot's token", asked).await;
+    let started = Instant::now();
+    let (status, log) = daemon.stop();
+    // By itself it gives up after 15 seconds, and says that Slack cannot be reached.
+    assert!(status.success() && started.elapsed() < Duration::from_secs(5), "{:?} {status} {log}", started.elapsed());
+    assert!(!log.contains("ready ") && !log.contains("error:"), "{log}");
+    assert_eq!(world.slack.look(|state| state.sockets.len()), 0);
+    // Neither Slack's app nor the store is held by anybody.
+    let _daemon = world.start();
+    let ts = world.slack.say(BEN, SHOP, "hello?", None);
+    world.says(&ts, "I heard “Ben: hello?”").await;
     world.no_violations();
 }

@@ -4,6 +4,9 @@
 //! private home, so that neither needs a certificate or a name. Merging really squashes in the bare repository. Every
 //! request is recorded, every rule can be switched. Depends on nothing of the library.
 
+#[path = "fake_github/absence.rs"]
+mod absence;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -82,6 +85,7 @@ struct World {
     pulls: Vec<Value>,
     requests: Vec<Request>,
     doubles: Vec<String>,
+    line: absence::Line,
 }
 
 /// Headers of an answer.
@@ -106,6 +110,7 @@ impl FakeGitHub {
             pulls: Vec::new(),
             requests: Vec::new(),
             doubles: Vec::new(),
+            line: absence::Line::default(),
         };
         let world = Arc::new(Mutex::new(world));
         let router = Router::new().fallback(answer).with_state(Arc::clone(&world));
@@ -189,6 +194,12 @@ async fn answer(
     let full = if query.is_empty() { path.clone() } else { format!("{path}?{query}") };
     world.follow_the_branches();
     world.requests.push(Request { method: method.to_string(), path: full, body: body.clone() });
+    if let Some(works) = world.line.cuts(method.as_str(), &path) {
+        if works {
+            world.route(method.as_str(), &path, &query, &body);
+        }
+        return absence::cut();
+    }
     let login = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let ((status, value), more) = if login.ends_with(TOKEN) {
         world.troubled(method.as_str(), &path, &query, &body)

@@ -5,17 +5,23 @@ use serde_json::json;
 
 use super::gh::{Answer, Method, TRIES, Trouble};
 use super::{GitHub, Pull};
-use crate::forge::{ForgeError, MergeRequest};
+use crate::forge::{ForgeError, MergeError, MergeRequest};
 use crate::ids::CommitId;
 
 /// How often GitHub is asked whether a pull request can be merged while it still computes that.
 const LOOKS: u32 = 6;
 
 impl GitHub {
-    pub(super) async fn squash(&self, request: &MergeRequest) -> Result<CommitId, ForgeError> {
+    pub(super) async fn squash(&self, request: &MergeRequest) -> Result<CommitId, MergeError> {
         let mut attempt = 0;
         loop {
-            let pull = self.settled(request.number).await?;
+            let pull = match self.settled(request.number).await {
+                Ok(pull) => pull,
+                // An earlier try, of this life or of one that was killed, may have been a success.
+                Err(Trouble::Transient(error)) => return Err(MergeError::Unknown(error)),
+                Err(Trouble::Final(error)) if attempt > 0 => return Err(MergeError::Unknown(error)),
+                Err(Trouble::Final(error)) => return Err(MergeError::Refused(error)),
+            };
             if let Some(commit) = merged(&pull) {
                 return Ok(commit);
             }
@@ -28,28 +34,36 @@ impl GitHub {
             // The answer may be all that failed; and the base may have moved in between.
             match refused {
                 Trouble::Transient(_) if attempt < TRIES => self.pause(attempt).await,
-                Trouble::Transient(error) | Trouble::Final(error) => {
-                    return self.unless_merged(request.number, error).await;
-                }
+                refused => return self.unless_merged(request.number, refused).await,
             }
         }
     }
 
     /// The pull request once GitHub knows whether it can be merged.
-    async fn settled(&self, number: u64) -> Result<Pull, ForgeError> {
-        let mut pull = self.pull(number).await?;
+    async fn settled(&self, number: u64) -> Result<Pull, Trouble> {
+        let mut pull = self.look_at(number).await?;
         for look in 1..LOOKS {
             if pull.merged || pull.state != "open" || pull.mergeable.is_some() {
                 break;
             }
             self.pause(look).await;
-            pull = self.pull(number).await?;
+            pull = self.look_at(number).await?;
         }
         Ok(pull)
     }
 
-    async fn unless_merged(&self, number: u64, error: ForgeError) -> Result<CommitId, ForgeError> {
-        self.pull(number).await.ok().as_ref().and_then(merged).ok_or(error)
+    /// How the pull request stands; a trouble that is final says that GitHub cannot be asked this at all.
+    async fn look_at(&self, number: u64) -> Result<Pull, Trouble> {
+        let answer = self.gh.call(Method::Get, &self.path(&format!("pulls/{number}")), None).await?;
+        answer.read_act(&format!("read pull request #{number}"))
+    }
+
+    async fn unless_merged(&self, number: u64, refused: Trouble) -> Result<CommitId, MergeError> {
+        match (self.look_at(number).await, refused) {
+            (Ok(pull), refused) => merged(&pull).ok_or(MergeError::Refused(refused.into())),
+            (Err(_), Trouble::Final(error)) => Err(MergeError::Refused(error)),
+            (Err(_), Trouble::Transient(error)) => Err(MergeError::Unknown(error)),
+        }
     }
 
     async fn put(&self, request: &MergeRequest) -> Result<CommitId, Trouble> {

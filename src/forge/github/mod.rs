@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Forge, ForgeError, MergeRequest, NewPullRequest, PullRequestStatus, PullState, UNFINISHED};
+use super::{Forge, ForgeError, MergeError, MergeRequest, NewPullRequest, PullRequestStatus, PullState, UNFINISHED};
 use crate::ids::CommitId;
 use crate::thread::event::PullRequest;
 use gh::{Answer, Gh, Method, TRIES, Trouble};
@@ -265,7 +265,7 @@ impl Forge for GitHub {
         self.look(numbers).await
     }
 
-    async fn merge(&self, request: &MergeRequest) -> Result<CommitId, ForgeError> {
+    async fn merge(&self, request: &MergeRequest) -> Result<CommitId, MergeError> {
         self.squash(request).await
     }
 

@@ -271,7 +271,7 @@ async fn every_rule_that_forbids_a_merge_is_named() {
             *rules = Rules::default();
             rule(rules);
         });
-        let error = fixture.forge.merge(&request).await.expect_err("refused");
+        let error = refused(fixture.forge.merge(&request).await);
         assert!(error.what.contains(words) && error.hint.ends_with('.'), "{words}: {error:?}");
     }
     assert_eq!(fixture.github.pull(1)["merged"], false);
@@ -282,20 +282,20 @@ async fn drafts_other_heads_conflicts_and_closed_ones_are_not_merged() {
     let Some(fixture) = fixture().await else { return };
     fixture.forge.open(&new(true)).await.expect("opened");
     let request = fixture.request().await;
-    assert_eq!(fixture.forge.merge(&request).await.expect_err("a draft").what, "Pull request #1 is a draft.");
+    assert_eq!(refused(fixture.forge.merge(&request).await).what, "Pull request #1 is a draft.");
     fixture.forge.open(&new(false)).await.expect("ready");
     fixture.run("git clone -q r.git o && cd o && git commit -q --allow-empty -m More && git push -q origin HEAD:codebutler/work").await;
-    let error = fixture.forge.merge(&request).await.expect_err("moved");
+    let error = refused(fixture.forge.merge(&request).await);
     assert!(error.what.contains("another head than the reviewed"), "{error:?}");
     fixture.run("cd o && git switch -q main && echo x >a.txt && git commit -qam X && git push -q").await;
-    let error = fixture.forge.merge(&fixture.request().await).await.expect_err("conflict");
+    let error = refused(fixture.forge.merge(&fixture.request().await).await);
     assert_eq!(error.what, "Pull request #1 conflicts with `main`.");
     assert_eq!(fixture.forge.find_open("codebutler/work").await, Ok(Some(1)));
     for _ in 0..2 {
         fixture.forge.close(1).await.expect("closed");
     }
     assert_eq!(fixture.forge.find_open("codebutler/work").await, Ok(None));
-    let error = fixture.forge.merge(&request).await.expect_err("closed");
+    let error = refused(fixture.forge.merge(&request).await);
     assert_eq!(error.what, "Pull request #1 was closed on GitHub.");
 }
 
@@ -329,4 +329,12 @@ async fn failures_have_words_and_a_way_out() {
     fixture.forge.gh.env.push(("PATH".into(), "/nowhere".into()));
     let error = fixture.forge.status(1).await.expect_err("no gh");
     assert_eq!(error.what, "`gh`, GitHub's command line, is not installed.");
+}
+
+/// Why it is certain that nothing was merged.
+fn refused(merged: Result<CommitId, MergeError>) -> ForgeError {
+    match merged {
+        Err(MergeError::Refused(error)) => error,
+        other => panic!("not refused: {other:?}"),
+    }
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Forge, ForgeError, MergeRequest, NewPullRequest, PullRequestStatus, PullState};
+use super::{Forge, ForgeError, MergeError, MergeRequest, NewPullRequest, PullRequestStatus, PullState};
 use crate::ids::CommitId;
 use crate::offload::offload;
 use crate::thread::event::PullRequest;
@@ -84,26 +84,35 @@ impl Local {
         })
     }
 
-    async fn merge_once(&self, request: &MergeRequest) -> Result<Option<CommitId>, ForgeError> {
+    async fn merge_once(&self, request: &MergeRequest) -> Result<Option<CommitId>, MergeError> {
         let base = self.expect_head(&request.base).await?;
         let (asked, onto) = (request.clone(), base.clone());
         if let Some(done) = self.blocking(move |inner| inner.merged_by_hand(&asked, &onto)).await? {
             return Ok(Some(done));
         }
         if self.expect_head(&request.branch).await? != request.head {
-            return Err(refused(
+            let error = refused(
                 format!(
                     "The branch `{}` has another head than the reviewed `{}`: someone committed to it.",
                     request.branch,
                     request.head.short()
                 ),
                 "Look at the new commits (`git log`) and merge the branch by hand, or ask here for more work.",
-            ));
+            );
+            return Err(error.into());
         }
         let (asked, onto) = (request.clone(), base.clone());
         let squash = self.blocking(move |inner| inner.squash(&asked, &onto)).await?;
         match &self.0.upstream {
-            Some(upstream) => Ok(upstream.advance(&request.base, &squash).await?.then_some(squash)),
+            Some(upstream) => match upstream.advance(&request.base, &squash).await {
+                Ok(done) => Ok(done.then_some(squash)),
+                // The answer may be all that failed.
+                Err(error) => match upstream.head(&request.base).await {
+                    Ok(Some(head)) if head == squash => Ok(Some(squash)),
+                    Ok(_) => Err(MergeError::Refused(error)),
+                    Err(_) => Err(MergeError::Unknown(error)),
+                },
+            },
             None => {
                 let (asked, commit) = (request.clone(), squash.clone());
                 self.blocking(move |inner| inner.advance_local(&asked, &base, &commit)).await?;
@@ -158,20 +167,19 @@ impl Forge for Local {
         self.look(numbers).await
     }
 
-    async fn merge(&self, request: &MergeRequest) -> Result<CommitId, ForgeError> {
+    async fn merge(&self, request: &MergeRequest) -> Result<CommitId, MergeError> {
         let _one_at_a_time = self.0.acting.lock().await;
         let number = request.number;
         let record = self.blocking(move |inner| inner.record(number)).await?;
         match (record.state, record.merged.clone()) {
             (State::Merged, Some(commit)) => return Ok(commit),
             (State::Closed, _) => {
-                return Err(refused(format!("Pull request #{number} is closed."), "Open a new thread for the work."));
+                let what = format!("Pull request #{number} is closed.");
+                return Err(refused(what, "Open a new thread for the work.").into());
             }
             (State::Open | State::Merged, _) if record.draft => {
-                return Err(refused(
-                    format!("Pull request #{number} is a draft: its work is not finished."),
-                    "Ask here for what is missing, then say `merge` again.",
-                ));
+                let what = format!("Pull request #{number} is a draft: its work is not finished.");
+                return Err(refused(what, "Ask here for what is missing, then say `merge` again.").into());
             }
             (State::Open | State::Merged, _) => {}
         }

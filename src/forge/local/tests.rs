@@ -131,7 +131,7 @@ async fn opening_twice_finds_the_same_and_takes_the_draft_mark_off() {
     assert_eq!(forge.status(1).await, Ok(status("closed", None)));
     assert_eq!(forge.find_open(&new(false).branch).await, Ok(None));
     assert_eq!(forge.open(&new(false)).await, Ok(pull(2, false)), "a closed one stays closed");
-    let error = forge.merge(&fixture.request(1).await).await.expect_err("closed");
+    let error = refused(forge.merge(&fixture.request(1).await).await);
     assert_eq!(error.what, "Pull request #1 is closed.");
     assert_eq!(forge.status(7).await.expect_err("none").what, "There is no pull request #7.");
 }
@@ -163,13 +163,13 @@ async fn a_checkout_elsewhere_is_left_alone_and_a_dirty_one_is_refused() {
     for mess in ["echo mine >a.txt", "echo mine >a.txt && git add a.txt", "git checkout -q -f main && echo mine >b.txt"]
     {
         fixture.run(&format!("cd checkout && {mess}")).await;
-        let error = forge.merge(&request).await.expect_err("refused");
+        let error = refused(forge.merge(&request).await);
         assert_eq!(error.what, "Your checkout is on `main` and has changes that are not committed.", "{mess}");
         assert!(error.hint.contains("merge --squash work && git -C "), "{error:?}");
         assert_eq!(fixture.run("git -C checkout log -1 --format=%s main").await, "First");
     }
     fixture.run("cd checkout && git switch -qc mine && git worktree add -q ../beside main").await;
-    let error = forge.merge(&request).await.expect_err("checked out beside");
+    let error = refused(forge.merge(&request).await);
     assert!(error.what.starts_with("`main` is checked out in `"), "{error:?}");
     fixture.run("cd checkout && git worktree remove ../beside && echo dirty >a.txt").await;
     let commit = forge.merge(&request).await.expect("merged");
@@ -205,17 +205,14 @@ async fn drafts_other_heads_and_conflicts_are_refused_in_words() {
     let forge = fixture.forge(None);
     forge.open(&new(true)).await.expect("opened");
     let request = fixture.request(1).await;
-    assert_eq!(
-        forge.merge(&request).await.expect_err("draft").what,
-        "Pull request #1 is a draft: its work is not finished."
-    );
+    assert_eq!(refused(forge.merge(&request).await).what, "Pull request #1 is a draft: its work is not finished.");
     forge.open(&new(false)).await.expect("ready");
     fixture.run("cd checkout && echo other >a.txt && git commit -qam Other").await;
     assert_eq!(forge.status(1).await.map(|status| status.mergeable), Ok(Some(false)));
-    let error = forge.merge(&request).await.expect_err("conflict");
+    let error = refused(forge.merge(&request).await);
     assert_eq!(error.what, "`work` conflicts with `main` in `a.txt`.");
     fixture.run("cd checkout && git reset -q --hard HEAD~ && git switch -q work && git commit -q --allow-empty -m More && git switch -q main").await;
-    let error = forge.merge(&request).await.expect_err("moved");
+    let error = refused(forge.merge(&request).await);
     assert!(error.what.contains("has another head than the reviewed"), "{error:?}");
 }
 
@@ -281,4 +278,12 @@ async fn one_look_says_what_became_of_the_records_and_their_branches() {
     assert_eq!(forge.changes(&[1]).await, Ok(vec![state(&head, merged, false)]));
     forge.close(1).await.expect("closed");
     assert_eq!(forge.changes(&[1]).await, Ok(vec![state(&head, PullFate::Closed, false)]));
+}
+
+/// Why it is certain that nothing was merged.
+fn refused(merged: Result<CommitId, MergeError>) -> ForgeError {
+    match merged {
+        Err(MergeError::Refused(error)) => error,
+        other => panic!("not refused: {other:?}"),
+    }
 }

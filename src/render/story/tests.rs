@@ -12,6 +12,7 @@ use crate::thread::event::{
 use crate::thread::outside::Outside;
 use crate::thread::plan::{Plan, PlanStep, Todo, TodoStatus};
 use crate::thread::question::Ask;
+use crate::thread::stalled::Part;
 use crate::thread::tests::Story;
 
 /// What people and models said, in every sample; it must not reach the log.
@@ -99,11 +100,13 @@ fn variant(event: &Event) -> usize {
         Event::QuestionAnswered { .. } => 41,
         Event::RunQueued { .. } => 42,
         Event::Outside { .. } => 43,
+        Event::TakenUp { .. } => 44,
+        Event::MergeInDoubt { .. } => 45,
     }
 }
 
 /// How many variants there are.
-const VARIANTS: usize = 44;
+const VARIANTS: usize = 46;
 
 /// Every variant with the lines that it gives; `-` for none.
 fn samples() -> Vec<(Event, &'static str)> {
@@ -153,6 +156,10 @@ fn people() -> Vec<(Event, &'static str)> {
         ),
         (Event::StopRequested { by: by.clone(), ts: None }, "INF Ana (UANA) stopped what was running"),
         (Event::RetryRequested { by: by.clone(), ts: None }, "INF Ana (UANA) wants it tried again"),
+        (
+            Event::TakenUp { by: by.clone(), ts: None, parts: vec![Part::Run(Role::Coder), Part::Workspace] },
+            "INF Ana (UANA) wants it tried again: run/coder, workspace",
+        ),
         (Event::CloseRequested { by: by.clone(), ts: None }, "INF Ana (UANA) wants the thread closed"),
         (
             Event::MergeRequested { by, ts: None, head: CommitId::new("abcdef1234") },
@@ -288,6 +295,7 @@ fn ends() -> Vec<(Event, &'static str)> {
         (Event::WorkPublished { run, summary: Publication::default() }, "CLD run 1 changed nothing"),
         (Event::PublishFailed { run, failure: failure() }, "WRN the work is not published: It broke."),
         (Event::MergeRefused { failure: failure() }, "WRN not merged: It broke."),
+        (Event::MergeInDoubt { failure: failure() }, "WRN not known whether it is merged: It broke."),
         (Event::Merged { commit }, "INF merged as abcdef1"),
         (Event::CleanedUp { leftovers: vec![] }, "INF cleaned up"),
         (Event::CleanedUp { leftovers: vec!["the branch".into()] }, "WRN cleaned up but for the branch"),

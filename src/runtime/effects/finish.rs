@@ -11,7 +11,7 @@ use crate::ids::CommitId;
 use crate::offload::offload;
 use crate::runtime::project::Project;
 use crate::runtime::publish;
-use crate::thread::command::Deed;
+use crate::thread::command::{Deed, NotMerged};
 use crate::thread::event::Failure;
 use crate::thread::state::Publishing;
 use crate::thread::{Command, Thread};
@@ -78,10 +78,10 @@ pub(super) fn merge(project: Arc<Project>, thread: &Thread, head: CommitId) -> i
             title: format!("{} (#{})", pull.title, pull.number),
             message: message(thread),
         }),
-        _ => Err(Failure {
+        _ => Err(NotMerged::Refused(Failure {
             what: "There is no pull request with a branch to merge.".to_owned(),
             hint: "Merge it by hand, then `!close` this thread.".to_owned(),
-        }),
+        })),
     };
     async move {
         let merged = match request {
@@ -96,9 +96,9 @@ pub(super) fn merge(project: Arc<Project>, thread: &Thread, head: CommitId) -> i
                     // The way out of a conflict is to merge the base in the worktree; so it is fetched.
                     tracing::warn!(error = &error as &dyn std::error::Error, "the base could not be fetched");
                 }
-                merged.map_err(Failure::from)
+                merged.map_err(NotMerged::from)
             }
-            Err(failure) => Err(failure),
+            Err(refused) => Err(refused),
         };
         Command::MergeDone(merged)
     }
@@ -213,7 +213,7 @@ mod tests {
     use async_trait::async_trait;
 
     use super::*;
-    use crate::forge::{NewPullRequest, PullRequestStatus, PullState};
+    use crate::forge::{MergeError, NewPullRequest, PullRequestStatus, PullState};
     use crate::thread::event::PullRequest;
 
     /// A forge that has an open pull request of every branch and notes which are closed.
@@ -237,7 +237,7 @@ mod tests {
         async fn changes(&self, _: &[u64]) -> Result<Vec<PullState>, ForgeError> {
             unreachable!("nobody watches")
         }
-        async fn merge(&self, _: &MergeRequest) -> Result<CommitId, ForgeError> {
+        async fn merge(&self, _: &MergeRequest) -> Result<CommitId, MergeError> {
             unreachable!("nothing is merged")
         }
         async fn close(&self, number: u64) -> Result<(), ForgeError> {

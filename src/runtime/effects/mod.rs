@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::kit::Kit;
 use super::project::Project;
 use super::tasks::panic_text;
+use crate::thread::command::NotMerged;
 use crate::thread::event::{Failure, ToolResult};
 use crate::thread::{Command, Effect, Thread};
 
@@ -83,7 +84,7 @@ fn failed(effect: &Effect, failure: Failure) -> Command {
         Effect::Publish { publishing } => {
             Command::PublishDone { run: publishing.run, result: Err(failure), deeds: Vec::new() }
         }
-        Effect::Merge { .. } => Command::MergeDone(Err(failure)),
+        Effect::Merge { .. } => Command::MergeDone(Err(NotMerged::Unknown(failure))),
         Effect::CleanUp { .. } => Command::CleanUpDone(vec![failure.what]),
     }
 }

@@ -2,6 +2,7 @@
 
 mod batches;
 mod changes;
+mod gone;
 mod migrations;
 mod model;
 mod outbox;

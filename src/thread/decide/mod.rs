@@ -8,6 +8,7 @@ mod orders;
 mod people;
 mod pulls;
 mod question;
+mod retry;
 mod turn;
 mod work;
 

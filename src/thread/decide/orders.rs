@@ -32,7 +32,7 @@ impl Deciding<'_> {
                 self.answer(ts, by, text);
             }
             Order::Stop => self.stop(by, Some(ts)),
-            Order::Retry => self.retry(by, Some(ts)),
+            Order::Retry => self.retry(by, Some(ts), None),
             Order::Merge => self.merge(by, Some(ts)),
             Order::Close => self.close(by, Some(ts)),
         }
@@ -43,7 +43,7 @@ impl Deciding<'_> {
     }
 
     /// Answers a command; a button's answer goes to the one who pressed only.
-    fn tell(&mut self, ts: Option<MessageTs>, by: UserId, text: &str) {
+    pub(super) fn tell(&mut self, ts: Option<MessageTs>, by: UserId, text: &str) {
         match ts {
             Some(ts) => self.answer(ts, by, text.to_owned()),
             None => self.refuse(None, by, text),
@@ -119,29 +119,6 @@ impl Deciding<'_> {
             self.emit(Event::ToolFinished { run: id, call: state.call.id.clone(), result });
         }
         self.emit(Event::RunEnded { run: id, outcome: RunOutcome::Stopped { by: by.clone() } });
-    }
-
-    pub(super) fn retry(&mut self, by: UserId, ts: Option<MessageTs>) {
-        if self.settle_outside(&by, ts.as_ref()) {
-            return;
-        }
-        let Some(stalled) = self.thread.stalled.last().cloned() else {
-            let text = if self.thread.runs.is_empty() { "There is nothing to try again." } else { "It is running." };
-            self.tell(ts, by, text);
-            return;
-        };
-        if let Stalled::Merge(_) = stalled {
-            self.merge(by, ts);
-            return;
-        }
-        if self.thread.publishing.is_some() {
-            self.tell(ts, by, "The Coder's work is just being brought to the pull request. Try again in a moment.");
-            return;
-        }
-        self.emit(Event::RetryRequested { by, ts });
-        if let Stalled::Run(role) = stalled {
-            self.start_run(role);
-        }
     }
 
     pub(super) fn merge(&mut self, by: UserId, ts: Option<MessageTs>) {

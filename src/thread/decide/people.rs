@@ -6,6 +6,7 @@ use crate::agent::Role;
 use crate::ids::{MessageTs, PlanId, UserId};
 use crate::thread::command::Action;
 use crate::thread::event::{Answer, Event, Message};
+use crate::thread::stalled::Part;
 use crate::thread::state::{Stalled, WorkspaceState};
 use crate::thread::words::{self, Typed};
 
@@ -94,7 +95,7 @@ impl Deciding<'_> {
                 self.refuse(None, by, "The pull request has changed since this card was shown. Use its newest card.");
             }
             Action::PrMerge => self.merge(by, None),
-            Action::RunRetry => self.retry(by, None),
+            Action::RunRetry => self.retry(by, None, Part::parse(value)),
             Action::RunStop if !self.thread.runs.values().any(|run| run.id.to_string() == value) => {
                 self.refuse(None, by, "That run has ended.");
             }

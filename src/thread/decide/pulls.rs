@@ -1,12 +1,11 @@
-//! What people do to the pull request outside the chat, and the way on from it (`decisions.md` 19): merged or closed
-//! there, opened again, pushed to. Whatever is seen a second time is no news.
+//! What people do to the pull request outside the chat (`decisions.md` 19): merged or closed there, opened again, pushed
+//! to. Whatever is seen a second time is no news. The way on from it is in `retry.rs`.
 
 use super::Deciding;
 use crate::agent::Role;
-use crate::ids::{CommitId, MessageTs, RunId, UserId};
+use crate::ids::CommitId;
 use crate::thread::event::Event;
 use crate::thread::outside::{Outside, PullFate, Sighting};
-use crate::thread::state::Stalled;
 
 impl Deciding<'_> {
     pub(super) fn pull_changed(&mut self, seen: Sighting) {
@@ -16,7 +15,7 @@ impl Deciding<'_> {
         }
         match seen.fate.clone() {
             // A person asked us for just this; its answer is on the way, or lost.
-            PullFate::Merged { commit } if self.thread.merging.is_some() => self.emit(Event::Merged { commit }),
+            PullFate::Merged { commit } if self.was_asked_to_merge(&seen.head) => self.emit(Event::Merged { commit }),
             PullFate::Merged { commit } => {
                 self.emit_outside(Outside::Merged { commit, head: seen.head, by: seen.by });
                 self.wake_pm();
@@ -26,7 +25,15 @@ impl Deciding<'_> {
         }
     }
 
-    fn emit_outside(&mut self, news: Outside) {
+    /// Whether a merge of this head may be the one that we were asked for. When the Coder is at work since, it is told
+    /// of as one that comes from outside, which it is for its work.
+    fn was_asked_to_merge(&self, head: &CommitId) -> bool {
+        let busy = self.thread.runs.contains_key(&Role::Coder) || self.thread.publishing.is_some();
+        let doubted = self.thread.in_doubt.as_ref().is_some_and(|merging| merging.head == *head);
+        self.thread.merging.is_some() || doubted && !busy
+    }
+
+    pub(super) fn emit_outside(&mut self, news: Outside) {
         self.emit(Event::Outside { news });
     }
 
@@ -70,39 +77,10 @@ impl Deciding<'_> {
         self.note(Role::Coder, take_over(&head));
         self.emit_outside(Outside::Moved { head, by });
     }
-
-    /// `!retry` after something happened outside: the Coder takes over what others pushed, and a closed pull request
-    /// gets a successor. `false`: there is nothing of that kind, or something else stopped later.
-    pub(super) fn settle_outside(&mut self, by: &UserId, ts: Option<&MessageTs>) -> bool {
-        let thread = &self.thread;
-        let busy = thread.runs.contains_key(&Role::Coder) || thread.publishing.is_some() || thread.merging.is_some();
-        if busy || thread.is_closed() {
-            return false;
-        }
-        let (stopped, by, ts) = (thread.stalled.last(), by.clone(), ts.cloned());
-        match (&thread.elsewhere.head, stopped) {
-            (Some(head), None | Some(Stalled::Merge(_) | Stalled::Publish(_) | Stalled::Run(Role::Coder))) => {
-                let note = take_over(head);
-                let told = thread.conversations.get(&Role::Coder).is_some_and(|coder| coder.notes.contains(&note));
-                self.emit_outside(Outside::TakeOver { by, ts });
-                if !told {
-                    self.note(Role::Coder, note);
-                }
-                self.start_run(Role::Coder);
-                true
-            }
-            (_, None | Some(Stalled::Merge(_))) if thread.elsewhere.closed && thread.published.is_some() => {
-                let run = RunId(thread.last_run + 1);
-                self.emit_outside(Outside::PublishAgain { by, ts, run });
-                true
-            }
-            _ => false,
-        }
-    }
 }
 
 /// What the Coder is to do about the commits of someone else.
-fn take_over(head: &CommitId) -> String {
+pub(super) fn take_over(head: &CommitId) -> String {
     format!(
         "[codebutler] Someone else pushed to your branch on the remote: its head there is {head}, and is fetched. Your \
          own push is refused until you have it. Take it over: `git merge --no-commit {head}`, keep what both sides \

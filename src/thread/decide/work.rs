@@ -3,7 +3,7 @@
 use super::{Deciding, spoken};
 use crate::agent::Role;
 use crate::ids::{CommitId, RunId};
-use crate::thread::command::Deed;
+use crate::thread::command::{Deed, NotMerged};
 use crate::thread::event::{Base, Event, Failure, InitStep, Publication, Workspace};
 use crate::thread::plan::code_list;
 use crate::thread::state::WorkspaceState;
@@ -102,15 +102,23 @@ impl Deciding<'_> {
         self.wake_pm();
     }
 
-    pub(super) fn merge_done(&mut self, result: Result<CommitId, Failure>) {
+    pub(super) fn merge_done(&mut self, result: Result<CommitId, NotMerged>) {
         if self.thread.merging.is_none() {
             return;
         }
         match result {
             Ok(commit) => self.emit(Event::Merged { commit }),
-            Err(failure) => {
+            Err(NotMerged::Refused(failure)) => {
                 self.note(Role::Pm, format!("[codebutler] The merge was refused: {}", failure.what));
                 self.emit(Event::MergeRefused { failure });
+            }
+            Err(NotMerged::Unknown(failure)) => {
+                let text = format!(
+                    "[codebutler] It is not known yet whether the pull request was merged: {} It is looked up again.",
+                    failure.what
+                );
+                self.note(Role::Pm, text);
+                self.emit(Event::MergeInDoubt { failure });
             }
         }
     }

@@ -7,9 +7,10 @@ use proptest::prelude::*;
 use super::Story;
 use crate::agent::{Role, ToolCall, ToolName};
 use crate::ids::{CommitId, MessageTs, Millis, RunId};
-use crate::thread::command::{Action, Command};
+use crate::thread::command::{Action, Command, NotMerged};
 use crate::thread::event::Failure;
 use crate::thread::outside::{Outside, PullFate, Sighting};
+use crate::thread::stalled::Part;
 use crate::thread::state::{CallState, WorkspaceState};
 use crate::thread::{Effect, Event, Phase, Thread, pending};
 
@@ -28,11 +29,23 @@ fn carry_out(story: &mut Story, number: u16) {
         3 => drop(story.say(who, "merge")),
         4 => drop(story.say(who, ["!stop", "!retry", "!close", "!pm claude"][usize::from(number / 96) % 4])),
         5 => story.workspace(),
-        6 => drop(story.act(Command::MergeDone(Ok(CommitId::new("abc"))))),
+        6 => {
+            let failure = Failure { what: "x".into(), hint: "y".into() };
+            drop(story.act(Command::MergeDone(match number / 32 % 4 {
+                0 => Err(NotMerged::Refused(failure)),
+                1 => Err(NotMerged::Unknown(failure)),
+                _ => Ok(CommitId::new("abc")),
+            })));
+        }
         7 => drop(story.act(Command::CleanUpDone(vec![]))),
         12 if (number / 32).is_multiple_of(2) => drop(story.act(Command::PullChanged(sighting(number / 64)))),
         8 if story.thread.publishing.is_some() => story.published(),
         9 if story.thread.plan.is_some() => drop(story.press(who, Action::PlanCancel, &story.plan_id())),
+        10 if (number / 32).is_multiple_of(4) => {
+            let part =
+                [Part::Base, Part::Workspace, Part::Publish, Part::Merge, Part::Run(Role::Coder), Part::Run(Role::Pm)];
+            drop(story.press(who, Action::RunRetry, &part[usize::from(number / 128) % part.len()].name()));
+        }
         10 => {
             let failure = Failure { what: "x".into(), hint: "y".into() };
             let run = RunId(story.thread.last_run);
@@ -147,7 +160,11 @@ fn slow_pending(story: &Story) -> Vec<Effect> {
     let ended = closing.is_some() || closed.is_some();
     let mut effects: Vec<Effect> = Vec::new();
     let failed = last(&|e| matches!(e, Event::BaseFailed { .. } | Event::WorkspaceFailed { .. }));
-    let taken_up = last(&|e| matches!(e, Event::RetryRequested { .. } | Event::PlanApproved { .. }));
+    let taken_up = last(&|e| match e {
+        Event::RetryRequested { .. } | Event::PlanApproved { .. } => true,
+        Event::TakenUp { parts, .. } => parts.contains(&Part::Base) || parts.contains(&Part::Workspace),
+        _ => false,
+    });
     let stalled = after(failed, taken_up) && !after(last(&|e| matches!(e, Event::MergeRequested { .. })), failed);
     let has_base = last(&|e| matches!(e, Event::BaseReady { .. })).is_some();
     let heard = log.iter().filter_map(|e| match e {
@@ -176,7 +193,7 @@ fn slow_pending(story: &Story) -> Vec<Effect> {
         }
         effects.extend(thread.publishing.clone().map(|publishing| Effect::Publish { publishing }));
         let asked = last(&|e| matches!(e, Event::MergeRequested { .. }));
-        if after(asked, last(&|e| matches!(e, Event::MergeRefused { .. }))) {
+        if after(asked, last(&|e| matches!(e, Event::MergeRefused { .. } | Event::MergeInDoubt { .. }))) {
             let merging = thread.merging.clone().expect("asked for");
             effects.push(Effect::Merge { head: merging.head, attempt: merging.attempt });
         }

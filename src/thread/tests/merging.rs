@@ -3,7 +3,7 @@
 use super::{Story, refusal};
 use crate::agent::Role;
 use crate::ids::CommitId;
-use crate::thread::command::{Action, Command};
+use crate::thread::command::{Action, Command, NotMerged};
 use crate::thread::event::Failure;
 use crate::thread::{Effect, Event, Phase, pending};
 
@@ -16,7 +16,7 @@ fn a_merge_is_pinned_to_the_head_and_closes_the_thread() {
     let effects = pending(&story.thread, |_| 3);
     assert!(matches!(&effects[..], [Effect::Merge { head, .. }] if head.as_str() == "beef"), "{effects:?}");
     let failure = Failure { what: "Conflicts.".into(), hint: "Rebase.".into() };
-    story.act(Command::MergeDone(Err(failure)));
+    story.act(Command::MergeDone(Err(NotMerged::Refused(failure))));
     assert_eq!(Phase::of(&story.thread), Phase::Review);
     story.press("ANA", Action::PrMerge, "beef");
     story.act(Command::MergeDone(Ok(CommitId::new("9be01d3"))));

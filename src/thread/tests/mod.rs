@@ -14,6 +14,7 @@ mod plans;
 mod questions;
 mod retries;
 mod runs;
+mod taking_up;
 
 pub(crate) use story::Story;
 use story::refusal;

@@ -4,7 +4,7 @@ use super::Story;
 use crate::agent::Role;
 use crate::ids::{CommitId, Millis};
 use crate::render::posts::posts;
-use crate::thread::command::{Action, Command, Deed};
+use crate::thread::command::{Action, Command, Deed, NotMerged};
 use crate::thread::event::{Failure, Publication};
 use crate::thread::outside::{Outside, PullFate, Sighting};
 use crate::thread::{Event, Phase};
@@ -105,6 +105,45 @@ fn a_merge_that_we_were_asked_for_is_ours_whoever_sees_it_first() {
 }
 
 #[test]
+fn a_merge_in_doubt_is_told_so_and_settled_by_what_is_seen_or_by_another_try() {
+    let mut story = Story::opened();
+    story.say("ANA", "merge");
+    let failure = Failure { what: "GitHub did not answer.".into(), hint: "Check the network; then `!retry`.".into() };
+    let before = story.thread.clone();
+    let events = story.act(Command::MergeDone(Err(NotMerged::Unknown(failure))));
+    let shown = posts(&before, &story.thread, events.last().expect("an event"), Millis(0));
+    let text = serde_json::to_string(&shown).expect("plain data");
+    assert!(!text.contains("Not merged"), "{text}");
+    for part in ["not known whether pull request #7 was merged", "GitHub did not answer.", "`!retry`", "twice"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(text.contains("done/2.0"), "the word has its answer: {text}");
+    assert!(story.told(Role::Pm, "not known yet"));
+    assert_eq!((Phase::of(&story.thread), story.pending()), (Phase::Review, vec![]), "nothing is tried unasked");
+
+    let mut seen_merged = story.clone();
+    seen_merged.sees(&merged());
+    assert!(matches!(seen_merged.log.last(), Some(Event::Merged { .. })), "it was ours: {:?}", seen_merged.log.last());
+    assert_eq!(seen_merged.pending(), ["cleanup"]);
+    let mut another = story.clone();
+    another.sees(&Sighting { head: CommitId::new("cafe"), ..merged() });
+    assert!(
+        matches!(another.log.last(), Some(Event::Outside { news: Outside::Merged { .. } })),
+        "not what we asked for"
+    );
+    let mut closed = story.clone();
+    closed.sees(&self::seen(PullFate::Closed));
+    assert_eq!(closed.thread.in_doubt, None, "then it was not merged");
+    for word in ["merge", "!retry"] {
+        let mut again = story.clone();
+        again.say("ANA", word);
+        assert_eq!(again.pending(), ["merge/2"], "{word}");
+        again.act(Command::MergeDone(Ok(CommitId::new("fed"))));
+        assert_eq!((again.pending(), &again.thread.in_doubt), (vec!["cleanup".to_owned()], &None), "{word}");
+    }
+}
+
+#[test]
 fn a_closed_one_loses_its_buttons_and_has_three_ways_on() {
     let mut closed = Story::opened();
     let text = closed.sees(&seen(PullFate::Closed));
@@ -139,7 +178,7 @@ fn after_a_refused_merge_retry_opens_a_new_one_only_when_it_was_closed() {
     let mut story = Story::opened();
     story.say("ANA", "merge");
     let failure = Failure { what: "It was closed.".into(), hint: "Open it.".into() };
-    story.act(Command::MergeDone(Err(failure)));
+    story.act(Command::MergeDone(Err(NotMerged::Refused(failure))));
     let mut other = story.clone();
     other.say("ANA", "!retry");
     assert_eq!(other.pending(), ["merge/2"]);

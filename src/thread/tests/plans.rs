@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Story, refusal};
 use crate::agent::Role;
 use crate::ids::{CommitId, Millis, PlanId};
-use crate::thread::command::{Action, Command};
+use crate::thread::command::{Action, Command, NotMerged};
 use crate::thread::event::Failure;
 use crate::thread::state::{PlanFate, WorkspaceState};
 use crate::thread::{Event, Phase};
@@ -94,7 +94,7 @@ fn a_plan_cannot_be_approved_over_work_that_is_under_way() {
     let first = story.plan_id();
     story.say("ANA", "merge");
     assert!(refusal(&story.press("ANA", Action::PlanApprove, &first)).contains("being merged"));
-    story.act(Command::MergeDone(Err(Failure { what: "No.".into(), hint: "Wait.".into() })));
+    story.act(Command::MergeDone(Err(NotMerged::Refused(Failure { what: "No.".into(), hint: "Wait.".into() }))));
     story.press("ANA", Action::PlanApprove, &first);
     assert_eq!(Phase::of(&story.thread), Phase::Coder);
     // The PM, asked by nobody, proposes once more while the Coder works.

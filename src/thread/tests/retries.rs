@@ -20,34 +20,6 @@ fn stop_ends_the_run_and_leaves_no_call_without_a_result() {
 }
 
 #[test]
-fn a_talk_with_the_pm_leaves_the_stopped_coder_to_be_taken_up() {
-    let mut story = Story::at_work();
-    story.say("BEN", "!stop");
-    let failure = Failure { what: "No gh.".into(), hint: "Install it.".into() };
-    story.act(Command::PublishDone { run: RunId(2), result: Err(failure), deeds: vec![] });
-    for (run, taken_up) in [("run/3/turn/1", "publish/2"), ("run/4/turn/1", "run/5/turn/1")] {
-        story.say("BEN", "what is that?");
-        assert_eq!(story.pending(), [run]);
-        story.reply(Role::Pm, "An error.", &[]);
-        story.say("BEN", "!retry");
-        assert_eq!(story.pending(), [taken_up]);
-        if story.thread.publishing.is_some() {
-            story.published();
-        }
-    }
-    // Both are cut, as when the model service is down; the newest is taken up first.
-    let failure = Failure { what: "No credit.".into(), hint: "Add credit.".into() };
-    story.act(Command::ModelAnswered { run: RunId(5), turn: 1, result: Err(failure.clone()) });
-    story.say("BEN", "and now?");
-    story.act(Command::ModelAnswered { run: RunId(6), turn: 1, result: Err(failure) });
-    story.say("BEN", "!retry");
-    assert_eq!(story.pending(), ["run/7/turn/1"]);
-    story.reply(Role::Pm, "It had no credit.", &[]);
-    story.say("BEN", "!retry");
-    assert_eq!(story.pending(), ["run/8/turn/1"]);
-}
-
-#[test]
 fn a_failed_model_leaves_everything_for_a_retry() {
     let mut story = Story::new();
     story.say("BEN", "hello");

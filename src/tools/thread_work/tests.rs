@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::forge::{ForgeError, Local, MergeRequest, PullRequestStatus, PullState};
+use crate::forge::{ForgeError, Local, MergeError, MergeRequest, PullRequestStatus, PullState};
 use crate::git::tests::{Fixture, author, folder_of, write};
 use crate::git::{ThreadGit, View};
 use crate::ids::CommitId;
@@ -36,7 +36,7 @@ impl Forge for Broken {
         unreachable!("nothing here watches")
     }
 
-    async fn merge(&self, request: &MergeRequest) -> Result<CommitId, ForgeError> {
+    async fn merge(&self, request: &MergeRequest) -> Result<CommitId, MergeError> {
         Ok(request.head.clone())
     }
     async fn close(&self, _: u64) -> Result<(), ForgeError> {

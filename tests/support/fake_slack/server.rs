@@ -36,7 +36,7 @@ async fn call(
     body: Bytes,
 ) -> Response {
     let arguments = arguments(&method, &headers, &uri, &body);
-    shared.change(|state| {
+    let response = shared.change(|state| {
         if !state.offline {
             state.log(format!("call: {method} {}", arguments.as_ref().unwrap_or(&Value::Null)));
         }
@@ -48,15 +48,23 @@ async fn call(
             state.log(format!("answer: {method} {result:?}"));
             answer(result)
         })
-    })
+    });
+    or_silence(response).await
 }
 
-/// Does what is asked for, as far as the next fault of that method lets it.
-fn unless_broken(state: &mut State, method: &str, act: impl FnOnce(&mut State) -> Response) -> Response {
-    if state.offline {
-        return cut();
+async fn or_silence(response: Option<Response>) -> Response {
+    match response {
+        Some(response) => response,
+        None => std::future::pending().await,
     }
-    match state.next_fault(method) {
+}
+
+/// Does what is asked for, as far as the next fault of that method lets it; `None`: no answer ever comes.
+fn unless_broken(state: &mut State, method: &str, act: impl FnOnce(&mut State) -> Response) -> Option<Response> {
+    if state.offline {
+        return Some(cut());
+    }
+    Some(match state.next_fault(method) {
         None => act(state),
         Some(Fault::TooFast(seconds)) => {
             let wait = [(header::RETRY_AFTER, seconds.to_string())];
@@ -77,7 +85,8 @@ fn unless_broken(state: &mut State, method: &str, act: impl FnOnce(&mut State) -
             act(state);
             answer(Err(code.to_owned()))
         }
-    }
+        Some(Fault::Silence) => return None,
+    })
 }
 
 /// Headers, then a body that ends in the middle: the caller cannot know what happened.
@@ -140,7 +149,7 @@ fn pairs(query: &str) -> Value {
 }
 
 async fn upload(Extract(shared): Extract<Arc<Shared>>, Path(id): Path<String>, body: Bytes) -> Response {
-    shared.change(|state| {
+    let response = shared.change(|state| {
         state.log(format!("upload: {id}, {} bytes", body.len()));
         unless_broken(state, UPLOAD, |state| {
             let Some(file) = state.uploads.get_mut(&id) else { return StatusCode::NOT_FOUND.into_response() };
@@ -150,7 +159,8 @@ async fn upload(Extract(shared): Extract<Arc<Shared>>, Path(id): Path<String>, b
             file.content = Some(String::from_utf8_lossy(&body).into_owned());
             format!("OK - {}", body.len()).into_response()
         })
-    })
+    });
+    or_silence(response).await
 }
 
 async fn link(

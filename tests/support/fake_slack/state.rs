@@ -86,6 +86,8 @@ pub enum Fault {
     RefuseAfter(&'static str),
     /// It does not happen; the answer is this HTTP status with a page that is not Slack's.
     Status(u16),
+    /// Nothing happens, and no answer ever comes.
+    Silence,
 }
 
 pub struct Channel {

@@ -151,7 +151,7 @@ async fn what_stays_in_trouble_is_told_after_a_few_tries() {
         fixture.github.trouble(Trouble { works: false, ..lost("PUT", "/merge") });
     }
     let request = fixture.request().await;
-    let error = fixture.forge.merge(&request).await.expect_err("refused");
+    let error = refused(fixture.forge.merge(&request).await);
     assert!(error.what.contains("HTTP 502") && error.hint.contains("`!retry`"), "{error:?}");
     // Nobody at all.
     let socket = fixture.forge.gh.env.iter().position(|(name, _)| name == "GH_CONFIG_DIR").expect("set");
@@ -160,8 +160,28 @@ async fn what_stays_in_trouble_is_told_after_a_few_tries() {
     std::fs::create_dir(&nowhere).expect("made");
     std::fs::write(nowhere.join("config.yml"), "http_unix_socket: /nowhere/socket\n").expect("written");
     fixture.forge.gh.env.push(("GH_CONFIG_DIR".into(), nowhere.into()));
-    let error = fixture.forge.merge(&request).await.expect_err("nobody");
+    let Err(MergeError::Unknown(error)) = fixture.forge.merge(&request).await else { panic!("nobody knows") };
     assert!(error.what.contains("could not be reached") && error.hint.contains("`!retry`"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_merge_whose_answer_stays_lost_is_not_known_and_never_done_twice() {
+    let Some(fixture) = fixture().await else { return };
+    fixture.forge.open(&new(false)).await.expect("opened");
+    let request = fixture.request().await;
+    for works in [false, true] {
+        fixture.github.cut_from("PUT", "/merge", works);
+        let merged = fixture.forge.merge(&request).await;
+        assert!(matches!(merged, Err(MergeError::Unknown(_))), "{merged:?}");
+        // Who cannot even look before knows no more: an earlier life may have done it.
+        let merged = fixture.forge.merge(&request).await;
+        assert!(matches!(merged, Err(MergeError::Unknown(_))), "{merged:?}");
+        fixture.github.come_back();
+        assert_eq!(fixture.github.pull(1)["merged"], works);
+    }
+    fixture.forge.merge(&request).await.expect("it is merged");
+    assert_eq!(fixture.asked().iter().filter(|asked| asked.starts_with("PUT")).count(), 2);
+    assert_eq!(fixture.github.doubles(), Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -1,0 +1,108 @@
+//! Opens a repository: its git, its default files, its store, and an end to what an earlier life left running for it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use super::{Failure, Notice, store_problem};
+use crate::chat::Chat;
+use crate::config::settings::Author;
+use crate::config::{self, RepoSettings};
+use crate::forge::local::Upstream;
+use crate::forge::{Forge, GitHub, Local};
+use crate::git::Repository;
+use crate::ids::ChannelId;
+use crate::llm::ChatModel;
+use crate::offload::offload;
+use crate::runtime::Clock;
+use crate::runtime::project::{ChannelModels, Project, ProjectSettings};
+use crate::runtime::slots::Slots;
+use crate::runtime::upstream::GitRemote;
+use crate::store::{self, Store};
+use crate::{process, sandbox};
+
+/// A repository with its store, before it is known which chat serves it.
+pub(super) struct Opened {
+    pub(super) repository: Repository,
+    pub(super) store: Store,
+    pub(super) notices: Vec<Notice>,
+    forge: Arc<dyn Forge>,
+}
+
+impl Opened {
+    /// Opens the repository. Away from the async threads: a slow disk or an old store must not keep a stop waiting.
+    pub(super) async fn open(repo: &RepoSettings, author: &Author) -> Result<Self, Failure> {
+        let path = repo.path.clone();
+        let opened = offload(move || open(&path)).await;
+        let (repository, store, mut notices) =
+            opened.unwrap_or_else(|| Err(Failure::new("codebutler is stopping", "start it again")))?;
+        // Only we drive this repository now: what still works for it was left by one that was killed.
+        let left = repository.clone();
+        let is_left = move |orphan: &process::Orphan| {
+            // In the checkout run git and gh. What they put into a session of its own is to stay, for the user.
+            left.is_of_worktrees(&orphan.folder) || (orphan.folder == left.root() && !orphan.own_session)
+        };
+        let ended = offload(move || process::end_orphans(is_left)).await.unwrap_or_default();
+        if ended > 0 {
+            let root = repository.root().display();
+            notices.push(format!("ended {ended} programs that an earlier run had left behind in {root}"));
+        }
+        let forge = forge_of(&repository, author);
+        Ok(Self { repository, store, notices, forge })
+    }
+
+    /// What serves it in this channel.
+    pub(super) async fn project(
+        self,
+        channel: &ChannelId,
+        chat: Arc<dyn Chat>,
+        model: Arc<dyn ChatModel>,
+        settings: ProjectSettings,
+        slots: Slots,
+    ) -> Result<Arc<Project>, Vec<Failure>> {
+        let channel_models = ChannelModels::load(&self.store, channel).await;
+        Ok(Arc::new(Project {
+            store: self.store,
+            outbox_changed: Arc::new(Notify::new()),
+            chat,
+            model,
+            repository: Arc::new(self.repository),
+            shell: Arc::new(sandbox::HostShell),
+            forge: self.forge,
+            pulls_asked: Arc::new(Notify::new()),
+            settings,
+            clock: Clock::system(),
+            channel_models: channel_models.map_err(|error| vec![store_problem(&error)])?,
+            slots,
+        }))
+    }
+}
+
+fn open(path: &Path) -> Result<(Repository, Store, Vec<Notice>), Failure> {
+    let repository = Repository::open(path).map_err(|error| Failure::new(error.what, error.hint))?;
+    let root = repository.root();
+    let seeded = config::seed::seed(root).map_err(|error| {
+        Failure::new(
+            format!("{} cannot be written: {}", error.path.display(), error.source),
+            "check the folder's owner and permissions",
+        )
+    })?;
+    let mut notices = Vec::new();
+    if !seeded.is_empty() {
+        notices.push(format!("wrote {} default files below {}", seeded.len(), root.join(".codebutler").display()));
+    }
+    let store = Store::open(&store::path_in(root)).map_err(|error| store_problem(&error))?;
+    Ok((repository, store, notices))
+}
+
+/// GitHub when the remote is there, else our own records.
+fn forge_of(repository: &Repository, author: &Author) -> Arc<dyn Forge> {
+    let root = repository.root().to_owned();
+    if let Some(github) = repository.remote().and_then(|remote| GitHub::detect(&remote.url, root.clone())) {
+        return Arc::new(github);
+    }
+    let upstream = repository.remote().map(|_| Arc::new(GitRemote(repository.clone())) as Arc<dyn Upstream>);
+    let author = (author.name.clone(), author.email.clone());
+    Arc::new(Local::new(root, repository.common_dir().to_owned(), author, upstream))
+}

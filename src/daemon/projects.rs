@@ -1,0 +1,78 @@
+//! Projects at work: how each is set up, and the tasks that serve it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::agent::Role;
+use crate::config::{Global, RepoSettings};
+use crate::ids::{ChannelId, Millis};
+use crate::runtime::intake::Routes;
+use crate::runtime::project::{Project, ProjectSettings};
+use crate::runtime::tasks::TaskKind;
+use crate::runtime::{Supervisor, Tasks, outbox, watch};
+use crate::store::{self, Store};
+use crate::thread::Rules;
+use crate::tools;
+
+/// A project that is ready to be served.
+pub(super) struct Ready {
+    pub(super) channel: ChannelId,
+    /// The channel's name.
+    pub(super) name: String,
+    pub(super) root: PathBuf,
+    pub(super) project: Arc<Project>,
+}
+
+impl Ready {
+    /// Its store, by its path.
+    pub(super) fn store(&self) -> (PathBuf, Store) {
+        (store::path_in(&self.root), self.project.store.clone())
+    }
+}
+
+/// How a repository's threads are served. `slash`: commands may begin with a slash, too.
+pub(super) fn settings(home: &Path, global: &Global, repo: &RepoSettings, slash: bool) -> ProjectSettings {
+    let lists: Vec<(Role, String)> = Role::ALL.into_iter().map(|role| (role, tools::table::tool_list(role))).collect();
+    ProjectSettings {
+        home: home.to_owned(),
+        accumulation: global.timing.accumulation,
+        poll: global.timing.poll,
+        worker_idle: global.timing.worker_idle,
+        stop_grace: global.timing.stop_grace,
+        coders_in_all: global.limits.max_concurrent_threads,
+        coders: repo.limits.max_concurrent_threads,
+        builds: repo.limits.concurrent_builds.clone(),
+        bash_timeout: global.timing.bash_timeout,
+        rules: Rules {
+            allowed: global.access.allowed.clone(),
+            approvers: global.access.approvers.clone(),
+            pm_pool: repo.models.pm_pool.clone(),
+            pm_model: repo.models.pm.clone(),
+            coder_model: repo.models.coder.clone(),
+            pm_turns: global.turns.pm,
+            coder_turns: global.turns.coder,
+            checks: repo.checks.clone(),
+            tool_lists: lists.into(),
+            slash,
+            now: Millis::default(),
+        },
+        base: repo.git.base.clone(),
+        branch_prefix: repo.git.branch_prefix.clone(),
+        author: global.author.to_string(),
+        init: repo.worktree_init.clone(),
+    }
+}
+
+/// Starts supervisors, watches and senders.
+pub(super) fn serve(projects: Vec<Ready>, tasks: &Tasks) -> Routes {
+    let started = projects.into_iter().map(|Ready { channel, name, project, .. }| {
+        let supervisor = Supervisor::start(Arc::clone(&project), tasks);
+        let watching = watch::watch(Arc::clone(&project), supervisor.clone(), tasks.stop_token());
+        tasks.spawn(TaskKind::Watch, channel.as_str(), watching);
+        let changed = Arc::clone(&project.outbox_changed);
+        let sender = outbox::send(project.store.clone(), Arc::clone(&project.chat), changed, tasks.end_token());
+        tasks.spawn(TaskKind::Outbox, channel.as_str(), sender);
+        (channel, name, project, supervisor)
+    });
+    Routes::new(started.collect::<Vec<_>>())
+}
