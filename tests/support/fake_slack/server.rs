@@ -85,7 +85,10 @@ fn unless_broken(state: &mut State, method: &str, act: impl FnOnce(&mut State) -
             act(state);
             answer(Err(code.to_owned()))
         }
-        Some(Fault::Silence) => return None,
+        Some(Fault::Silence) => {
+            state.log(format!("call without an answer: {method}"));
+            return None;
+        }
     })
 }
 
