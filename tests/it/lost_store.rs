@@ -1,7 +1,7 @@
 //! A store that is lost under a running daemon: it does not live on, deaf and silent, but ends with a failure, so that
 //! a service manager starts it again; and the next life goes on from the log.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::support::fake_slack::{BEN, SHOP};
 use super::world::World;
@@ -23,11 +23,9 @@ async fn a_lost_store_ends_the_daemon_and_the_next_life_takes_up_everything() {
     outside.busy_timeout(Duration::from_secs(10)).expect("set");
     outside.execute_batch("DELETE FROM seen; INSERT INTO seen VALUES (-9223372036854775808, 'x')").expect("damaged");
     let later = world.slack.say(BEN, SHOP, "are you there?", Some(&ts));
-    let lost = Instant::now();
     daemon.mentions("codebutler ends");
     let (status, log) = daemon.ended();
     assert_eq!(status.code(), Some(1), "{log}");
-    assert!(lost.elapsed() < Duration::from_secs(15), "{:?}", lost.elapsed());
     for part in ["error: the store ", "is lost: its thread `store` ended: ", "hint: start codebutler again"] {
         assert!(log.contains(part), "{part} is not in:\n{log}");
     }

