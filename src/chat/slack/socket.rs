@@ -126,6 +126,8 @@ impl Socket {
                 tokio::time::sleep(QUIET).await;
             };
             let message = tokio::select! {
+                // What has come is read before anything is made of the time that went by.
+                biased;
                 () = stop.cancelled() => return End::Left,
                 Some(ack) = taken.next(), if !taken.is_empty() => {
                     match self.ack(ack).await {

@@ -7,7 +7,7 @@ use crate::ids::{MessageTs, PlanId, UserId};
 use crate::thread::command::Action;
 use crate::thread::event::{Answer, Event, Message};
 use crate::thread::stalled::Part;
-use crate::thread::state::{Stalled, WorkspaceState};
+use crate::thread::state::WorkspaceState;
 use crate::thread::words::{self, Typed};
 
 impl Deciding<'_> {
@@ -58,8 +58,8 @@ impl Deciding<'_> {
             return;
         }
         self.emit(Event::MessageReceived { message });
-        if matches!(self.thread.stalled.last(), Some(Stalled::Base(_))) {
-            self.emit(Event::RetryRequested { by, ts: None });
+        if self.thread.stalled.iter().any(|stalled| stalled.part() == Part::Base) {
+            self.emit(Event::TakenUp { by, ts: None, parts: vec![Part::Base] });
         }
         self.wake_pm();
     }
