@@ -290,7 +290,7 @@ fn merge_refused(before: &Thread, failure: &Failure, out: &mut Out) {
 fn merge_in_doubt(before: &Thread, failure: &Failure, out: &mut Out) {
     let number = before.pull.as_ref().map_or(0, |pull| pull.number);
     let text = format!(
-        "It is not known whether pull request #{number} was merged: the answer was lost. {} {}\nIt is also looked up by \
+        "It is not known whether pull request #{number} was merged. {} {}\nIt is also looked up by \
          itself: if it was merged, this thread says so and ends. To say `merge` or `!retry` is safe: nothing is merged \
          twice.",
         failure.what, failure.hint

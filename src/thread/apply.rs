@@ -1,9 +1,12 @@
 //! The fold: one event changes the state. Total: any prefix of any log applies without a panic; an event that fits
 //! nowhere changes nothing but the count.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::event::{Event, Failure, Message, Publication, PullRequest, Reply, RunOutcome, ToolResult, Workspace};
+use super::event::{
+    Earlier, Event, Failure, Message, Publication, PullRequest, Reply, RunOutcome, ToolResult, Workspace,
+};
 use super::plan::Plan;
 use super::question::Question;
 use super::stalled::{Part, Stalled};
@@ -30,7 +33,7 @@ impl Thread {
             Event::NotePosted { role, .. } => self.mark_spoken(*role),
             Event::BaseReady { base } => self.base = Some(Arc::new(base.clone())),
             Event::BaseFailed { failure } => self.stall(Stalled::Base(failure.clone())),
-            Event::ConversationOpened { role, .. } => self.conversation(*role).open = true,
+            Event::ConversationOpened { role, .. } => self.open_conversation(*role),
             Event::RunStarted { run, role, model } => self.start_run(*run, *role, model, at),
             Event::Heard { role, messages, .. } => self.hear(*role, messages),
             Event::Noted { role, text } => self.conversation(*role).notes.push(text.clone()),
@@ -121,6 +124,11 @@ impl Thread {
         if self.said.iter().any(|message| message.ts == *ts) {
             Arc::make_mut(&mut self.said).iter_mut().filter(|message| message.ts == *ts).for_each(change);
         }
+        if self.earlier(ts).is_some() {
+            self.change_history(|history| {
+                history.iter_mut().filter(|said| said.ts.as_ref() == Some(ts)).for_each(|said| said.set_text(text));
+            });
+        }
     }
 
     fn forget(&mut self, ts: &MessageTs) {
@@ -131,16 +139,39 @@ impl Thread {
         if self.said.iter().any(|message| message.ts == *ts) {
             Arc::make_mut(&mut self.said).retain(|message| message.ts != *ts);
         }
+        if self.earlier(ts).is_some() {
+            self.change_history(|history| history.retain(|said| said.ts.as_ref() != Some(ts)));
+        }
+    }
+
+    fn change_history(&mut self, change: impl FnOnce(&mut Vec<Earlier>)) {
+        if let Some(base) = &mut self.base {
+            change(&mut Arc::make_mut(base).history);
+        }
     }
 
     /// The runs that stand on this message have to look at it again.
     fn make_stale(&mut self, ts: &MessageTs) {
+        let told_before = self.earlier(ts).is_some();
         for role in self.readers(ts) {
             if let Some(run) = self.runs.get_mut(&role) {
                 // The Coder stands on all that was said before it began, too.
-                run.stale |= role == Role::Coder || run.messages.contains(ts);
+                run.stale |= role == Role::Coder || run.messages.contains(ts) || told_before;
             }
         }
+    }
+
+    /// What the role is told of when its conversation begins counts as read.
+    fn open_conversation(&mut self, role: Role) {
+        let known: BTreeSet<MessageTs> = match role {
+            Role::Pm => self.base.iter().flat_map(|base| &base.history).filter_map(|said| said.ts.clone()).collect(),
+            Role::Coder => self.said.iter().map(|message| message.ts.clone()).collect(),
+            Role::Researcher | Role::Artist | Role::Lead => BTreeSet::new(),
+        };
+        let conversation = self.conversation(role);
+        conversation.open = true;
+        let came: Vec<MessageTs> = conversation.unheard.iter().map(|message| message.ts.clone()).collect();
+        Arc::make_mut(&mut conversation.read).extend(known.into_iter().filter(|ts| !came.contains(ts)));
     }
 
     fn start_run(&mut self, id: RunId, role: Role, model: &str, at: Millis) {
@@ -176,6 +207,9 @@ impl Thread {
             .cloned()
             .collect();
         conversation.unheard.retain(|message| !messages.contains(&message.ts));
+        if !messages.is_empty() {
+            Arc::make_mut(&mut conversation.read).extend(messages.iter().cloned());
+        }
         conversation.notes.clear();
         conversation.model_spoke_last = false;
         if !read.is_empty() {

@@ -82,6 +82,8 @@ pub struct Thread {
 pub struct ConversationState {
     /// Messages that the role has not read. A flood of them must not make each copy of the state dear.
     pub unheard: Vec<Arc<Message>>,
+    /// Messages that the role has read, or was told of when its conversation began.
+    pub read: Arc<BTreeSet<MessageTs>>,
     /// Notes of the daemon that the role has not read.
     pub notes: Vec<String>,
     /// Whether system prompt and tools are set.
@@ -309,13 +311,8 @@ impl Thread {
 
     /// Roles that have read the message and will not see by themselves that it was changed.
     pub fn readers(&self, ts: &MessageTs) -> Vec<Role> {
-        let unread = |role: Role| {
-            let conversation = self.conversations.get(&role);
-            conversation.is_some_and(|conversation| conversation.unheard.iter().any(|message| message.ts == *ts))
-        };
-        let pm = self.said.iter().any(|message| message.ts == *ts);
-        let coder = self.runs.contains_key(&Role::Coder) && !unread(Role::Coder);
-        [(Role::Pm, pm), (Role::Coder, coder)].into_iter().filter_map(|(role, has)| has.then_some(role)).collect()
+        let of = self.conversations.iter().filter(|(_, conversation)| conversation.read.contains(ts));
+        of.map(|(role, _)| *role).collect()
     }
 
     /// The first message that people wrote to us in it.

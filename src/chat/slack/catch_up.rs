@@ -159,18 +159,16 @@ impl Fetcher<'_> {
         shown.sort_by(|(one, _), (other, _)| one.cmp(other));
         let mut taken = 0;
         for (ts, message) in shown {
-            let heard = events::read_past(message, channel, own);
-            if ts <= *since || heard.as_ref().is_ok_and(is_known) {
-                let edited = message["edited"]["ts"].as_str().is_some_and(|at| at > since.as_str());
-                let edit = edited.then(|| events::read_past_edit(message, channel, own)).flatten();
-                if let Some(edit) = edit.filter(|edit| !is_known(edit)) {
-                    taken += usize::from(self.listener.accept(edit).await?);
-                }
-                continue;
-            }
-            match heard {
+            match events::read_past(message, channel, own) {
+                Ok(heard) if ts <= *since || is_known(&heard) => {}
                 Ok(heard) => taken += usize::from(self.listener.accept(heard).await?),
                 Err(reason) => debug!(%channel, %ts, reason, "not for us"),
+            }
+            // Also of one that is new: an older edit of it may be stored.
+            if message["edited"]["ts"].as_str().is_some_and(|at| at > since.as_str())
+                && let Some(edit) = events::read_past_edit(message, channel, own)
+            {
+                taken += usize::from(self.listener.accept(edit).await?);
             }
         }
         Ok(taken)

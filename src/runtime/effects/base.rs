@@ -17,22 +17,25 @@ pub(super) fn prepare(project: Arc<Project>, thread: &Thread) -> impl Future<Out
     // A thread whose first message to us is not its first message began before us.
     let first = thread.first_message().filter(|first| **first != thread.key.ts).cloned();
     async move {
-        let history = match &first {
-            Some(before) => read_history(&project, &key, before).await,
-            None => Vec::new(),
+        let prepared = async {
+            let mut base = base(&project).await?;
+            // Last, so that it is as people left it when the PM reads it.
+            if let Some(before) = &first {
+                base.history = read_history(&project, &key, before).await;
+            }
+            Ok::<_, GitError>(base)
         };
-        let prepared = base(&project, history).await;
-        Command::BasePrepared(prepared.map_err(Failure::from))
+        Command::BasePrepared(prepared.await.map_err(Failure::from))
     }
 }
 
-async fn base(project: &Project, history: Vec<Earlier>) -> Result<Base, GitError> {
+async fn base(project: &Project) -> Result<Base, GitError> {
     let BaseCommit { commit, branch, notice } = project.repository.fetch_base(project.settings.base.as_deref()).await?;
     project.repository.snapshot(&commit, &project.settings.home).await?;
     let paths: Vec<&str> = prompts::paths().collect();
     let files = Files(project.repository.texts(&commit, &paths).await?);
     let prompts = Role::ALL.into_iter().map(|role| (role, prompts::assemble(role, &files))).collect();
-    Ok(Base { commit, branch, prompts, history, notice })
+    Ok(Base { commit, branch, prompts, history: Vec::new(), notice })
 }
 
 async fn read_history(project: &Project, key: &crate::ids::ThreadKey, before: &MessageTs) -> Vec<Earlier> {

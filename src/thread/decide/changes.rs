@@ -10,7 +10,7 @@ use crate::thread::event::Event;
 impl Deciding<'_> {
     pub(super) fn edit(&mut self, ts: MessageTs, by: &UserId, text: String) {
         let Some(known) = self.known(&ts, by) else { return };
-        if known.says(&text) {
+        if known.text == text {
             return;
         }
         let note = format!("[codebutler] {} edited a message that you have read. It now says:\n{text}", known.name);
@@ -31,14 +31,15 @@ impl Deciding<'_> {
     /// What is known of a message of that writer; `None` when no role has read it or will read it: a command, say.
     fn known(&self, ts: &MessageTs, by: &UserId) -> Option<Known> {
         let thread = &self.thread;
+        let readers = thread.readers(ts);
         if let Some(message) = thread.known_message(ts, by) {
             let (name, text) = (message.name.clone(), message.text.clone());
-            return Some(Known { name, text, whole: true, readers: thread.readers(ts) });
+            return Some(Known { name, text, readers });
         }
         // Its writer is not kept, and nobody but the writer can change it.
         let earlier = thread.earlier(ts)?;
-        let (name, text) = (thread.name_of(by).to_owned(), earlier.line.clone());
-        Some(Known { name, text, whole: false, readers: vec![Role::Pm] })
+        let (name, text) = (thread.name_of(by).to_owned(), earlier.text().to_owned());
+        Some(Known { name, text, readers })
     }
 }
 
@@ -47,14 +48,6 @@ struct Known {
     /// Its writer's name.
     name: String,
     text: String,
-    /// Whether the text is all there is; else something stands before or after it.
-    whole: bool,
     /// Roles that will not see by themselves that it changes.
     readers: Vec<Role>,
-}
-
-impl Known {
-    fn says(&self, text: &str) -> bool {
-        if self.whole { self.text == text } else { self.text.contains(text) }
-    }
 }

@@ -111,7 +111,10 @@ impl Deciding<'_> {
         let Some(conversation) = self.thread.conversations.get(&role) else { return };
         let mut parts = conversation.notes.clone();
         let mut messages = Vec::new();
-        for message in &conversation.unheard {
+        // Who hears of a change alone leaves to the Coder what is for the Coder.
+        let stale = self.thread.runs.get(&role).is_some_and(|run| run.stale);
+        let unheard = if stale && !self.has_unheard(role) { &[] } else { conversation.unheard.as_slice() };
+        for message in unheard {
             parts.push(spoken(message));
             messages.push(message.ts.clone());
         }

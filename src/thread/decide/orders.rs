@@ -155,6 +155,12 @@ impl Deciding<'_> {
             self.tell(ts, by, "The merge is under way; it closes the thread.");
             return;
         }
+        if self.thread.in_doubt.is_some() {
+            let text = "It is not known yet whether the pull request was merged. Say `merge`, or `!retry`: that settles it \
+                        and closes the thread.";
+            self.tell(ts, by, text);
+            return;
+        }
         for role in Role::ALL {
             self.stop_run(role, &by);
         }

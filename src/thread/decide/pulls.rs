@@ -25,12 +25,14 @@ impl Deciding<'_> {
         }
     }
 
-    /// Whether a merge of this head may be the one that we were asked for. When the Coder is at work since, it is told
-    /// of as one that comes from outside, which it is for its work.
+    /// Whether a merge of this head may be the one that we were asked for. When there is work since, under way, stopped
+    /// or pushed, it is told of as one that comes from outside, which it is for that work: it must be kept.
     fn was_asked_to_merge(&self, head: &CommitId) -> bool {
-        let busy = self.thread.runs.contains_key(&Role::Coder) || self.thread.publishing.is_some();
-        let doubted = self.thread.in_doubt.as_ref().is_some_and(|merging| merging.head == *head);
-        self.thread.merging.is_some() || doubted && !busy
+        let thread = &self.thread;
+        let working = thread.runs.contains_key(&Role::Coder) || thread.publishing.is_some();
+        let stopped = thread.stalled.iter().any(|stalled| stalled.part().is_work());
+        let doubted = thread.in_doubt.as_ref().is_some_and(|merging| merging.head == *head);
+        thread.merging.is_some() || doubted && !working && !stopped && thread.head.as_ref() == Some(head)
     }
 
     pub(super) fn emit_outside(&mut self, news: Outside) {

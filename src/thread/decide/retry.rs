@@ -21,6 +21,10 @@ impl Deciding<'_> {
             self.tell(ts, by, "The Coder's work is just being brought to the pull request. Try again in a moment.");
             return;
         }
+        // What came after a merge that was refused is what the word is about; nobody means a merge by it then.
+        if only.is_none() && self.thread.stalled.last().is_some_and(|last| last.part() != Part::Merge) {
+            parts.retain(|part| *part != Part::Merge);
+        }
         // What is not published yet goes with the work of a Coder who goes on, or is at it already.
         if parts.contains(&CODER) || self.thread.runs.contains_key(&Role::Coder) {
             parts.retain(|part| *part != Part::Publish);

@@ -39,7 +39,7 @@ impl Deciding<'_> {
         }
         self.make_call_ids_unique(role, &mut reply);
         let (text, ends) = (reply.text.clone(), reply.calls.is_empty());
-        let silent = ends && !last && !spoke && text.trim().is_empty() && !self.has_unheard(role);
+        let silent = ends && !last && !spoke && text.trim().is_empty() && !self.has_news(role);
         self.emit(Event::ReplyReceived { run: id, turn, reply });
         if silent {
             let failure = Failure {
@@ -52,7 +52,7 @@ impl Deciding<'_> {
             self.after_run(role);
         } else if !ends {
             self.advance(role);
-        } else if self.has_unheard(role) {
+        } else if self.has_news(role) {
             self.hear(role);
         } else {
             self.emit(Event::RunEnded { run: id, outcome: RunOutcome::Answered { text } });
@@ -60,11 +60,13 @@ impl Deciding<'_> {
         }
     }
 
-    /// People wrote to this role since it was last called and nobody else answers them, or changed what it stands on.
-    fn has_unheard(&self, role: Role) -> bool {
-        if self.thread.runs.get(&role).is_some_and(|run| run.stale) {
-            return true;
-        }
+    /// People changed what this role's run stands on, or wrote to it since it was last called.
+    fn has_news(&self, role: Role) -> bool {
+        self.thread.runs.get(&role).is_some_and(|run| run.stale) || self.has_unheard(role)
+    }
+
+    /// People wrote to this role since it was last called, and nobody else answers them.
+    pub(super) fn has_unheard(&self, role: Role) -> bool {
         let answered = self.thread.runs.get(&role).is_some_and(|run| run.answer.is_some());
         let coder_answers = role == Role::Pm && self.thread.runs.contains_key(&Role::Coder);
         (answered || !coder_answers)
@@ -127,7 +129,7 @@ impl Deciding<'_> {
                             ),
                         );
                     }
-                    if last || !fresh && self.has_unheard(role) {
+                    if last || !fresh && self.has_news(role) {
                         self.hear(role);
                     }
                     return;

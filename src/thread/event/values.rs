@@ -71,6 +71,24 @@ pub struct Earlier {
     pub line: String,
 }
 
+impl Earlier {
+    /// What was said, without the name before it and the names of files behind it.
+    pub fn text(&self) -> &str {
+        let said = self.line.split_once(": ").map_or(self.line.as_str(), |(_, said)| said);
+        said.split(FILE).next().unwrap_or_default()
+    }
+
+    /// Changes what was said.
+    pub fn set_text(&mut self, text: &str) {
+        let name = self.line.split_once(": ").map(|(name, _)| format!("{name}: ")).unwrap_or_default();
+        let files = self.line.find(FILE).map_or("", |at| &self.line[at..]);
+        self.line = format!("{name}{text}{files}");
+    }
+}
+
+/// How the name of a file begins behind what was said.
+const FILE: &str = " [file: ";
+
 /// As it is stored: the first logs had the line alone.
 #[derive(Deserialize)]
 #[serde(untagged)]

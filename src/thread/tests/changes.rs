@@ -174,3 +174,48 @@ fn what_comes_late_is_a_message_as_long_as_the_pm_has_read_nothing() {
     story.act(said("4.0", "fix it"));
     assert_eq!(story.heard(Role::Pm), "BEN: fix it", "once, as a message");
 }
+
+#[test]
+fn a_stopped_coder_goes_on_by_what_was_changed_meanwhile() {
+    let mut story = Story::at_work();
+    story.say("BEN", "!stop");
+    story.published();
+    assert_eq!(story.told_of(edit("1.0", "keep the first row")).0, [Role::Pm, Role::Coder]);
+    story.say("BEN", "!retry");
+    assert!(story.heard(Role::Coder).contains("keep the first row"), "{}", story.heard(Role::Coder));
+}
+
+#[test]
+fn a_change_leaves_to_the_coder_what_is_for_the_coder() {
+    let mut story = Story::new();
+    story.say("BEN", "fix it");
+    story.base();
+    story.propose("Fix it");
+    story.say("BEN", "is it safe?");
+    let plan = story.plan_id();
+    story.press("ANA", Action::PlanApprove, &plan);
+    story.workspace();
+    story.say("BEN", "how far are you?");
+    story.act(edit("2.0", "is it fast?"));
+    story.reply(Role::Pm, "It is safe.", &[]);
+    let heard = story.heard(Role::Pm);
+    assert!(heard.contains("is it fast?") && !heard.contains("how far"), "{heard}");
+}
+
+#[test]
+fn what_was_said_before_is_known_as_it_was_changed_last() {
+    let mut story = Story::new();
+    story.say("BEN", "what of it?");
+    let history = vec![Earlier { ts: Some(MessageTs::new("0.5")), line: "Ben: use it [file: a.png]".into() }];
+    let (commit, branch) = (CommitId::new("4f2c1aa9"), "main".to_owned());
+    story.act(Command::BasePrepared(Ok(Base { commit, branch, prompts: vec![], history, notice: None })));
+    for (text, told) in [("use it", false), ("use", true), ("use", false), ("use it", true)] {
+        let (roles, _) = story.told_of(edit("0.5", text));
+        assert_eq!(roles.is_empty(), !told, "{text}");
+    }
+    assert_eq!(story.thread.earlier(&MessageTs::new("0.5")).expect("known").line, "Ben: use it [file: a.png]");
+    story.reply(Role::Pm, "Well.", &[]);
+    assert!(story.thread.runs.contains_key(&Role::Pm), "the run stands on it");
+    story.act(delete("0.5"));
+    assert_eq!(story.thread.earlier(&MessageTs::new("0.5")), None);
+}

@@ -2,10 +2,10 @@
 
 use super::Story;
 use crate::agent::Role;
-use crate::ids::{CommitId, Millis};
+use crate::ids::{CallId, CommitId, Millis, RunId};
 use crate::render::posts::posts;
 use crate::thread::command::{Action, Command, Deed, NotMerged};
-use crate::thread::event::{Failure, Publication};
+use crate::thread::event::{Failure, Publication, ToolResult};
 use crate::thread::outside::{Outside, PullFate, Sighting};
 use crate::thread::{Event, Phase};
 
@@ -125,6 +125,18 @@ fn a_merge_in_doubt_is_told_so_and_settled_by_what_is_seen_or_by_another_try() {
     seen_merged.sees(&merged());
     assert!(matches!(seen_merged.log.last(), Some(Event::Merged { .. })), "it was ours: {:?}", seen_merged.log.last());
     assert_eq!(seen_merged.pending(), ["cleanup"]);
+    let mut worked = story.clone();
+    worked.act(Command::ToolDone {
+        run: RunId(9),
+        call: CallId::new("c"),
+        result: ToolResult { text: String::new(), error: false, wrote: vec![], exit: None },
+        deeds: vec![Deed::Pushed(CommitId::new("b2b2"))],
+    });
+    worked.sees(&merged());
+    assert!(matches!(worked.log.last(), Some(Event::Outside { .. })), "what was pushed later is kept");
+    let mut closing = story.clone();
+    closing.say("ANA", "!close");
+    assert!(!closing.thread.is_closed(), "it may have been merged");
     let mut another = story.clone();
     another.sees(&Sighting { head: CommitId::new("cafe"), ..merged() });
     assert!(

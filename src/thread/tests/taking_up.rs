@@ -162,27 +162,33 @@ fn base_and_worktree_are_taken_up_with_the_rest() {
 }
 
 #[test]
-fn a_refused_merge_is_tried_again_beside_the_pm_but_not_over_work_and_by_an_approver_only() {
+fn a_refused_merge_is_tried_again_when_it_is_what_stopped_last_and_by_an_approver_only() {
     let refused = || {
         let mut story = Story::opened();
         story.say("ANA", "merge");
         story.act(Command::MergeDone(Err(NotMerged::Refused(failure()))));
-        story.say("BEN", "why?");
+        story
+    };
+    let later = || {
+        let mut story = refused();
+        story.say("BEN", "do not merge it yet");
         story.cut(Role::Pm);
         story
     };
-    let mut story = refused();
+    let mut story = later();
     story.say("ANA", "!retry");
-    assert_eq!(story.pending(), ["merge/2", "run/4/turn/1"]);
-    let mut story = refused();
-    let events = story.say("BEN", "!retry");
-    assert_eq!(story.pending(), ["run/4/turn/1"]);
-    let Some(Event::CommandTaken { answer, .. }) = events.last() else { panic!("an answer: {events:?}") };
-    assert!(format!("{answer:?}").contains("Only an approver"), "{answer:?}");
-    let mut story = refused();
+    assert_eq!(story.pending(), ["run/4/turn/1"], "the word is about what stopped since");
+    let mut story = later();
     let (value, _) = button_of(&story, |event| matches!(event, Event::RunEnded { .. }));
     story.press("ANA", Action::RunRetry, &value);
     assert_eq!(story.pending(), ["run/4/turn/1"], "the card is about the PM");
+    let mut story = refused();
+    let events = story.say("BEN", "!retry");
+    assert_eq!(story.pending(), Vec::<String>::new());
+    let Some(Event::CommandTaken { answer, .. }) = events.last() else { panic!("an answer: {events:?}") };
+    assert!(format!("{answer:?}").contains("Only an approver"), "{answer:?}");
+    story.say("ANA", "!retry");
+    assert_eq!(story.pending(), ["merge/2"]);
 }
 
 #[test]
