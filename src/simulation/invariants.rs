@@ -47,10 +47,9 @@ fn check_person(world: &World, remains: &Remains, actor: &Actor, broken: &mut Ve
         match &said.mark {
             Some(mark) => {
                 let times = heard.iter().map(|part| part.matches(mark.as_str()).count()).sum::<usize>();
-                // Whoever edits what was answered is told that it is read next time; a closed thread has none.
-                let told = room.whispers.get(key).is_some_and(|whispers| !whispers.is_empty());
-                let noted = said.edited && times == 0 && is_noted(remains, key, mark);
-                let may_wait = noted && (told || is_closed(remains, key));
+                // An edit of what was answered is read next time. Its writer is told so by a message that only one person
+                // sees; such a one is tried once.
+                let may_wait = said.edited && times == 0 && is_noted(remains, key, mark);
                 if times != 1 && !may_wait {
                     broken.push(format!("{name}'s “{}” was in the PM's requests {times} times", said.text));
                 }
@@ -73,10 +72,6 @@ fn check_person(world: &World, remains: &Remains, actor: &Actor, broken: &mut Ve
 fn is_noted(remains: &Remains, key: &ThreadKey, mark: &str) -> bool {
     let mut log = remains.logs.iter().filter(|(of, _)| of == key).flat_map(|(_, log)| log);
     log.any(|(_, event)| matches!(event, Event::Noted { text, .. } if text.contains(mark)))
-}
-
-fn is_closed(remains: &Remains, key: &ThreadKey) -> bool {
-    remains.logs.iter().any(|(of, log)| of == key && fold(key, log).is_closed())
 }
 
 fn later(shown: &Shown, than: &crate::ids::MessageTs) -> bool {
