@@ -1,4 +1,6 @@
 //! One look at many pull requests: their records, and their branches by a single call to the remote.
+//!
+//! A base that moved is fetched besides, once: whether a merge came about whose answer was lost is told by its commits.
 
 use std::collections::BTreeMap;
 
@@ -22,6 +24,7 @@ impl Local {
         branches.sort_unstable();
         branches.dedup();
         let heads = self.heads(branches).await?;
+        let heads = self.fetch_bases(&records, heads).await?;
         self.blocking(move |inner| Ok(records.into_iter().map(|record| inner.state(record, &heads)).collect())).await
     }
 
@@ -40,23 +43,53 @@ impl Local {
     }
 }
 
+impl Local {
+    /// Has the commits of these records' bases here. One that cannot be fetched is looked at again in the next round.
+    async fn fetch_bases(
+        &self,
+        records: &[Record],
+        mut heads: BTreeMap<String, CommitId>,
+    ) -> Result<BTreeMap<String, CommitId>, ForgeError> {
+        let Some(upstream) = &self.0.upstream else { return Ok(heads) };
+        let open = records.iter().filter(|record| record.state == State::Open);
+        let mut bases: Vec<_> = open.filter_map(|record| heads.get_key_value(&record.base)).collect();
+        bases.sort_unstable();
+        bases.dedup();
+        let bases: Vec<(String, CommitId)> =
+            bases.into_iter().map(|(base, head)| (base.clone(), head.clone())).collect();
+        let missing = self.blocking(move |inner| {
+            Ok(bases.into_iter().filter(|(_, head)| !inner.has(head)).map(|(base, _)| base).collect::<Vec<_>>())
+        });
+        for base in missing.await? {
+            match upstream.head(&base).await {
+                Ok(Some(head)) => drop(heads.insert(base, head)),
+                Ok(None) => drop(heads.remove(&base)),
+                Err(error) => tracing::warn!(base, error = error.what, "a base that moved could not be fetched"),
+            }
+        }
+        Ok(heads)
+    }
+}
+
 impl Inner {
     fn state(&self, record: Record, heads: &BTreeMap<String, CommitId>) -> PullState {
-        let head = heads.get(&record.branch);
+        let (head, base) = (heads.get(&record.branch), heads.get(&record.base));
         let branch_gone = record.state == State::Open && head.is_none();
         let fate = match (record.state, &record.merged) {
             (State::Merged, commit) => {
                 PullFate::Merged { commit: commit.clone().unwrap_or_else(|| record.head.clone()) }
             }
             (State::Closed, _) => PullFate::Closed,
-            // As on GitHub: without its branch it cannot be merged any more.
-            (State::Open, _) => match (head, heads.get(&record.base)) {
-                (None, _) => PullFate::Closed,
+            // First: a merge that nobody could tell us of may have lost its branch since.
+            (State::Open, _) => match (base.and_then(|base| self.squashed(&record, head, base)), head, base) {
+                (Some(commit), _, _) => PullFate::Merged { commit },
+                // As on GitHub: without its branch it cannot be merged any more.
+                (None, None, _) => PullFate::Closed,
                 // Both: a branch that was only set back is in the base too.
-                (Some(head), Some(base)) if self.is_in(head, base) && self.is_in(&record.head, base) => {
+                (None, Some(head), Some(base)) if self.is_in(head, base) && self.is_in(&record.head, base) => {
                     PullFate::Merged { commit: base.clone() }
                 }
-                (Some(_), _) => PullFate::Open,
+                (None, Some(_), _) => PullFate::Open,
             },
         };
         let head = head.unwrap_or(&record.head).clone();

@@ -79,18 +79,25 @@ impl Local {
     }
 
     async fn expect_head(&self, branch: &str) -> Result<CommitId, ForgeError> {
-        self.head(branch).await?.ok_or_else(|| {
-            refused(format!("The branch `{branch}` is gone."), "Push it again, or `!close` this thread.")
-        })
+        self.head(branch).await?.ok_or_else(|| gone(branch))
+    }
+
+    /// A merge may have been done by an attempt that was killed: what cannot be looked at is not known.
+    async fn head_to_merge(&self, branch: &str) -> Result<CommitId, MergeError> {
+        Ok(self.head(branch).await.map_err(MergeError::Unknown)?.ok_or_else(|| gone(branch))?)
+    }
+
+    async fn done_already(&self, request: &MergeRequest, base: &CommitId) -> Result<Option<CommitId>, MergeError> {
+        let (asked, base) = (request.clone(), base.clone());
+        self.blocking(move |inner| inner.merged_by_hand(&asked, &base)).await.map_err(MergeError::Unknown)
     }
 
     async fn merge_once(&self, request: &MergeRequest) -> Result<Option<CommitId>, MergeError> {
-        let base = self.expect_head(&request.base).await?;
-        let (asked, onto) = (request.clone(), base.clone());
-        if let Some(done) = self.blocking(move |inner| inner.merged_by_hand(&asked, &onto)).await? {
+        let base = self.head_to_merge(&request.base).await?;
+        if let Some(done) = self.done_already(request, &base).await? {
             return Ok(Some(done));
         }
-        if self.expect_head(&request.branch).await? != request.head {
+        if self.head_to_merge(&request.branch).await? != request.head {
             let error = refused(
                 format!(
                     "The branch `{}` has another head than the reviewed `{}`: someone committed to it.",
@@ -106,10 +113,14 @@ impl Local {
         match &self.0.upstream {
             Some(upstream) => match upstream.advance(&request.base, &squash).await {
                 Ok(done) => Ok(done.then_some(squash)),
-                // The answer may be all that failed.
+                // The answer may be all that failed, and someone may have pushed on top since.
                 Err(error) => match upstream.head(&request.base).await {
-                    Ok(Some(head)) if head == squash => Ok(Some(squash)),
-                    Ok(_) => Err(MergeError::Refused(error)),
+                    Ok(Some(head)) => match self.done_already(request, &head).await {
+                        Ok(Some(done)) => Ok(Some(done)),
+                        Ok(None) => Err(MergeError::Refused(error)),
+                        Err(_) => Err(MergeError::Unknown(error)),
+                    },
+                    Ok(None) => Err(MergeError::Refused(error)),
                     Err(_) => Err(MergeError::Unknown(error)),
                 },
             },
@@ -195,7 +206,10 @@ impl Forge for Local {
             )
         })?;
         let merged = Record { state: State::Merged, merged: Some(commit.clone()), ..record };
-        self.blocking(move |inner| inner.save(merged)).await?;
+        // It is merged whatever becomes of the record: the next look finds it in the base.
+        if let Err(error) = self.blocking(move |inner| inner.save(merged)).await {
+            tracing::warn!(pull = number, commit = %commit, error = error.what, "a merge could not be recorded");
+        }
         Ok(commit)
     }
 
@@ -215,6 +229,10 @@ impl Forge for Local {
             None => Ok(()),
         }
     }
+}
+
+fn gone(branch: &str) -> ForgeError {
+    refused(format!("The branch `{branch}` is gone."), "Push it again, or `!close` this thread.")
 }
 
 fn refused(what: impl Into<String>, hint: impl Into<String>) -> ForgeError {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use git2::{Oid, Repository};
 
+use super::records::Record;
 use super::{Inner, git_error, refused};
 use crate::forge::{ForgeError, MergeRequest};
 use crate::ids::CommitId;
@@ -34,19 +35,34 @@ impl Inner {
                 return Ok(Some(base));
             }
             let trailer = trailer(request);
-            let mut walk = git.revwalk()?;
-            walk.push(base)?;
-            for id in walk.take(SEARCHED) {
-                let commit = git.find_commit(id?)?;
-                if commit.message().is_ok_and(|message| message.lines().any(|line| line == trailer)) {
-                    return Ok(Some(commit.id()));
-                }
-            }
-            Ok(None)
+            marked(git, base, None, |line| line == trailer)
         };
         let found =
             look(&self.git2()?).map_err(|error: git2::Error| git_error("look through the base branch", &error))?;
         Ok(found.map(|oid| CommitId::new(oid.to_string())))
+    }
+
+    /// Our own squash of this record in the base, whose answer or record was lost. As far as the base's commits are
+    /// here; what it had when the record was made is not searched.
+    pub(super) fn squashed(&self, record: &Record, head: Option<&CommitId>, base: &CommitId) -> Option<CommitId> {
+        let mark = mark(record.number);
+        // Another clone counts its pull requests from one too: the head must be of this branch, which people may have
+        // rebased since.
+        let of_this = |merged: &str| {
+            let merged = CommitId::new(merged);
+            let rebased = |head| self.is_in(&merged, head) && !self.is_in(&merged, &record.head);
+            self.is_in(&record.head, &merged) || head.is_some_and(rebased)
+        };
+        let git = self.git2().ok()?;
+        let (base, since) = (oid(base).ok()?, oid(&record.head).ok());
+        let found = marked(&git, base, since, |line| line.strip_prefix(&mark).is_some_and(of_this));
+        found.ok().flatten().map(|oid| CommitId::new(oid.to_string()))
+    }
+
+    /// Whether a commit is here.
+    pub(super) fn has(&self, commit: &CommitId) -> bool {
+        let look = || Some(self.git2().ok()?.find_commit(oid(commit).ok()?).is_ok());
+        look().unwrap_or(false)
     }
 
     /// Whether the base has this commit, as far as its own are here.
@@ -206,9 +222,35 @@ fn conflicting(index: &git2::Index) -> Vec<String> {
     files
 }
 
+/// The newest commit of `base` with such a line in its message, without what `since` has.
+fn marked(
+    git: &Repository,
+    base: Oid,
+    since: Option<Oid>,
+    is_it: impl Fn(&str) -> bool,
+) -> Result<Option<Oid>, git2::Error> {
+    let mut walk = git.revwalk()?;
+    walk.push(base)?;
+    if let Some(since) = since.filter(|since| git.find_commit(*since).is_ok()) {
+        walk.hide(since)?;
+    }
+    for id in walk.take(SEARCHED) {
+        let commit = git.find_commit(id?)?;
+        if commit.message().is_ok_and(|message| message.lines().any(&is_it)) {
+            return Ok(Some(commit.id()));
+        }
+    }
+    Ok(None)
+}
+
 /// The mark by which a merge is known again.
 fn trailer(request: &MergeRequest) -> String {
-    format!("Codebutler-Pull: {} head={}", request.number, request.head)
+    format!("{}{}", mark(request.number), request.head)
+}
+
+/// What the mark of every merge of this pull request begins with.
+fn mark(number: u64) -> String {
+    format!("Codebutler-Pull: {number} head=")
 }
 
 fn message(request: &MergeRequest) -> String {

@@ -14,17 +14,29 @@ struct Bare {
     fixture: PathBuf,
     /// Run before the first push.
     before_push: std::sync::Mutex<Option<&'static str>>,
+    /// Run after the first push, whose answer is lost then.
+    lost: std::sync::Mutex<Option<&'static str>>,
+    /// There is a file of this name while the remote does not answer.
+    away: PathBuf,
+}
+
+impl Bare {
+    fn answers(&self) -> Result<(), ForgeError> {
+        if self.away.exists() { Err(super::refused("The remote is away.", "Wait.")) } else { Ok(()) }
+    }
 }
 
 #[async_trait]
 impl Upstream for Bare {
     async fn head(&self, branch: &str) -> Result<Option<CommitId>, ForgeError> {
-        sh(&self.fixture, "git -C checkout fetch -q ../remote.git 'refs/heads/*:refs/remotes/origin/*'").await;
+        self.answers()?;
+        sh(&self.fixture, "git -C checkout fetch -q ../remote.git '+refs/heads/*:refs/remotes/origin/*'").await;
         let found = sh(&self.fixture, &format!("git -C remote.git rev-parse -q --verify {branch} || true")).await;
         Ok((!found.is_empty()).then(|| CommitId::new(found)))
     }
 
     async fn heads(&self, branches: &[String]) -> Result<BTreeMap<String, CommitId>, ForgeError> {
+        self.answers()?;
         let mut heads = BTreeMap::new();
         for branch in branches {
             let found = sh(&self.fixture, &format!("git -C remote.git rev-parse -q --verify {branch} || true")).await;
@@ -40,7 +52,13 @@ impl Upstream for Bare {
         }
         let script =
             format!("git -C checkout push -q ../remote.git {commit}:{branch} 2>/dev/null && echo yes || echo no");
-        Ok(sh(&self.fixture, &script).await == "yes")
+        let done = sh(&self.fixture, &script).await == "yes";
+        let lost = self.lost.lock().expect("not poisoned").take();
+        if let Some(script) = lost {
+            sh(&self.fixture, script).await;
+            return Err(super::refused("The answer was lost.", "Wait."));
+        }
+        Ok(done)
     }
 
     async fn delete(&self, branch: &str) -> Result<(), ForgeError> {
@@ -81,9 +99,24 @@ impl Fixture {
     }
 
     async fn with_remote(&self, before_push: Option<&'static str>) -> Local {
+        self.with_faulty_remote(before_push, None).await
+    }
+
+    async fn with_faulty_remote(&self, before_push: Option<&'static str>, lost: Option<&'static str>) -> Local {
         self.run("git clone -q --bare checkout remote.git").await;
-        let before_push = std::sync::Mutex::new(before_push);
-        self.forge(Some(Arc::new(Bare { fixture: self.folder.path().to_path_buf(), before_push })))
+        let fixture = self.folder.path().to_path_buf();
+        let (before_push, lost) = (std::sync::Mutex::new(before_push), std::sync::Mutex::new(lost));
+        self.forge(Some(Arc::new(Bare { away: fixture.join("away"), fixture, before_push, lost })))
+    }
+
+    /// The fate of pull request 1 by a look at all of them.
+    async fn fate(&self, forge: &Local) -> PullFate {
+        let states = forge.changes(&[1]).await.expect("looked at");
+        states.into_iter().next().expect("it is known").fate
+    }
+
+    async fn remote_main(&self, back: usize) -> CommitId {
+        CommitId::new(self.run(&format!("git -C remote.git rev-parse main~{back}")).await)
     }
 
     async fn request(&self, number: u64) -> MergeRequest {
@@ -278,6 +311,105 @@ async fn one_look_says_what_became_of_the_records_and_their_branches() {
     assert_eq!(forge.changes(&[1]).await, Ok(vec![state(&head, merged, false)]));
     forge.close(1).await.expect("closed");
     assert_eq!(forge.changes(&[1]).await, Ok(vec![state(&head, PullFate::Closed, false)]));
+}
+
+/// Someone else pushes on top of what the remote has.
+const ON_TOP: &str =
+    "git clone -q remote.git other && cd other && git commit -q --allow-empty -m Later && git push -q && cd ..";
+
+#[tokio::test]
+async fn a_merge_in_doubt_is_found_by_the_next_look() {
+    // The reviewed head is not the one that it was opened with, and may not even build on it.
+    let cases = [
+        ("-m More", "true", "true", 0),
+        ("--amend -m Anew", ON_TOP, "true", 1),
+        ("-m More", "true", "git -C remote.git branch -D work", 0),
+        ("-m More", ON_TOP, "git -C remote.git update-ref refs/heads/work main", 1),
+    ];
+    for (more, after, branch, back) in cases {
+        let fixture = Fixture::new().await;
+        let forge = fixture.with_faulty_remote(None, Some("touch away")).await;
+        forge.open(&new(false)).await.expect("opened");
+        let more = format!("git switch -q work && git commit -q --allow-empty {more} && git switch -q main");
+        fixture.run(&format!("cd checkout && {more} && git push -qf ../remote.git work")).await;
+        let merged = forge.merge(&fixture.request(1).await).await;
+        assert!(matches!(merged, Err(MergeError::Unknown(_))), "{merged:?}");
+        forge.changes(&[1]).await.expect_err("the remote is away");
+        fixture.run(&format!("rm away && {after}")).await;
+        fixture.run(branch).await;
+        let commit = fixture.remote_main(back).await;
+        assert_eq!(fixture.fate(&forge).await, PullFate::Merged { commit }, "{more}; {after}; {branch}");
+    }
+}
+
+#[tokio::test]
+async fn a_mark_of_another_pull_request_is_no_merge_of_this_one() {
+    let fixture = Fixture::new().await;
+    let forge = fixture.with_remote(None).await;
+    forge.open(&new(false)).await.expect("opened");
+    let request = fixture.request(1).await;
+    let first = fixture.run("git -C checkout rev-parse main").await;
+    // Of another clone, which counts from one too; and of a number that begins with this one.
+    for mark in [format!("1 head={first}"), format!("11 head={}", request.head)] {
+        fixture
+            .run(&format!(
+                "git -C checkout commit -q --allow-empty -m 'Other' -m 'Codebutler-Pull: {mark}' && \
+                 git -C checkout push -q ../remote.git main"
+            ))
+            .await;
+        assert_eq!(fixture.fate(&forge).await, PullFate::Open, "{mark}");
+    }
+}
+
+#[tokio::test]
+async fn a_merge_that_cannot_be_recorded_is_a_merge() {
+    for remote in [true, false] {
+        let fixture = Fixture::new().await;
+        let forge = if remote { fixture.with_remote(None).await } else { fixture.forge(None) };
+        forge.open(&new(false)).await.expect("opened");
+        // Where the new record is written before it takes the old one's place.
+        fixture.run("mkdir checkout/.git/codebutler/pulls/1.tmp").await;
+        let request = fixture.request(1).await;
+        let commit = forge.merge(&request).await.expect("merged");
+        assert_eq!(forge.status(1).await.map(|status| status.state), Ok("open".to_owned()), "it was not recorded");
+        assert_eq!(fixture.fate(&forge).await, PullFate::Merged { commit: commit.clone() });
+        fixture.run("rmdir checkout/.git/codebutler/pulls/1.tmp").await;
+        assert_eq!(forge.merge(&request).await, Ok(commit.clone()));
+        assert_eq!(forge.status(1).await.map(|status| status.head), Ok(commit));
+    }
+}
+
+#[tokio::test]
+async fn a_remote_that_cannot_be_looked_at_leaves_a_merge_unknown() {
+    let fixture = Fixture::new().await;
+    let forge = fixture.with_remote(None).await;
+    forge.open(&new(false)).await.expect("opened");
+    let request = fixture.request(1).await;
+    fixture.run("touch away").await;
+    let merged = forge.merge(&request).await;
+    assert!(matches!(merged, Err(MergeError::Unknown(_))), "{merged:?}");
+    fixture.run("rm away && git -C remote.git branch -D work").await;
+    assert_eq!(refused(forge.merge(&request).await).what, "The branch `work` is gone.");
+}
+
+#[tokio::test]
+async fn after_a_lost_answer_the_base_tells_whether_it_is_merged() {
+    for (lost, back) in [("true", 0), (ON_TOP, 1)] {
+        let fixture = Fixture::new().await;
+        let forge = fixture.with_faulty_remote(None, Some(lost)).await;
+        forge.open(&new(false)).await.expect("opened");
+        let merged = forge.merge(&fixture.request(1).await).await;
+        assert_eq!(merged, Ok(fixture.remote_main(back).await), "{lost}");
+    }
+    for lost in
+        ["git -C remote.git update-ref refs/heads/main main~", "git -C remote.git update-ref -d refs/heads/main"]
+    {
+        let fixture = Fixture::new().await;
+        let forge = fixture.with_faulty_remote(None, Some(lost)).await;
+        forge.open(&new(false)).await.expect("opened");
+        let error = refused(forge.merge(&fixture.request(1).await).await);
+        assert_eq!(error.what, "The answer was lost.", "{lost}");
+    }
 }
 
 /// Why it is certain that nothing was merged.
