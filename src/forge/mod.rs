@@ -97,7 +97,8 @@ pub trait Forge: Send + Sync {
     /// How the pull request stands.
     async fn status(&self, number: u64) -> Result<PullRequestStatus, ForgeError>;
 
-    /// How these pull requests stand, by one call whatever their number, up to a hundred. One that the forge does not
+    /// How these pull requests stand, by one call whatever their number, up to a hundred (and a fetch of
+    /// the base when it moved, where the forge is a git remote alone). One that the forge does not
     /// know is left out.
     async fn changes(&self, numbers: &[u64]) -> Result<Vec<PullState>, ForgeError>;
 
