@@ -54,8 +54,7 @@ impl Deciding<'_> {
         // It was delivered after later ones, when the PM had been told of it as what was said before.
         let told = self.thread.conversations.get(&Role::Pm).is_some_and(|pm| pm.open);
         if told && self.thread.earlier(&message.ts).is_some() {
-            self.emit(Event::CommandTaken { ts: Some(message.ts.clone()), by, answer: Answer::None });
-            self.edit(message.ts, &message.from, message.text);
+            self.emit(Event::CommandTaken { ts: Some(message.ts), by, answer: Answer::None });
             return;
         }
         self.emit(Event::MessageReceived { message });

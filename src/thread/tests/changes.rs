@@ -136,6 +136,8 @@ fn what_was_told_as_said_before_is_known_by_its_id() {
     let late = story.act(said("3.0", "ANA", "the first"));
     assert!(late.iter().any(|event| matches!(event, Event::CommandTaken { .. })), "{late:?}");
     assert!(story.thread.conversations[&Role::Pm].unheard.is_empty());
+    // What comes late may be older than what the history showed.
+    assert_eq!(story.told_of(said("3.0", "ANA", "the frist")), nobody());
     assert_eq!(story.told_of(edit("3.0", "the first")), nobody());
     let (roles, _) = story.told_of(edit("3.0", "the very first"));
     assert_eq!(roles, [Role::Pm]);
