@@ -68,8 +68,7 @@ fn marked() -> Vec<Orphan> {
     };
     let orphan = |pid| {
         let folder = mark_of(pid)?;
-        let session = rustix::process::getsid(Some(pid)).ok();
-        let own_session = session.is_some_and(|leader| leader == pid || mark_of(leader).is_some());
+        let own_session = session_of(pid).is_some_and(|leader| leader == pid || mark_of(leader).is_some());
         Some(Orphan { pid, folder, own_session })
     };
     pids.filter(|pid| *pid != own).filter(of_user).filter_map(orphan).collect()
@@ -77,6 +76,21 @@ fn marked() -> Vec<Orphan> {
 
 fn folder_of(pid: Pid) -> PathBuf {
     Path::new("/proc").join(pid.as_raw_nonzero().to_string())
+}
+
+/// The leader of a program's session; none when that is outside of our namespace, as for what `docker exec` starts.
+///
+/// Not by `getsid`, which gives 0 then: `rustix` takes that for a process and panics.
+fn session_of(pid: Pid) -> Option<Pid> {
+    let stat = std::fs::read(folder_of(pid).join("stat")).ok()?;
+    session_in(&String::from_utf8_lossy(&stat))
+}
+
+/// The fields are those of `proc_pid_stat(5)`: the name, which may hold anything, is the second and ends at the last
+/// bracket.
+fn session_in(stat: &str) -> Option<Pid> {
+    let (_, after_name) = stat.rsplit_once(')')?;
+    Pid::from_raw(after_name.split_ascii_whitespace().nth(3)?.parse().ok()?)
 }
 
 /// The mark in a program's environment; none for one that has ended and is not yet taken off the list.
@@ -104,6 +118,16 @@ mod tests {
 
     fn runs(pid: u32) -> bool {
         mark_of(Pid::from_raw(i32::try_from(pid).expect("a pid")).expect("not 0")).is_some()
+    }
+
+    #[test]
+    fn a_session_is_read_whatever_the_program_is_called_and_wherever_its_leader_is() {
+        let session = |stat| session_in(stat).map(Pid::as_raw_pid);
+        assert_eq!(session("712 (sh) S 711 712 690 0 -1 4194304 91"), Some(690));
+        assert_eq!(session("712 (a) 1 2 3) R 711 712 690 0 -1"), Some(690));
+        // In a container: the leader is outside.
+        assert_eq!(session("8 (sh) S 0 8 0 0 -1 4194304 91"), None);
+        assert_eq!(session("8 (sh"), None);
     }
 
     #[tokio::test]
