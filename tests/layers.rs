@@ -27,8 +27,8 @@ const MAY_USE: &[(&str, &str)] = &[
     ("sandbox", "process"),
     // What tools act on: places where commands run, the thread's branch, its pull request.
     ("tools", "process offload sandbox git forge"),
-    // The inbox stores what the chat port takes in.
-    ("store", "process chat"),
+    // The inbox stores what the chat port takes in; one process at a time drives it.
+    ("store", "process chat lock"),
     // A server, not an adapter: it is spoken to over HTTP.
     ("scripted", ""),
     ("runtime", "process offload telemetry config chat llm forge git sandbox tools store"),

@@ -17,7 +17,7 @@ use crate::config::{self, Global, Need, Settings};
 use crate::ids::ChannelId;
 use crate::llm::ChatModel;
 use crate::llm::openrouter::{OpenRouter, OpenRouterOptions};
-use crate::lock::AppInUse;
+use crate::lock::slack_app::AppInUse;
 use crate::sandbox;
 use crate::store::StoreError;
 

@@ -12,7 +12,8 @@ use crate::chat::Chat;
 use crate::chat::slack::{SlackChat, SlackOptions, SlackTiming};
 use crate::config::{Need, RepoSettings, Settings};
 use crate::ids::ChannelId;
-use crate::lock::{self, AppLock};
+use crate::lock::slack_app::{self, AppLock};
+use crate::offload::offload;
 use crate::runtime::Tasks;
 use crate::runtime::slots::Slots;
 use crate::runtime::tasks::TaskKind;
@@ -60,7 +61,11 @@ async fn start(home: &Path, repos: &[PathBuf], on_notice: impl Fn(&Notice)) -> R
         return Err(vec![Failure::new("the Slack tokens are missing", "run `codebutler config check`")]);
     };
     // Before anything is opened: beside another daemon nothing else matters.
-    let alone = lock::for_slack_app(home, &global.slack.api_url, &app_token).map_err(|error| vec![error.into()])?;
+    let (own_home, api_url, token) = (home.to_owned(), global.slack.api_url.clone(), app_token.clone());
+    let Some(alone) = offload(move || slack_app::hold(&own_home, &api_url, &token)).await else {
+        return Err(Vec::new());
+    };
+    let alone = alone.map_err(|error| vec![error.into()])?;
     let mut problems = Vec::new();
     let mut opened = Vec::new();
     for repo in repos {

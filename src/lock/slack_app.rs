@@ -4,13 +4,14 @@
 //! A lock file names the process that holds it and the app by a hash, never by its token. It is held in our home and in
 //! the system's temporary folder, so that a daemon with another home sees it, too.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{Read as _, Write as _};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
+
+use super::Refused;
 
 /// Keeps others away as long as it lives.
 #[derive(Debug)]
@@ -51,7 +52,7 @@ impl AppInUse {
 }
 
 /// Takes the lock of the app with this token at this Slack.
-pub fn for_slack_app(home: &Path, api_url: &str, app_token: &SecretString) -> Result<AppLock, AppInUse> {
+pub fn hold(home: &Path, api_url: &str, app_token: &SecretString) -> Result<AppLock, AppInUse> {
     let hash = Sha256::digest(format!("{}\n{}", api_url.trim_end_matches('/'), app_token.expose_secret()));
     let name: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     let uid = rustix::process::geteuid().as_raw();
@@ -60,8 +61,8 @@ pub fn for_slack_app(home: &Path, api_url: &str, app_token: &SecretString) -> Re
     let io = |source| AppInUse::Io { path: path.clone(), source };
     DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(io)?;
     let mut files = Vec::new();
-    files.extend(hold(&path, uid)?);
-    match hold(&std::env::temp_dir().join(format!("codebutler-{uid}-slack-{name}.lock")), uid) {
+    files.extend(hold_file(&path, uid)?);
+    match hold_file(&std::env::temp_dir().join(format!("codebutler-{uid}-slack-{name}.lock")), uid) {
         Ok(file) => files.extend(file),
         Err(AppInUse::Held { pid }) => return Err(AppInUse::Held { pid }),
         Err(AppInUse::Io { path, source }) => {
@@ -71,30 +72,22 @@ pub fn for_slack_app(home: &Path, api_url: &str, app_token: &SecretString) -> Re
     Ok(AppLock { _files: files })
 }
 
-/// Locks a file and writes our process id into it. A file of somebody else says nothing, and is left alone: anybody may
+/// Holds a lock file. A file of somebody else says nothing, and is left alone: anybody may
 /// put anything into a temporary folder.
-fn hold(path: &Path, uid: u32) -> Result<Option<File>, AppInUse> {
+fn hold_file(path: &Path, uid: u32) -> Result<Option<File>, AppInUse> {
     let io = |source| AppInUse::Io { path: path.to_owned(), source };
     let no_link = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or_default();
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).read(true).write(true).mode(0o600).custom_flags(no_link);
-    let mut file = options.open(path).map_err(io)?;
+    let file = options.open(path).map_err(io)?;
     if file.metadata().map_err(io)?.uid() != uid {
         return Ok(None);
     }
-    match file.try_lock() {
-        Ok(()) => {
-            file.set_len(0).map_err(io)?;
-            write!(file, "{}", std::process::id()).map_err(io)?;
-            Ok(Some(file))
-        }
-        Err(TryLockError::WouldBlock) => {
-            let mut pid = String::new();
-            let _ = file.read_to_string(&mut pid);
-            // It has only just taken the lock and not said who it is.
-            let pid = if pid.is_empty() { "?".to_owned() } else { pid };
-            Err(AppInUse::Held { pid })
-        }
-        Err(TryLockError::Error(source)) => Err(io(source)),
+    match super::hold(file) {
+        Ok(file) => Ok(Some(file)),
+        // It has only just taken the lock and not said who it is.
+        Err(Refused::Held { pid }) if pid.is_empty() => Err(AppInUse::Held { pid: "?".to_owned() }),
+        Err(Refused::Held { pid }) => Err(AppInUse::Held { pid }),
+        Err(Refused::Io(source)) => Err(io(source)),
     }
 }

@@ -3,8 +3,7 @@
 //!
 //! A write is answered after its commit, so that whoever waited for it sees it in every later read.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read as _, Write as _};
+use std::fs::{File, OpenOptions};
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -16,6 +15,7 @@ use super::batch::Writer;
 use super::life::{Gone, Life};
 use super::queue::{Job, Operation, Queue};
 use super::{StoreError, schema};
+use crate::lock::{self, Refused};
 
 /// How long work waits for the lock of another program before it fails: longer than a backup of a store takes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -58,7 +58,7 @@ impl Store {
             std::fs::create_dir_all(folder).map_err(io)?;
         }
         // Held as long as one of the threads is there; another process sees it and keeps away.
-        let lock = Arc::new(lock(path)?);
+        let lock = Arc::new(lock_file(path)?);
         let mut writer = Writer::new(schema::open(path)?, patience)?;
         let reader = schema::open_to_read(path)?;
         let writes = Arc::new(Queue::default());
@@ -208,23 +208,14 @@ fn patiently<T>(mut work: impl FnMut() -> Result<T, StoreError>) -> Result<T, St
     }
 }
 
-/// Takes the lock file beside the store and writes our process id into it.
-fn lock(path: &Path) -> Result<File, StoreError> {
+/// Takes the lock file beside the store.
+fn lock_file(path: &Path) -> Result<File, StoreError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let io = |source| StoreError::Io { path: name.clone().into(), source: Arc::new(source) };
-    let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&name).map_err(io)?;
-    match file.try_lock() {
-        Ok(()) => {
-            file.set_len(0).map_err(io)?;
-            write!(file, "{}", std::process::id()).map_err(io)?;
-            Ok(file)
-        }
-        Err(TryLockError::WouldBlock) => {
-            let mut pid = String::new();
-            let _ = file.read_to_string(&mut pid);
-            Err(StoreError::InUse { path: path.to_owned(), pid })
-        }
-        Err(TryLockError::Error(source)) => Err(io(source)),
-    }
+    let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&name).map_err(io)?;
+    lock::hold(file).map_err(|refused| match refused {
+        Refused::Held { pid } => StoreError::InUse { path: path.to_owned(), pid },
+        Refused::Io(source) => io(source),
+    })
 }

@@ -34,6 +34,29 @@ async fn what_a_killed_daemon_left_running_is_ended_before_work_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_lock_that_outlives_its_killed_holder_for_a_moment_is_waited_for() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let world = World::new().await;
+    let daemon = world.start();
+    let path = world.checkout().join(".codebutler/store.db.lock");
+    daemon.kill();
+    // A child of the killed one that is not another program yet has its descriptors.
+    let lock = std::fs::File::open(&path).expect("it was made");
+    lock.lock().expect("free");
+    let daemon = world.spawn();
+    let descriptors = Path::new("/proc").join(daemon.pid().to_string()).join("fd");
+    let waits = || {
+        let open = std::fs::read_dir(&descriptors).into_iter().flatten().flatten();
+        open.filter_map(|entry| entry.path().read_link().ok()).any(|file| file == path)
+    };
+    world.until("it to want the lock", waits).await;
+    drop(lock);
+    daemon.wait_for(&format!("ready channel={SHOP} repo={}", world.checkout().display()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_coder_learns_that_its_worktree_was_deleted_and_goes_on() {
     let coder = |request: &ScriptedRequest| {
         let result = |tool| request.last_result(tool).unwrap_or_default();
