@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use rustix::process::Pid;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +27,13 @@ const ACCOUNTS: &[&str] = &["HOME", "GITHUB_TOKEN", "GIT_SSL_CAINFO", "SSH_AUTH_
 
 /// Beginnings of such variables' names.
 const ACCOUNT_FAMILIES: &[&str] = &["XDG_", "GH_", "SSL_CERT_"];
+
+/// The process id in a text. None for 0 and below, which the kernel gives for what is not there or not in our namespace:
+/// `rustix` takes neither, and panics below 0.
+pub fn pid_in(text: &str) -> Option<Pid> {
+    let pid: i32 = text.trim().parse().ok()?;
+    if pid > 0 { Pid::from_raw(pid) } else { None }
+}
 
 /// A child process to be run.
 #[derive(Clone, Debug)]

@@ -17,7 +17,7 @@ const MAY_USE: &[(&str, &str)] = &[
     ("process", ""),
     ("offload", ""),
     ("telemetry", ""),
-    ("lock", ""),
+    ("lock", "process"),
     // Adapters never know each other.
     ("config", ""),
     ("chat", "process"),

@@ -9,7 +9,7 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::time::{Duration, Instant};
 
-use rustix::process::Pid;
+use crate::process::pid_in;
 
 /// How long a lock may outlive its holder. A child gets a copy of every descriptor, and with it of the lock, until it has
 /// become another program: when the holder is killed just then, on a busy machine, that takes a moment.
@@ -71,7 +71,7 @@ fn written(file: &mut File) -> io::Result<String> {
 
 /// Whether there was such a process and it has ended, taken off the list or not.
 fn is_dead(pid: &str) -> bool {
-    let Some(pid) = pid.trim().parse().ok().and_then(Pid::from_raw) else { return false };
+    let Some(pid) = pid_in(pid) else { return false };
     match rustix::process::test_kill_process(pid) {
         Err(error) => error == rustix::io::Errno::SRCH,
         Ok(()) => {

@@ -61,7 +61,7 @@ fn end_within(grace: Duration, ours: impl Fn(&Orphan) -> bool) -> usize {
 fn marked() -> Vec<Orphan> {
     let (own, user) = (rustix::process::getpid(), rustix::process::geteuid().as_raw());
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok().and_then(Pid::from_raw));
+    let pids = entries.filter_map(|entry| super::pid_in(entry.file_name().to_str()?));
     let of_user = |pid: &Pid| {
         use std::os::unix::fs::MetadataExt as _;
         std::fs::metadata(folder_of(*pid)).is_ok_and(|meta| meta.uid() == user)
@@ -90,7 +90,7 @@ fn session_of(pid: Pid) -> Option<Pid> {
 /// bracket.
 fn session_in(stat: &str) -> Option<Pid> {
     let (_, after_name) = stat.rsplit_once(')')?;
-    Pid::from_raw(after_name.split_ascii_whitespace().nth(3)?.parse().ok()?)
+    super::pid_in(after_name.split_ascii_whitespace().nth(3)?)
 }
 
 /// The mark in a program's environment; none for one that has ended and is not yet taken off the list.
@@ -127,6 +127,8 @@ mod tests {
         assert_eq!(session("712 (a) 1 2 3) R 711 712 690 0 -1"), Some(690));
         // In a container: the leader is outside.
         assert_eq!(session("8 (sh) S 0 8 0 0 -1 4194304 91"), None);
+        // Just being taken off the list.
+        assert_eq!(session("8 (sh) X 0 -1 -1 0 -1 4194304 91"), None);
         assert_eq!(session("8 (sh"), None);
     }
 
