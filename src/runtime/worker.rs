@@ -20,6 +20,7 @@ use super::project::Project;
 use super::tasks::panic_text;
 use super::turnstile::Turnstile;
 use crate::agent::Role;
+use crate::agent::tool_name::Conduct;
 use crate::chat::IncomingKind;
 use crate::ids::{EffectId, Epoch, ThreadKey};
 use crate::render::posts::posts;
@@ -251,8 +252,10 @@ impl<'a> Worker<'a> {
         let at = self.project.clock.now();
         let mut shown = Vec::new();
         let mut after: Option<Thread> = None;
+        let mut durable = !acked.is_empty();
         for event in &events {
             let before = after.as_ref().unwrap_or(&self.thread);
+            durable |= must_last(before, event);
             let mut next = before.clone();
             next.apply(event, at);
             shown.extend(posts(before, &next, event, at));
@@ -264,7 +267,7 @@ impl<'a> Worker<'a> {
             expected: self.thread.seq,
             at,
             posts: shown,
-            durable: !acked.is_empty() || events.iter().any(must_last),
+            durable,
             events: events.clone(),
             acked,
             session: self.session(after.as_ref().unwrap_or(&self.thread)),
@@ -342,19 +345,25 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// Decisions of people and deeds in the world must outlive a power failure; a turn that is lost is made again.
-fn must_last(event: &Event) -> bool {
-    matches!(
-        event,
+/// Decisions of people and deeds in the world must outlive a power failure, and so must the beginning of what may not
+/// simply be done again; a turn that is lost is made again.
+fn must_last(before: &Thread, event: &Event) -> bool {
+    let changes = |run, call| {
+        let state = before.run(run).and_then(|(_, run)| run.open_call(call));
+        state.and_then(|state| state.tool).is_some_and(|tool| tool.conduct() == Conduct::Changes)
+    };
+    match event {
+        Event::ToolsStarted { run, calls } => calls.iter().any(|call| changes(*run, call)),
         Event::ThreadOpened { .. }
-            | Event::MessageReceived { .. }
-            | Event::QuestionAnswered { .. }
-            | Event::PlanApproved { .. }
-            | Event::Pushed { .. }
-            | Event::PullRequestOpened { .. }
-            | Event::Merged { .. }
-            | Event::ThreadClosed { .. }
-    )
+        | Event::MessageReceived { .. }
+        | Event::QuestionAnswered { .. }
+        | Event::PlanApproved { .. }
+        | Event::Pushed { .. }
+        | Event::PullRequestOpened { .. }
+        | Event::Merged { .. }
+        | Event::ThreadClosed { .. } => true,
+        _ => false,
+    }
 }
 
 fn title(thread: &Thread) -> String {

@@ -29,6 +29,9 @@ struct Conversation {
     model: String,
     tools: String,
     messages: Vec<Sent>,
+    /// Its end may be lost to the client: the next request may go on from any earlier message.
+    #[cfg(test)]
+    rewound: bool,
 }
 
 /// A message as it was sent, without cache marks.
@@ -90,6 +93,12 @@ impl Rules {
         Ok(ScriptedRequest { number: self.good - 1, conversation, ..request })
     }
 
+    /// The client lost the ends of its conversations, as by a power failure: each may go on from an earlier message, once.
+    #[cfg(test)]
+    pub(crate) fn rewind(&mut self) {
+        self.conversations.iter_mut().for_each(|known| known.rewound = true);
+    }
+
     fn check_tools(&self, request: &ScriptedRequest, broken: &mut Vec<String>) {
         let Some(lists) = self.tools.get(&request.model) else {
             if !self.tools.is_empty() {
@@ -110,7 +119,15 @@ impl Rules {
             .filter(|(_, known)| known.is_begun_by(&messages, &request.model))
             .max_by_key(|(_, known)| known.messages.len())
             .map(|(index, _)| index);
-        let next = Conversation { model: request.model.clone(), tools, messages };
+        #[cfg(test)]
+        let known = known.or_else(|| self.conversations.iter().position(|known| known.may_be_cut_to(&messages)));
+        let next = Conversation {
+            model: request.model.clone(),
+            tools,
+            messages,
+            #[cfg(test)]
+            rewound: false,
+        };
         match known {
             Some(index) if self.conversations[index].tools == next.tools => {
                 self.conversations[index] = next;
@@ -134,6 +151,16 @@ impl Conversation {
         messages.len() >= self.messages.len()
             && before.iter().zip(messages).all(|(old, new)| old.is_same(new, same_model))
             && (last.is_same(&messages[before.len()], same_model) || last.is_joined_in(&messages[before.len()]))
+    }
+
+    /// Whether `messages` may be this conversation after its end was lost: they begin as it did.
+    #[cfg(test)]
+    fn may_be_cut_to(&self, messages: &[Sent]) -> bool {
+        let first = |sent: &Sent| sent.plain.pointer("/content/0").cloned();
+        let [(old_system, system), (old, new)] = [0, 1].map(|at| (self.messages.get(at), messages.get(at)));
+        self.rewound
+            && old_system.zip(system).is_some_and(|(old, new)| old.plain == new.plain)
+            && old.and_then(first).is_some_and(|part| new.and_then(first) == Some(part))
     }
 }
 

@@ -48,6 +48,8 @@ pub struct Weather {
     pub calm_from: i64,
     /// In a thousand points.
     pub crash: u64,
+    /// In a thousand crashes: the machine's power fails, and not only the program dies.
+    pub power: u64,
     /// In a thousand calls.
     pub trouble: u64,
     /// In a thousand points.
@@ -80,6 +82,10 @@ struct Inner {
     trace: Option<Vec<String>>,
     digest: u64,
     crashes: u32,
+    /// Whether every cut is a power failure.
+    dark: bool,
+    /// Whether the last crash was one.
+    power_failed: bool,
 }
 
 impl Fate {
@@ -99,7 +105,19 @@ impl Fate {
             trace: None,
             digest: 0xcbf2_9ce4_8422_2325,
             crashes: 0,
+            dark: false,
+            power_failed: false,
         })))
+    }
+
+    /// Every cut is a power failure.
+    pub fn darken(&self) {
+        self.inner().dark = true;
+    }
+
+    /// Whether this life ended by a power failure; asked once for each.
+    pub fn power_failed(&self) -> bool {
+        std::mem::take(&mut self.inner().power_failed)
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -281,7 +299,9 @@ impl Inner {
         if self.dead {
             return;
         }
-        self.note(&format!("CRASH {why}"));
+        let by_chance = self.weather.as_mut().is_some_and(|weather| weather.dice.chance(weather.power));
+        self.power_failed = self.dark || by_chance;
+        self.note(&format!("{} {why}", if self.power_failed { "POWER FAILURE" } else { "CRASH" }));
         self.dead = true;
         self.crashes += 1;
         self.crashed.notify_one();

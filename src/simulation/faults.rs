@@ -28,6 +28,7 @@ fn setup(seed: u64) -> Setup {
     let weather = Weather {
         calm_from: BEGIN + dice.between(60 * MINUTE, 240 * MINUTE),
         crash: *dice.pick(&[0, 2, 5, 10]),
+        power: *dice.pick(&[0, 300, 1000]),
         trouble: *dice.pick(&[0, 20, 80, 150]),
         slow: *dice.pick(&[0, 10, 40]),
         model: *dice.pick(&[0, 30, 100]),

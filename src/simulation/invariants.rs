@@ -25,6 +25,7 @@ pub fn check(world: &World, remains: &Remains) -> Vec<String> {
     }
     check_store(remains, &mut broken);
     check_deeds(world, &mut broken);
+    check_commands(world, remains, &mut broken);
     check_leftovers(world, remains, &mut broken);
     broken
 }
@@ -156,6 +157,34 @@ fn check_deeds(world: &World, broken: &mut Vec<String>) {
     }
     for (branch, pulls) in branches.into_iter().filter(|(_, pulls)| *pulls > 1) {
         broken.push(format!("`{branch}` has {pulls} pull requests"));
+    }
+}
+
+/// No command was run more often than the log says that it was to be run.
+fn check_commands(world: &World, remains: &Remains, broken: &mut Vec<String>) {
+    let mut calls = Vec::new();
+    let mut released = Vec::new();
+    for (key, log) in &remains.logs {
+        for (_, event) in log {
+            match event {
+                Event::ReplyReceived { reply, .. } => calls.extend(reply.calls.iter().map(|call| (key, call))),
+                Event::ToolsStarted { calls: ids, .. } => {
+                    let begun = calls.iter().filter(|(of, call)| *of == key && ids.contains(&call.id));
+                    released.extend(begun.filter(|(_, call)| call.name == "Bash").map(|(_, call)| &call.arguments));
+                }
+                _ => {}
+            }
+        }
+    }
+    let mut ran: BTreeMap<String, usize> = BTreeMap::new();
+    for command in world.shell.ran() {
+        *ran.entry(command).or_default() += 1;
+    }
+    for (command, times) in ran {
+        let asked = released.iter().filter(|arguments| arguments.contains(&command)).count();
+        if times > asked {
+            broken.push(format!("`{command}` was run {times} times, and begun {asked} times by the log"));
+        }
     }
 }
 

@@ -52,6 +52,8 @@ struct Conversation {
     tools: String,
     /// The last request's messages without cache marks and the closing bracket.
     bytes: String,
+    /// The same of the requests before it, as long as it went on from them.
+    earlier: Vec<String>,
     ended: Ended,
     parsed: ScriptedRequest,
 }
@@ -61,6 +63,8 @@ enum Ended {
     Cut,
     Failed,
     Answered,
+    /// The power failed since: it may go on from any request.
+    Rewound,
 }
 
 impl SimulatedModel {
@@ -81,6 +85,12 @@ impl Seen {
         users.flat_map(|message| message.parts.clone()).collect()
     }
 
+    /// The power failed: what came last may be unknown to the product.
+    pub fn rewind(&mut self) {
+        self.rules.rewind();
+        self.conversations.values_mut().for_each(|conversation| conversation.ended = Ended::Rewound);
+    }
+
     fn check(&mut self, request: &ModelRequest, strict: bool) -> Option<ScriptedRequest> {
         self.requests += 1;
         let messages = std::str::from_utf8(&request.messages).expect("a request is text");
@@ -98,22 +108,27 @@ impl Seen {
         };
         let bytes = messages.replace(CACHE_MARK, "");
         let bytes = bytes.strip_suffix(']').expect("an array").to_owned();
-        if let Some(old) = self.conversations.get(key) {
+        let mut earlier = Vec::new();
+        if let Some(old) = self.conversations.remove(key) {
             if old.tools != tools {
                 self.violations.push(format!("{key}: the tools changed"));
             }
-            let joined = old.bytes.strip_suffix("]}").is_some_and(|begin| bytes.starts_with(&format!("{begin},")));
-            let fits = bytes == old.bytes
-                || old.ended == Ended::Answered && bytes.starts_with(&format!("{},", old.bytes))
-                || (old.ended == Ended::Failed || !strict) && joined
+            let fits = match old.ended {
+                Ended::Rewound => old.earlier.iter().chain([&old.bytes]).any(|known| goes_on(known, &bytes)),
+                Ended::Answered if strict => bytes == old.bytes || bytes.starts_with(&format!("{},", old.bytes)),
+                Ended::Cut if strict => bytes == old.bytes,
                 // Said after a failure whose request ended with a result.
-                || (old.ended == Ended::Failed || !strict) && bytes.starts_with(&format!("{},", old.bytes));
+                Ended::Answered | Ended::Cut | Ended::Failed => goes_on(&old.bytes, &bytes),
+            };
             if old.model == request.model && !fits {
                 self.violations.push(format!("{key}: after {:?} the request is no continuation", old.ended));
             }
+            earlier = old.earlier;
+            earlier.push(old.bytes);
+            earlier.retain(|known| goes_on(known, &bytes));
         }
         let (model, tools, ended) = (request.model.clone(), tools.to_owned(), Ended::Cut);
-        let kept = Conversation { model, tools, bytes, ended, parsed: parsed.clone() };
+        let kept = Conversation { model, tools, bytes, earlier, ended, parsed: parsed.clone() };
         self.conversations.insert(key.clone(), kept);
         Some(parsed)
     }
@@ -123,6 +138,13 @@ impl Seen {
             conversation.ended = ended;
         }
     }
+}
+
+/// Whether a request is the known one again, perhaps with more messages, or with more in its last one.
+fn goes_on(known: &str, bytes: &str) -> bool {
+    let joined = || known.strip_suffix("]}").and_then(|begin| bytes.strip_prefix(begin));
+    bytes.strip_prefix(known).is_some_and(|more| more.is_empty() || more.starts_with(','))
+        || joined().is_some_and(|more| more.starts_with(','))
 }
 
 #[async_trait]

@@ -40,10 +40,23 @@ fn tell(story: Story, fate: &Fate) -> Result<Outcome, String> {
     if broken.is_empty() { Ok(outcome(&world, &remains)) } else { Err(broken.join("\n")) }
 }
 
-/// The story with crashes at these points; an error has the trace. Without an expected outcome only the invariants count.
-fn survive(story: Story, cuts: Vec<u64>, expected: Option<&Outcome>) -> Result<(), String> {
+/// What cuts a story.
+#[derive(Clone, Copy)]
+enum Cut {
+    /// The program dies.
+    Crash,
+    /// The machine's power fails: what the store has not flushed is gone, too.
+    Power,
+}
+
+/// The story with cuts at these points; an error has the trace. Without an expected outcome only the invariants count.
+fn survive(story: Story, how: Cut, cuts: Vec<u64>, expected: Option<&Outcome>) -> Result<(), String> {
     let fate = Fate::new(cuts.clone(), None);
     fate.keep_trace();
+    match how {
+        Cut::Crash => {}
+        Cut::Power => fate.darken(),
+    }
     let named = |broken: String| format!("cut at {cuts:?}:\n{broken}\n{}\n", tail(&fate, 120));
     match tell(story, &fate) {
         Err(broken) => Err(named(broken)),
@@ -64,8 +77,8 @@ fn difference(expected: &str, came: &str) -> String {
 }
 
 /// Cuts a story at all these places; gives the failures.
-fn sweep(story: Story, cuts: Vec<Vec<u64>>, expected: Option<&Outcome>) -> Vec<String> {
-    in_parallel(&cuts, |cuts| survive(story, cuts.clone(), expected))
+fn sweep(story: Story, how: Cut, cuts: Vec<Vec<u64>>, expected: Option<&Outcome>) -> Vec<String> {
+    in_parallel(&cuts, |cuts| survive(story, how, cuts.clone(), expected))
 }
 
 /// Runs all on some threads, a world in each; gives the failures.
@@ -120,8 +133,16 @@ fn every_story_comes_to_its_end_undisturbed() {
 fn the_full_story_survives_a_crash_at_every_point() {
     let (expected, points) = undisturbed(stories::full);
     let cuts: Vec<Vec<u64>> = (1..=points).map(|point| vec![point]).collect();
-    let failures = sweep(stories::full, cuts, Some(&expected));
+    let failures = sweep(stories::full, Cut::Crash, cuts, Some(&expected));
     report("the sweep", usize::try_from(points).expect("few"), &failures);
+}
+
+#[test]
+fn the_full_story_survives_a_power_failure_at_every_point() {
+    let (expected, points) = undisturbed(stories::full);
+    let cuts: Vec<Vec<u64>> = (1..=points).map(|point| vec![point]).collect();
+    let failures = sweep(stories::full, Cut::Power, cuts, Some(&expected));
+    report("the sweep of power failures", usize::try_from(points).expect("few"), &failures);
 }
 
 #[test]
@@ -133,7 +154,7 @@ fn the_full_story_survives_a_second_crash_soon_after_the_first() {
         .map(|(first, then)| vec![first, first + then])
         .collect();
     let all = cuts.len();
-    report("double crashes", all, &sweep(stories::full, cuts, Some(&expected)));
+    report("double crashes", all, &sweep(stories::full, Cut::Crash, cuts, Some(&expected)));
 }
 
 #[test]
@@ -145,6 +166,6 @@ fn the_other_stories_survive_crashes_at_many_points() {
         let all = cuts.len();
         // How far the work is when it is stopped and closed depends on the time that a crash takes.
         let expected = (story as usize != stories::closed as Story as usize).then_some(&expected);
-        report(&format!("story {number}"), all, &sweep(story, cuts, expected));
+        report(&format!("story {number}"), all, &sweep(story, Cut::Crash, cuts, expected));
     }
 }

@@ -28,7 +28,7 @@ use crate::runtime::tasks::TaskKind;
 use crate::runtime::{Clock, Supervisor, Tasks, outbox, watch};
 use crate::sandbox::simulated::SimulatedShell;
 use crate::store::Store;
-use crate::store::simulated::{Moment, Verdict as StoreVerdict};
+use crate::store::simulated::{Disk, Moment, Verdict as StoreVerdict};
 use crate::thread::{Event, Rules};
 
 /// After so long without a deed a world is at rest.
@@ -61,7 +61,8 @@ pub struct World {
     pub lives: u32,
     /// Worktrees that somebody deleted by hand.
     pub robbed: BTreeSet<String>,
-    shell: SimulatedShell,
+    pub shell: SimulatedShell,
+    disk: Disk,
     folder: tempfile::TempDir,
     dice: Dice,
     unkind: bool,
@@ -99,6 +100,7 @@ impl World {
             dice: Dice::new(seed.rotate_left(17)),
             fate,
             git,
+            disk: Disk::of(&folder.path().join("store.db")),
             folder,
             unkind,
             coders,
@@ -118,6 +120,10 @@ impl World {
                     return Err(format!("still not done after {MOST_LIVES} lives"));
                 }
                 End::Crashed | End::Stopped => {
+                    if self.fate.power_failed() && self.disk.fail().expect("the store's log can be cut") {
+                        self.fate.note("what was not flushed is gone");
+                        self.model.seen().rewind();
+                    }
                     let away = if self.unkind { *self.dice.pick(&[500, 2_000, 30_000, 400_000]) } else { 2_000 };
                     self.fate.pass(away);
                 }
@@ -185,8 +191,7 @@ impl World {
 
     fn store(&self) -> Result<Store, crate::store::StoreError> {
         let fate = self.fate.clone();
-        let path = self.folder.path().join("store.db");
-        Store::simulated(&path, move |moment, _, label| {
+        Store::simulated(&self.disk, move |moment, _, label| {
             let when = if moment == Moment::Before { "before" } else { "after" };
             match fate.turn(&format!("store.{label}.{when}"), true) {
                 Turn::Go | Turn::Wait(_) => StoreVerdict::Go,
@@ -351,8 +356,7 @@ impl World {
     pub fn remains(&self) -> Remains {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
         runtime.block_on(async {
-            let path = self.folder.path().join("store.db");
-            let store = Store::simulated(&path, |_, _, _| StoreVerdict::Go).expect("the store opens");
+            let store = Store::simulated(&self.disk, |_, _, _| StoreVerdict::Go).expect("the store opens");
             let mut logs = Vec::new();
             let mut waiting = 0;
             for key in self.people.actors.iter().filter_map(|actor| actor.key.clone()) {

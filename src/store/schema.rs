@@ -32,12 +32,16 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// As [`open`], but nothing waits for the disk: for simulations.
+/// As [`open`], but nothing waits for the disk, and what is written stays in the log until the next opening: for
+/// simulations.
 #[cfg(test)]
 pub(super) fn open_carelessly(path: &Path) -> Result<Connection, StoreError> {
     let mut connection = connect(path)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "OFF")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     migrate(&mut connection, path)?;
     Ok(connection)
 }
@@ -103,7 +107,7 @@ fn keep_copy(connection: &Connection, path: &Path, known: i64) -> Result<(), Sto
     Ok(())
 }
 
-fn beside(path: &Path, ending: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()

@@ -4,11 +4,12 @@
 //! Every call suspends before it answers, as with the real store, and a look is answered later than a write that came
 //! after it: what was read may be old when it is heard.
 //!
-//! It takes no lock file and never flushes the disk, so that thousands of runs are quick; what a power failure does is not
-//! for it to show. A store that has crashed is dead: every later call on any of its handles waits for ever, and its file can
-//! be opened again.
+//! It takes no lock file and never flushes the disk, so that thousands of runs are quick; a [`Disk`] knows what a real one
+//! would have flushed, and a power failure leaves only that. A store that has crashed is dead: every later call on any of
+//! its handles waits for ever, and its file can be opened again.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
@@ -40,6 +41,46 @@ pub enum Verdict {
 /// Asked with the moment, the number of the write (from 1 in each opened store), and the operation's label.
 pub type Hook = Box<dyn FnMut(Moment, u64, &'static str) -> Verdict + Send>;
 
+/// The disk under a simulated store: how much of the write-ahead log is on it. Clones are the same disk.
+///
+/// A commit is there when it, or one after it, was durable; so is all that a life finds when it begins.
+#[derive(Clone)]
+pub struct Disk {
+    store: PathBuf,
+    flushed: Arc<AtomicU64>,
+}
+
+impl Disk {
+    /// The disk that the store with this path lies on.
+    pub fn of(store: &Path) -> Self {
+        Self { store: store.to_owned(), flushed: Arc::default() }
+    }
+
+    fn log(&self) -> PathBuf {
+        schema::beside(&self.store, "-wal")
+    }
+
+    /// The log as it is now is on the disk.
+    fn flush(&self) {
+        let length = std::fs::metadata(self.log()).map_or(0, |meta| meta.len());
+        self.flushed.store(length, Ordering::Relaxed);
+    }
+
+    /// Cuts the power: what was not flushed is gone. No handle may be alive; whether anything was lost.
+    pub fn fail(&self) -> std::io::Result<bool> {
+        let flushed = self.flushed.load(Ordering::Relaxed);
+        let log = match std::fs::OpenOptions::new().write(true).open(self.log()) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            opened => opened?,
+        };
+        let lost = log.metadata()?.len() > flushed;
+        if lost {
+            log.set_len(flushed)?;
+        }
+        Ok(lost)
+    }
+}
+
 /// What the handles of a simulated store share.
 pub(super) struct Simulated(Mutex<State>);
 
@@ -48,16 +89,18 @@ struct State {
     connection: Option<Connection>,
     hook: Hook,
     writes: u64,
+    disk: Disk,
 }
 
 impl Store {
     /// Opens a store that runs its work on the calling task, under `hook`, which must not call the store itself.
     pub fn simulated(
-        path: &Path,
+        disk: &Disk,
         hook: impl FnMut(Moment, u64, &'static str) -> Verdict + Send + 'static,
     ) -> Result<Self, StoreError> {
-        let connection = schema::open_carelessly(path)?;
-        let state = State { connection: Some(connection), hook: Box::new(hook), writes: 0 };
+        let connection = schema::open_carelessly(&disk.store)?;
+        disk.flush();
+        let state = State { connection: Some(connection), hook: Box::new(hook), writes: 0, disk: disk.clone() };
         Ok(Self::over(Simulated(Mutex::new(state))))
     }
 }
@@ -77,7 +120,7 @@ impl Simulated {
         operation: Operation,
         work: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let done = self.locked(|state| state.write(operation.label, work));
+        let done = self.locked(|state| state.write(operation, work));
         suspend(1).await;
         alive(done).await
     }
@@ -112,12 +155,12 @@ impl State {
     /// `None`: the process died before the caller heard of it.
     fn write<T>(
         &mut self,
-        label: &'static str,
+        operation: Operation,
         work: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Option<Result<T, StoreError>> {
         let connection = self.connection.as_mut()?;
         self.writes += 1;
-        match (self.hook)(Moment::Before, self.writes, label) {
+        match (self.hook)(Moment::Before, self.writes, operation.label) {
             Verdict::Go => {}
             Verdict::Fail => return Some(Err(disk_full())),
             Verdict::Crash => {
@@ -126,7 +169,10 @@ impl State {
             }
         }
         let done = transact(connection, work);
-        if (self.hook)(Moment::After, self.writes, label) == Verdict::Crash {
+        if operation.durable {
+            self.disk.flush();
+        }
+        if (self.hook)(Moment::After, self.writes, operation.label) == Verdict::Crash {
             self.connection = None;
             return None;
         }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::ids::{Epoch, Millis, ThreadKey};
-use crate::store::simulated::{Moment, Verdict};
+use crate::store::simulated::{Disk, Moment, Verdict};
 use crate::store::{Append, Session};
 use room::{Mood, Room};
 
@@ -33,7 +33,7 @@ struct World {
 }
 
 fn open(path: &Path, hook: impl FnMut(Moment, u64, &'static str) -> Verdict + Send + 'static) -> Store {
-    Store::simulated(path, hook).expect("opens")
+    Store::simulated(&Disk::of(path), hook).expect("opens")
 }
 
 impl World {
