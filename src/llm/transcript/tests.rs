@@ -258,3 +258,20 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    /// The provider's cache holds over a restart only if every number of its reasoning comes back as it was.
+    #[test]
+    fn what_was_stored_gives_the_same_bytes(numbers in prop::collection::vec(prop::num::f64::NORMAL, 100)) {
+        let details = json!([{ "type": "reasoning.other", "weights": numbers }]);
+        let live = replied("so", Vec::new(), Some(details), "c/d");
+        let stored: Event = serde_json::from_str(&serde_json::to_string(&live).expect("it is stored")).expect("it is read");
+        let told = |event: &Event| {
+            let mut transcript = Transcript::new(Role::Coder);
+            [&opened(), &started(), &heard(&["go on"]), event].into_iter().for_each(|event| transcript.apply(event));
+            text_of(&transcript, "c/d")
+        };
+        prop_assert!(told(&live).contains("weights"));
+        prop_assert_eq!(told(&live), told(&stored));
+    }
+}
