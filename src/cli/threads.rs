@@ -34,6 +34,9 @@ pub(super) struct Args {
 /// The columns' names.
 const HEAD: [&str; 7] = ["THREAD", "CHANNEL", "PHASE", "CHANGED", "COST", "TITLE", "DOING"];
 
+/// The widest column that is aligned, in characters.
+const WIDEST: usize = 200;
+
 /// The widest title, in characters.
 const TITLE: usize = 48;
 
@@ -124,7 +127,8 @@ fn table(shown: &[Found<'_>], now: Millis) -> String {
     };
     let widths: [usize; 7] = std::array::from_fn(width);
     let line = |row: &[&str]| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+        // The last one is as long as it is; a format takes no width beyond 65,535.
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<0$}", width.min(WIDEST)));
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
     };
     let mut text = Paint::for_output().dim(&line(&HEAD));

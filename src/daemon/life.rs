@@ -1,7 +1,7 @@
 //! A daemon's life: its start, which a stop may cut short, what ends it, and how it winds down.
 //!
-//! It ends when it is asked to, and by itself when it has lost a store: without one it could neither hear nor answer, and
-//! a new process goes on from the log.
+//! It ends when it is asked to, and by itself when it has lost a store or a task that nothing goes on without: it would be
+//! deaf or mute, and a new process goes on from the log.
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -15,6 +15,10 @@ use crate::store::{Gone, Store};
 
 /// What tasks may take beyond the grace of their tools.
 const BEYOND: Duration = Duration::from_secs(1);
+
+/// What to do about a bug that ended us.
+const START_AGAIN: &str = "start codebutler again, unless a service manager does: everything goes on from the log; if it \
+                           happens again, report what the log says";
 
 /// Starts, unless `shutdown` comes first: then what was opened so far is let go of, and there is nothing to serve.
 pub(super) async fn start<T>(
@@ -31,7 +35,7 @@ pub(super) async fn start<T>(
     }
 }
 
-/// Serves until `shutdown`, or until one of the stores is lost, which is a failure; then stops all tasks.
+/// Serves until `shutdown`, or until a store or a vital task is lost, which is a failure; then stops all tasks.
 pub(super) async fn serve(
     tasks: Tasks,
     stores: Vec<(PathBuf, Store)>,
@@ -42,6 +46,7 @@ pub(super) async fn serve(
         biased;
         () = shutdown => None,
         lost = first_lost(&stores) => Some(lost),
+        task = tasks.lost() => Some(Failure::new(task.to_string(), START_AGAIN)),
     };
     if let Some(Failure { what, hint }) = &lost {
         tracing::error!(hint, "{what}; codebutler ends");
@@ -66,11 +71,7 @@ async fn first_lost(stores: &[(PathBuf, Store)]) -> Failure {
     let mut closed: FuturesUnordered<_> = closed.collect();
     let Some((path, gone)) = closed.next().await else { return std::future::pending().await };
     let Gone { thread, reason } = gone;
-    Failure::new(
-        format!("the store {} is lost: its thread `{thread}` ended: {reason}", path.display()),
-        "start codebutler again, unless a service manager does: everything goes on from the log; if it happens again, \
-         report what the log says",
-    )
+    Failure::new(format!("the store {} is lost: its thread `{thread}` ended: {reason}", path.display()), START_AGAIN)
 }
 
 #[cfg(test)]
@@ -122,6 +123,17 @@ mod tests {
         let failures = serving.await.expect_err("it is lost");
         let [Failure { what, hint }] = failures.as_slice() else { panic!("one: {failures:?}") };
         assert!(what.contains("two.db is lost") && what.contains("a bug in a write"), "{what}");
+        assert!(hint.contains("start codebutler again"), "{hint}");
+        assert!(ended.load(Ordering::Relaxed), "the tasks were stopped first");
+    }
+
+    #[tokio::test]
+    async fn a_lost_task_winds_everything_down_and_is_a_failure() {
+        let Running { tasks, stores, ended, _folder } = Running::new();
+        tasks.spawn(TaskKind::Outbox, "C1", async { panic!("a bug in a post") });
+        let failures = serve(tasks, stores, Duration::from_secs(5), pending()).await.expect_err("it is lost");
+        let [Failure { what, hint }] = failures.as_slice() else { panic!("one: {failures:?}") };
+        assert_eq!(what, "what posts to the chat (`C1`) ended: a bug in a post");
         assert!(hint.contains("start codebutler again"), "{hint}");
         assert!(ended.load(Ordering::Relaxed), "the tasks were stopped first");
     }

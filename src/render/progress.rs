@@ -2,10 +2,11 @@
 
 use super::cards;
 use super::post::{ButtonStyle, Post};
+use super::text::first_line;
 use crate::agent::{Role, ToolCall, ToolName};
 use crate::ids::Millis;
 use crate::thread::command::Action;
-use crate::thread::plan::TodoStatus;
+use crate::thread::plan::{Todo, TodoStatus};
 use crate::thread::state::{Queue, Run};
 
 /// A text argument of a call, when it is there.
@@ -40,11 +41,31 @@ pub fn call_line(call: &ToolCall) -> String {
 
 /// The first line of a text, at most 60 characters, without backticks.
 fn short(text: &str) -> String {
-    let line = text.lines().next().unwrap_or_default().replace('`', "'");
-    match line.char_indices().nth(60) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
+    first_line(text, 60).replace('`', "'")
+}
+
+/// As many items of a checklist, and as many characters of each, as a message that is edited again and again may hold.
+const MOST_TODOS: usize = 20;
+const MOST_OF_TODO: usize = 120;
+
+/// The checklist, a line each: of a long one the part from shortly before what is not done yet.
+fn checklist(todos: &[Todo]) -> Vec<String> {
+    let begun = todos.iter().position(|todo| todo.status != TodoStatus::Completed).unwrap_or(todos.len());
+    let from = begun.saturating_sub(MOST_TODOS / 4).min(todos.len().saturating_sub(MOST_TODOS));
+    let shown = &todos[from..todos.len().min(from + MOST_TODOS)];
+    let line = |todo: &Todo| {
+        let mark = match todo.status {
+            TodoStatus::Completed => "✔",
+            TodoStatus::InProgress => "▸",
+            TodoStatus::Pending => "·",
+        };
+        format!("{mark} {}", first_line(&todo.content, MOST_OF_TODO))
+    };
+    let left_out = |count: usize, what: &str| (count > 0).then(|| format!("_{count} {what}_"));
+    let mut lines: Vec<String> = left_out(from, "done before").into_iter().collect();
+    lines.extend(shown.iter().map(line));
+    lines.extend(left_out(todos.len() - from - shown.len(), "more"));
+    lines
 }
 
 /// The progress message of a run: what it is doing, and its figures. `None` until it does something worth showing; the
@@ -54,15 +75,7 @@ pub fn progress(role: Role, run: &Run, at: Millis, ended: bool) -> Option<Post> 
     if silent && run.queue.is_none() && role != Role::Coder {
         return None;
     }
-    let mut parts = Vec::new();
-    for todo in &run.todos {
-        let mark = match todo.status {
-            TodoStatus::Completed => "✔",
-            TodoStatus::InProgress => "▸",
-            TodoStatus::Pending => "·",
-        };
-        parts.push(format!("{mark} {}", todo.content));
-    }
+    let mut parts = checklist(&run.todos);
     if let Some(queue) = run.queue.as_ref().filter(|_| !ended) {
         parts.push(waiting(role, queue));
     } else if !ended && silent {
@@ -110,7 +123,7 @@ fn figures(run: &Run, at: Millis) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Role, Run, progress};
+    use super::{Role, Run, Todo, TodoStatus, checklist, progress};
     use crate::agent::Usage;
     use crate::ids::{Millis, RunId};
     use crate::render::post::Post;
@@ -134,6 +147,27 @@ mod tests {
             wrote: Default::default(),
             usage,
         }
+    }
+
+    #[test]
+    fn a_checklist_of_any_size_fits_into_a_message() {
+        let todo = |number: usize, status| Todo { content: format!("step {number}"), status };
+        let list = |done: usize, all: usize| -> Vec<Todo> {
+            let status = |number| if number < done { TodoStatus::Completed } else { TodoStatus::Pending };
+            (0..all).map(|number| todo(number, status(number))).collect()
+        };
+        assert_eq!(checklist(&list(1, 2)), ["✔ step 0", "· step 1"]);
+        assert_eq!(checklist(&list(20, 20)).len(), 20);
+        let middle = checklist(&list(30, 100));
+        assert_eq!([&middle[0], &middle[1], &middle[6]], ["_25 done before_", "✔ step 25", "· step 30"]);
+        assert_eq!((middle.len(), middle[21].as_str()), (22, "_55 more_"));
+        let end = checklist(&list(100, 100));
+        assert_eq!((end[0].as_str(), end[1].as_str(), end.len()), ("_80 done before_", "✔ step 80", 21));
+        let long = "| a |\n|---|\n".to_owned() + &"x".repeat(100_000);
+        let huge = vec![Todo { content: long, status: TodoStatus::InProgress }; 1_000];
+        assert_eq!(checklist(&huge)[0], "▸ | a |");
+        let wide = vec![Todo { content: "ä".repeat(100_000), status: TodoStatus::InProgress }; 1_000];
+        assert!(checklist(&wide).join("\n").chars().count() < crate::render::text::MESSAGE_CHARS);
     }
 
     #[test]

@@ -22,8 +22,13 @@ pub const MESSAGE_CHARS: usize = 3_500;
 
 /// The beginning of a text: its first line, at most 200 characters.
 pub fn first_words(text: &str) -> String {
+    first_line(text, 200)
+}
+
+/// The first line of a text, at most so many characters, with a mark where it was cut.
+pub fn first_line(text: &str, most: usize) -> String {
     let line = text.trim().lines().next().unwrap_or_default();
-    match line.char_indices().nth(200) {
+    match line.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line.to_owned(),
     }

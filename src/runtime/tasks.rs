@@ -1,11 +1,14 @@
 //! The one place that spawns tasks. Each has a kind, a span and an owner that joins it; a panic in one is logged and
-//! ends only that one.
+//! ends only that one. Of a task that the daemon cannot do without, its early end is told to whoever drives the daemon.
 
+use std::fmt;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use tokio::sync::SetOnce;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
@@ -30,6 +33,39 @@ pub enum TaskKind {
     ScriptedModel,
 }
 
+impl TaskKind {
+    /// What it does for the daemon, when nothing goes on without it; a worker is started again when it has ended.
+    fn vital(self) -> Option<&'static str> {
+        match self {
+            Self::Chat => Some("hears the chat"),
+            Self::Outbox => Some("posts to the chat"),
+            Self::Supervisor => Some("wakes the threads"),
+            Self::Watch => Some("watches the pull requests"),
+            Self::ScriptedModel => Some("plays the model"),
+            Self::Worker => None,
+        }
+    }
+}
+
+/// A task that ended although nobody had asked it to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostTask {
+    /// What it did for the daemon.
+    does: &'static str,
+    /// Whose it was: a channel, for one.
+    name: String,
+    /// What its panic said; `None` when it just ended.
+    panic: Option<String>,
+}
+
+impl fmt::Display for LostTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { does, name, panic } = self;
+        write!(f, "what {does} (`{name}`) ended")?;
+        panic.as_ref().map_or(Ok(()), |panic| write!(f, ": {panic}"))
+    }
+}
+
 /// The tasks of one daemon, and the token that stops them.
 #[derive(Clone, Default)]
 pub struct Tasks {
@@ -38,6 +74,8 @@ pub struct Tasks {
     /// Those that end last, and their token: they bring out what the others did at the end.
     last: TaskTracker,
     end: CancellationToken,
+    /// The first that is missing.
+    lost: Arc<SetOnce<LostTask>>,
 }
 
 impl Tasks {
@@ -50,9 +88,16 @@ impl Tasks {
                 tracing::error_span!("task", task.kind = ?kind, task.name = name)
             }
         };
+        let (lost, name) = (Arc::clone(&self.lost), name.to_owned());
+        let asked = if kind == TaskKind::Outbox { self.end.clone() } else { self.stop.clone() };
         let guarded = AssertUnwindSafe(work).catch_unwind().map(move |ended| {
-            if let Err(panic) = ended {
-                tracing::error!(task.kind = ?kind, panic = panic_text(&panic), "a task panicked");
+            let panic = ended.err().map(|panic| panic_text(&*panic).to_owned());
+            if let Some(panic) = &panic {
+                tracing::error!(task.kind = ?kind, panic, "a task panicked");
+            }
+            if let Some(does) = kind.vital().filter(|_| panic.is_some() || !asked.is_cancelled()) {
+                // Of several the first is enough: the daemon ends.
+                let _ = lost.set(LostTask { does, name, panic });
             }
         });
         #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns tasks")]
@@ -62,6 +107,11 @@ impl Tasks {
                 self.tracker.spawn(guarded.instrument(span))
             }
         };
+    }
+
+    /// Waits until a task has ended that the daemon cannot do without, and that nobody had asked to end.
+    pub async fn lost(&self) -> LostTask {
+        self.lost.wait().await.clone()
     }
 
     /// Cancelled when the daemon stops.
@@ -93,4 +143,45 @@ pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("a panic without a text")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+
+    use super::*;
+
+    async fn quiet(tasks: &Tasks) -> bool {
+        tasks.tracker.close();
+        tasks.tracker.wait().await;
+        tasks.lost().now_or_never().is_none()
+    }
+
+    #[tokio::test]
+    async fn a_task_that_nothing_goes_on_without_is_missed_however_it_ends() {
+        for kind in [TaskKind::Chat, TaskKind::Outbox, TaskKind::Supervisor, TaskKind::Watch] {
+            let tasks = Tasks::default();
+            tasks.spawn(kind, "C1", async { panic!("a bug with a number: {}", 7) });
+            let lost = tasks.lost().await.to_string();
+            assert!(lost.contains("(`C1`) ended: a bug with a number: 7"), "{lost}");
+            let tasks = Tasks::default();
+            tasks.spawn(kind, "C1", ready(()));
+            let lost = tasks.lost().await.to_string();
+            assert!(lost.ends_with("(`C1`) ended"), "{lost}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_worker_may_end_and_so_may_what_was_asked_to() {
+        let tasks = Tasks::default();
+        tasks.spawn(TaskKind::Worker, "1.0", async { panic!("of one thread only") });
+        assert!(quiet(&tasks).await);
+        let tasks = Tasks::default();
+        let stop = tasks.stop_token();
+        tasks.spawn(TaskKind::Chat, "slack", async move { stop.cancelled().await });
+        let end = tasks.end_token();
+        tasks.spawn(TaskKind::Outbox, "C1", async move { end.cancelled().await });
+        assert!(tasks.shut_down(Duration::from_secs(5)).await);
+        assert!(quiet(&tasks).await);
+    }
 }
