@@ -338,6 +338,21 @@ async fn what_was_said_while_there_was_no_network_is_answered_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_repository_that_is_named_twice_is_refused_with_both_names() {
+    let mut world = World::new().await;
+    let (root, inner) = (world.checkout(), world.checkout().join("api"));
+    std::fs::create_dir_all(inner.join(".codebutler")).expect("made");
+    let own = json!({ "slack": { "channelID": "C0API" } }).to_string();
+    std::fs::write(inner.join(".codebutler/config.json"), own).expect("written");
+    world.global["repos"] = json!([inner]);
+    let (status, log) = world.spawn().ended();
+    assert_eq!(status.code(), Some(1), "{log}");
+    let (root, inner) = (root.display(), inner.display());
+    assert!(log.contains(&format!("`{inner}` and `{root}` are the same repository, {root}")), "{log}");
+    assert!(!log.contains("kill"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_daemon_for_the_same_app_is_refused_with_the_pid_of_the_first() {
     let (world, mut other) = (World::new().await, World::new().await);
     other.global["slack"]["apiUrl"] = json!(world.slack.api_url());
