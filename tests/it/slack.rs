@@ -63,7 +63,11 @@ async fn bots_other_peoples_mentions_and_unbound_channels_are_left_alone() {
 async fn a_model_server_that_is_down_is_told_and_retried_when_it_is_back() {
     let mut world = World::new().await;
     let url = world.global["openrouter"]["baseUrl"].clone();
-    world.global["openrouter"]["baseUrl"] = json!("http://127.0.0.1:9/v1");
+    // A port that is ours as long as this lives, and at which nobody listens.
+    let bound = tokio::net::TcpSocket::new_v4().expect("a socket");
+    bound.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+    let nobody = bound.local_addr().expect("it is bound");
+    world.global["openrouter"]["baseUrl"] = json!(format!("http://{nobody}/v1"));
     let daemon = world.start();
     let ts = world.slack.say(BEN, SHOP, "hello?", None);
     world.card(&ts, "run_retry").await;
