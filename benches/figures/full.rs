@@ -103,7 +103,8 @@ fn fill(path: &Path, closed: &str, open: &str) -> (u64, u64) {
         // A thread's messages lie a few seconds after its first.
         "INSERT INTO messages (thread_ts, channel_id, from_user, content, timestamp, acked, thread, incoming, at, said) \
          SELECT copies.ts, channel_id, from_user, content, copies.ts || '-' || id, 1, 'T0TEAM/C0SHOP/' || copies.ts, \
-         incoming, at, said FROM copies JOIN messages ON messages.thread = 'T0TEAM/C0SHOP/' || copies.model ORDER BY n, messages.id",
+         incoming, at, said FROM copies JOIN messages ON messages.thread = 'T0TEAM/C0SHOP/' || copies.model \
+         ORDER BY n, messages.id",
         "INSERT INTO sessions (thread_ts, channel_id, session_id, updated_at, phase, title, works, pull) \
          SELECT copies.ts, channel_id, 'T0TEAM/C0SHOP/' || copies.ts, updated_at, phase, title, works, pull \
          FROM copies JOIN sessions ON sessions.thread_ts = copies.model",

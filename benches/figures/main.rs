@@ -4,7 +4,7 @@
 //!
 //! Measures and prints; never fails because something is slow.
 
-#![expect(clippy::print_stdout, reason = "the figures are what this program is for")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the figures are what this program is for")]
 
 mod crowd;
 mod full;
@@ -43,6 +43,13 @@ impl Figure {
 fn main() {
     // Cargo itself passes `--bench`.
     let chosen: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    // Never by itself: it takes as long as one wants.
+    let soak =
+        chosen.iter().position(|name| name == "soak").map(|at| chosen.get(at + 1).and_then(|it| it.parse().ok()));
+    if soak == Some(None) {
+        eprintln!("error: soak for how many minutes?\nhint: cargo bench -- soak 20");
+        std::process::exit(2);
+    }
     let wanted = |name: &str| chosen.is_empty() || chosen.iter().any(|chosen| chosen == name);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
@@ -67,9 +74,8 @@ fn main() {
         if wanted("full") {
             print(&full::full().await);
         }
-        // Never by itself: it takes as long as one wants.
-        if let Some(minutes) = chosen.iter().skip_while(|name| *name != "soak").nth(1) {
-            soak::soak(minutes.parse().expect("soak MINUTES")).await;
+        if let Some(Some(minutes)) = soak {
+            soak::soak(minutes).await;
         }
     });
 }

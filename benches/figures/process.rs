@@ -62,7 +62,8 @@ pub fn flushes(folder: &std::path::Path) -> Vec<Duration> {
 pub struct Held {
     /// MiB of memory.
     pub resident: f64,
-    pub files: usize,
+    /// `None` when it is not known: the daemon shows its descriptors to root alone.
+    pub files: Option<usize>,
     pub threads: usize,
     pub children: usize,
     /// Files in its own temporary folder.
@@ -81,11 +82,11 @@ impl Held {
 
     /// What Linux says of a process; the rest is for others to fill in.
     pub fn of(pid: u32) -> Self {
-        let count = |what: &str| std::fs::read_dir(format!("/proc/{pid}/{what}")).map_or(0, Iterator::count);
+        let count = |what: &str| std::fs::read_dir(format!("/proc/{pid}/{what}")).map(Iterator::count);
         Self {
             resident: resident(pid),
-            files: count("fd"),
-            threads: count("task"),
+            files: count("fd").ok(),
+            threads: count("task").expect("the process runs"),
             children: children(pid),
             ..Self::default()
         }
@@ -96,6 +97,7 @@ impl std::fmt::Display for Held {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { resident, files, threads, children, temporary, worktrees, branches, store } = self;
         let store = *store as f64 / f64::from(1 << 20);
+        let files = files.map_or_else(|| "not known".to_owned(), |files| files.to_string());
         write!(
             f,
             "{resident:.1} | {files} | {threads} | {children} | {temporary} | {worktrees} | {branches} | {store:.1}"

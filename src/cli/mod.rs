@@ -1,6 +1,7 @@
 //! The command line: what can be typed, the words for people, the exit codes. One file per command.
 //!
-//! Only parses and prints; what a command does is in `daemon` and `config`, what a thread is in the core. Nothing here starts an async runtime.
+//! Only parses and prints; what a command does is in `daemon` and `config`, what a thread is in the core. The async
+//! runtime of the commands that need one, and the signals that end them, are in `asynchronous`.
 
 mod asynchronous;
 mod chat;

@@ -74,7 +74,7 @@ async fn start(setup: LocalSetup, on_notice: impl Fn(&Notice)) -> Result<Start, 
     let Some(repo) = repos.into_iter().next() else {
         return Err(vec![Failure::new("there is no repository to serve", "name one with --repo PATH")]);
     };
-    let one = Opened::open(&repo, &global.author).await.map_err(|problem| vec![problem])?;
+    let one = Opened::open(&repo, &global.author, Vec::new()).await.map_err(|problem| vec![problem])?;
     one.notices.iter().for_each(&on_notice);
     sandbox_notice(&global).iter().for_each(&on_notice);
     let (channel, root) = (ChannelId::new("local"), one.repository.root().to_owned());

@@ -50,6 +50,11 @@ impl Failure {
     fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { what: what.into(), hint: hint.into() }
     }
+
+    /// Work was not begun any more.
+    fn stopping() -> Self {
+        Self::new("codebutler is stopping", "start it again")
+    }
 }
 
 /// A repository that is served.

@@ -1,6 +1,6 @@
 //! Opens a repository: its git, its default files, its store, and an end to what an earlier life left running for it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::Notify;
@@ -30,13 +30,19 @@ pub(super) struct Opened {
     forge: Arc<dyn Forge>,
 }
 
+/// A repository that is open, and how it was named: by its root, a folder in it or a worktree of it.
+pub(super) struct Listed {
+    root: PathBuf,
+    path: PathBuf,
+}
+
 impl Opened {
-    /// Opens the repository. Away from the async threads: a slow disk or an old store must not keep a stop waiting.
-    pub(super) async fn open(repo: &RepoSettings, author: &Author) -> Result<Self, Failure> {
+    /// Opens the repository, which must not be one of the `others`. Away from the async threads: a slow disk or an old
+    /// store must not keep a stop waiting.
+    pub(super) async fn open(repo: &RepoSettings, author: &Author, others: Vec<Listed>) -> Result<Self, Failure> {
         let path = repo.path.clone();
-        let opened = offload(move || open(&path)).await;
-        let (repository, store, mut notices) =
-            opened.unwrap_or_else(|| Err(Failure::new("codebutler is stopping", "start it again")))?;
+        let opened = offload(move || open(&path, &others)).await;
+        let (repository, store, mut notices) = opened.unwrap_or_else(|| Err(Failure::stopping()))?;
         // Only we drive this repository now: what still works for it was left by one that was killed.
         let left = repository.clone();
         let is_left = move |orphan: &process::Orphan| {
@@ -50,6 +56,11 @@ impl Opened {
         }
         let forge = forge_of(&repository, author);
         Ok(Self { repository, store, notices, forge })
+    }
+
+    /// Under which path it was found, for [`Self::open`] to know it again.
+    pub(super) fn listed_as(&self, path: &Path) -> Listed {
+        Listed { root: self.repository.root().to_owned(), path: path.to_owned() }
     }
 
     /// What serves it in this channel.
@@ -79,9 +90,14 @@ impl Opened {
     }
 }
 
-fn open(path: &Path) -> Result<(Repository, Store, Vec<Notice>), Failure> {
+fn open(path: &Path, others: &[Listed]) -> Result<(Repository, Store, Vec<Notice>), Failure> {
     let repository = Repository::open(path).map_err(|error| Failure::new(error.what, error.hint))?;
     let root = repository.root();
+    if let Some(other) = others.iter().find(|other| other.root == root) {
+        let (path, other, root) = (path.display(), other.path.display(), root.display());
+        let what = format!("`{path}` and `{other}` are the same repository, {root}");
+        return Err(Failure::new(what, format!("name it once, as {root}, in `repos` or with --repo")));
+    }
     let seeded = config::seed::seed(root).map_err(|error| {
         Failure::new(
             format!("{} cannot be written: {}", error.path.display(), error.source),

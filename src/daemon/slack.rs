@@ -63,13 +63,14 @@ async fn start(home: &Path, repos: &[PathBuf], on_notice: impl Fn(&Notice)) -> R
     // Before anything is opened: beside another daemon nothing else matters.
     let (own_home, api_url, token) = (home.to_owned(), global.slack.api_url.clone(), app_token.clone());
     let Some(alone) = offload(move || slack_app::hold(&own_home, &api_url, &token)).await else {
-        return Err(Vec::new());
+        return Err(vec![Failure::stopping()]);
     };
     let alone = alone.map_err(|error| vec![error.into()])?;
     let mut problems = Vec::new();
     let mut opened = Vec::new();
     for repo in repos {
-        match Opened::open(&repo, &global.author).await {
+        let others = opened.iter().map(|(other, one): &(RepoSettings, Opened)| one.listed_as(&other.path)).collect();
+        match Opened::open(&repo, &global.author, others).await {
             Ok(one) => opened.push((repo, one)),
             Err(problem) => problems.push(problem),
         }

@@ -1,4 +1,4 @@
-//! The forge port: pull requests. `github.rs` by `gh api`, `local.rs` as a record with our own merge.
+//! The forge port: pull requests. `github/` by `gh api`, `local/` as a record with our own merge.
 
 pub mod github;
 pub mod local;
@@ -97,9 +97,8 @@ pub trait Forge: Send + Sync {
     /// How the pull request stands.
     async fn status(&self, number: u64) -> Result<PullRequestStatus, ForgeError>;
 
-    /// How these pull requests stand, by one call whatever their number, up to a hundred (and a fetch of
-    /// the base when it moved, where the forge is a git remote alone). One that the forge does not
-    /// know is left out.
+    /// How these pull requests stand, by one call whatever their number, up to a hundred (and a fetch of the base when
+    /// it moved, where the forge is a git remote alone). One that the forge does not know is left out.
     async fn changes(&self, numbers: &[u64]) -> Result<Vec<PullState>, ForgeError>;
 
     /// Squash-merges exactly the head that was reviewed. An already merged one counts as done.

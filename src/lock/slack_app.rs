@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
-use super::Refused;
+use super::{Holder, Refused};
 
 /// Keeps others away as long as it lives.
 #[derive(Debug)]
@@ -23,11 +23,8 @@ pub struct AppLock {
 #[derive(Debug, thiserror::Error)]
 pub enum AppInUse {
     /// Another does.
-    #[error("another codebutler (process {pid}) already serves this Slack app")]
-    Held {
-        /// The other's process id.
-        pid: String,
-    },
+    #[error("another codebutler ({0}) already serves this Slack app")]
+    Held(Holder),
     /// The lock file cannot be made.
     #[error("{path} cannot be locked: {source}")]
     Io {
@@ -41,11 +38,14 @@ pub enum AppInUse {
 impl AppInUse {
     /// What to do about it.
     pub fn hint(&self) -> String {
+        let rule = "one daemon serves all repositories of an app: list them in `repos` of its config.json; to take its \
+                    place,";
         match self {
-            Self::Held { pid } => format!(
-                "one daemon serves all repositories of an app: list them in `repos` of its config.json; to take its \
-                 place, stop it first: kill {pid}"
-            ),
+            Self::Held(Holder::Other(pid)) => format!("{rule} stop it first: kill {pid}"),
+            Self::Held(Holder::OwnId(_)) => format!("{rule} stop it first, in the container that it runs in"),
+            Self::Held(Holder::Unknown) => {
+                format!("{rule} start again in a moment: by then it says which process it is")
+            }
             Self::Io { .. } => "check the folder's owner and permissions, and the disk".to_owned(),
         }
     }
@@ -64,7 +64,7 @@ pub fn hold(home: &Path, api_url: &str, app_token: &SecretString) -> Result<AppL
     files.extend(hold_file(&path, uid)?);
     match hold_file(&std::env::temp_dir().join(format!("codebutler-{uid}-slack-{name}.lock")), uid) {
         Ok(file) => files.extend(file),
-        Err(AppInUse::Held { pid }) => return Err(AppInUse::Held { pid }),
+        Err(AppInUse::Held(holder)) => return Err(AppInUse::Held(holder)),
         Err(AppInUse::Io { path, source }) => {
             tracing::debug!(path = %path.display(), %source, "no lock there; the one in our home holds");
         }
@@ -83,11 +83,29 @@ fn hold_file(path: &Path, uid: u32) -> Result<Option<File>, AppInUse> {
     if file.metadata().map_err(io)?.uid() != uid {
         return Ok(None);
     }
-    match super::hold(file) {
+    match super::hold(path, file) {
         Ok(file) => Ok(Some(file)),
-        // It has only just taken the lock and not said who it is.
-        Err(Refused::Held { pid }) if pid.is_empty() => Err(AppInUse::Held { pid: "?".to_owned() }),
-        Err(Refused::Held { pid }) => Err(AppInUse::Held { pid }),
+        Err(Refused::Held(holder)) => Err(AppInUse::Held(holder)),
         Err(Refused::Io(source)) => Err(io(source)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_refused_is_told_what_can_be_done() {
+        let words = |holder| {
+            let error = AppInUse::Held(holder);
+            let hint = error.hint();
+            (error.to_string(), hint.rsplit_once("place, ").expect("the rule comes first").1.to_owned())
+        };
+        let told = |who: &str| format!("another codebutler ({who}) already serves this Slack app");
+        assert_eq!(words(Holder::Other(12)), (told("process 12"), "stop it first: kill 12".to_owned()));
+        let there = "stop it first, in the container that it runs in".to_owned();
+        assert_eq!(words(Holder::OwnId(1)), (told("process 1, which is this one's id"), there));
+        let again = "start again in a moment: by then it says which process it is".to_owned();
+        assert_eq!(words(Holder::Unknown), (told("process not known yet"), again));
     }
 }

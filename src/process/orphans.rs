@@ -151,10 +151,13 @@ mod tests {
         // What it starts to tidy up takes a while and can be asked to end as well.
         let script = "trap 'sleep 0.1 && touch tidy; exit 4' TERM; touch begun; while :; do sleep 0.01; done";
         let running = Program::new("sh", folder.path()).args(["-c", script]).run();
-        let sweep = async {
+        let begins = async {
             while !folder.path().join("begun").exists() {
                 tokio::task::yield_now().await;
             }
+        };
+        let sweep = async {
+            tokio::time::timeout(Duration::from_secs(60), begins).await.expect("it begins");
             end_within(Duration::from_secs(60), |orphan| orphan.folder == folder.path() && !orphan.own_session)
         };
         let (finished, ended) = tokio::join!(Box::pin(running), sweep);

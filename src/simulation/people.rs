@@ -286,10 +286,12 @@ impl People {
             ts: ts.clone(),
         });
         let key = key.clone();
-        room.said
-            .entry(key.clone())
-            .or_default()
-            .push(Earlier { ts: Some(ts.clone()), line: format!("{}: {text}", actor.name) });
+        room.said.entry(key.clone()).or_default().push(Earlier {
+            ts: Some(ts.clone()),
+            name: Some(actor.name.into()),
+            text: text.clone(),
+            files: Vec::new(),
+        });
         if marked {
             actor.fence = Some(ts.clone());
         }

@@ -214,8 +214,8 @@ fn lock_file(path: &Path) -> Result<File, StoreError> {
     name.push(".lock");
     let io = |source| StoreError::Io { path: name.clone().into(), source: Arc::new(source) };
     let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&name).map_err(io)?;
-    lock::hold(file).map_err(|refused| match refused {
-        Refused::Held { pid } => StoreError::InUse { path: path.to_owned(), pid },
+    lock::hold(Path::new(&name), file).map_err(|refused| match refused {
+        Refused::Held(holder) => StoreError::InUse { path: path.to_owned(), holder },
         Refused::Io(source) => io(source),
     })
 }

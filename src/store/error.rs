@@ -8,16 +8,18 @@ use std::sync::Arc;
 
 use rusqlite::{ErrorCode, ffi};
 
+use crate::lock::Holder;
+
 /// Why the store did not do what was asked.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// Another process drives this store.
-    #[error("another codebutler (process {pid}) already drives {path}")]
+    #[error("another codebutler ({holder}) already drives {path}")]
     InUse {
         /// The lock file's store.
         path: PathBuf,
-        /// What the other process wrote about itself.
-        pid: String,
+        /// Who it is.
+        holder: Holder,
     },
     /// A newer program wrote this store.
     #[error("{path} was written by a newer codebutler (schema {found}, this program knows {known})")]
@@ -75,7 +77,15 @@ impl StoreError {
     /// What the operator can do about it.
     pub fn hint(&self) -> String {
         match self {
-            Self::InUse { pid, .. } => format!("stop the other one first: kill {pid}"),
+            Self::InUse { holder: Holder::Other(pid), .. } => format!("stop the other one first: kill {pid}"),
+            Self::InUse { holder: Holder::OwnId(_), .. } => {
+                "if two entries of `repos` have the same .codebutler by a link, list one of them; else stop the other \
+                 one in the container that it runs in"
+                    .to_owned()
+            }
+            Self::InUse { holder: Holder::Unknown, .. } => {
+                "start again in a moment: by then the other one says which process it is".to_owned()
+            }
             Self::Newer { .. } => "update codebutler".to_owned(),
             Self::Busy(_) => "close what has store.db open for writing: a database browser, a backup; \
                  `fuser -v .codebutler/store.db` names it"
@@ -124,5 +134,26 @@ impl From<rusqlite::Error> for StoreError {
 impl From<serde_json::Error> for StoreError {
     fn from(error: serde_json::Error) -> Self {
         Self::Json(Arc::new(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_refused_is_told_what_can_be_done() {
+        let words = |holder| {
+            let error = StoreError::InUse { path: "store.db".into(), holder };
+            (error.to_string(), error.hint())
+        };
+        let told = |who: &str| format!("another codebutler ({who}) already drives store.db");
+        assert_eq!(words(Holder::Other(12)), (told("process 12"), "stop the other one first: kill 12".to_owned()));
+        let (own, hint) = words(Holder::OwnId(12));
+        assert_eq!(own, told("process 12, which is this one's id"));
+        assert!(!hint.contains("kill") && hint.contains("list one of them"), "{hint}");
+        let (unknown, hint) = words(Holder::Unknown);
+        assert_eq!(unknown, told("process not known yet"));
+        assert!(!hint.contains("kill") && hint.contains("in a moment"), "{hint}");
     }
 }

@@ -46,12 +46,7 @@ async fn a_lock_that_outlives_its_killed_holder_for_a_moment_is_waited_for() {
     let lock = std::fs::File::open(&path).expect("it was made");
     lock.lock().expect("free");
     let daemon = world.spawn();
-    let descriptors = Path::new("/proc").join(daemon.pid().to_string()).join("fd");
-    let waits = || {
-        let open = std::fs::read_dir(&descriptors).into_iter().flatten().flatten();
-        open.filter_map(|entry| entry.path().read_link().ok()).any(|file| file == path)
-    };
-    world.until("it to want the lock", waits).await;
+    daemon.mentions(&path.display().to_string());
     drop(lock);
     daemon.wait_for(&format!("ready channel={SHOP} repo={}", world.checkout().display()));
 }

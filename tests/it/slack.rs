@@ -63,7 +63,11 @@ async fn bots_other_peoples_mentions_and_unbound_channels_are_left_alone() {
 async fn a_model_server_that_is_down_is_told_and_retried_when_it_is_back() {
     let mut world = World::new().await;
     let url = world.global["openrouter"]["baseUrl"].clone();
-    world.global["openrouter"]["baseUrl"] = json!("http://127.0.0.1:9/v1");
+    // A port that is ours as long as this lives, and at which nobody listens.
+    let bound = tokio::net::TcpSocket::new_v4().expect("a socket");
+    bound.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+    let nobody = bound.local_addr().expect("it is bound");
+    world.global["openrouter"]["baseUrl"] = json!(format!("http://{nobody}/v1"));
     let daemon = world.start();
     let ts = world.slack.say(BEN, SHOP, "hello?", None);
     world.card(&ts, "run_retry").await;
@@ -335,6 +339,21 @@ async fn what_was_said_while_there_was_no_network_is_answered_once() {
     }
     settled(&world).await;
     world.is_answered_once(&fresh, &fresh, "new without a network?");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_that_is_named_twice_is_refused_with_both_names() {
+    let mut world = World::new().await;
+    let (root, inner) = (world.checkout(), world.checkout().join("api"));
+    std::fs::create_dir_all(inner.join(".codebutler")).expect("made");
+    let own = json!({ "slack": { "channelID": "C0API" } }).to_string();
+    std::fs::write(inner.join(".codebutler/config.json"), own).expect("written");
+    world.global["repos"] = json!([inner]);
+    let (status, log) = world.spawn().ended();
+    assert_eq!(status.code(), Some(1), "{log}");
+    let (root, inner) = (root.display(), inner.display());
+    assert!(log.contains(&format!("`{inner}` and `{root}` are the same repository, {root}")), "{log}");
+    assert!(!log.contains("kill"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

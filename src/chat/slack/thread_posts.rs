@@ -115,8 +115,7 @@ pub async fn history(
             // Slack may repeat the first message on every page.
             let fresh = reply.ts.as_str() > last.as_str() && reply.ts.as_str() < before.as_str();
             if fresh && !reply.is_ours(own) {
-                let line = reply.as_said(web, names).await;
-                said.extend(line.map(|line| Earlier { ts: Some(MessageTs::new(reply.ts.as_str())), line }));
+                said.extend(reply.as_said(web, names).await);
                 last.clone_from(&reply.ts);
             }
         }
@@ -156,17 +155,18 @@ impl Reply {
         message::has_key(&self.metadata, &self.blocks, key)
     }
 
-    /// `Name: text`, with the names of its files; nothing for a message without either.
-    async fn as_said(&self, web: &WebApi, names: &Names) -> Option<String> {
+    /// What it says, with its names for people; `None` for a message without text and files.
+    async fn as_said(&self, web: &WebApi, names: &Names) -> Option<Earlier> {
         let author = self.user.as_ref().map(UserId::new);
         let mut people = plain::mentioned(&self.text);
         people.extend(author.clone());
         let known = names.of(web, &people).await;
         let name = author.as_ref().and_then(|author| known.get(author).cloned());
         let name = name.or_else(|| self.username.clone()).or_else(|| self.user.clone());
-        let mut parts = vec![plain::to_markdown(&self.text, &known)];
-        parts.extend(self.files.iter().filter_map(|file| Some(format!("[file: {}]", file.name.as_deref()?))));
-        parts.retain(|part| !part.trim().is_empty());
-        (!parts.is_empty()).then(|| format!("{}: {}", name.as_deref().unwrap_or("a bot"), parts.join(" ")))
+        let text = plain::to_markdown(&self.text, &known);
+        let files: Vec<String> = self.files.iter().filter_map(|file| file.name.clone()).collect();
+        let name = Some(name.unwrap_or_else(|| "a bot".to_owned()));
+        let said = !text.trim().is_empty() || !files.is_empty();
+        said.then(|| Earlier { ts: Some(MessageTs::new(self.ts.as_str())), name, text, files })
     }
 }

@@ -41,9 +41,7 @@ impl Local {
             }
         }
     }
-}
 
-impl Local {
     /// Has the commits of these records' bases here. One that cannot be fetched is looked at again in the next round.
     async fn fetch_bases(
         &self,

@@ -221,9 +221,12 @@ async fn silence_is_given_up_within_the_time_that_is_allowed() {
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_said_to_be_unreachable() {
-    // A port that is never given to anybody who asks for any, as other tests do.
-    let error =
-        model(OpenRouterOptions { max_attempts: 2, ..options("http://127.0.0.1:9/v1/") }).complete(request()).await;
+    // A port that is ours as long as this lives, and at which nobody listens.
+    let bound = tokio::net::TcpSocket::new_v4().expect("a socket");
+    bound.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+    let url = format!("http://{}/v1/", bound.local_addr().expect("it is bound"));
+    let error = model(OpenRouterOptions { max_attempts: 2, ..options(&url) }).complete(request()).await;
+    drop(bound);
     let error = error.expect_err("nobody listens").to_string();
     assert!(error.starts_with("the model service cannot be reached after 2 attempts: Connection refused"), "{error}");
 }

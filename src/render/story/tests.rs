@@ -234,7 +234,7 @@ fn work() -> Vec<(Event, &'static str)> {
         commit: commit.clone(),
         branch: "main".into(),
         prompts: vec![],
-        history: vec![Earlier { ts: None, line: SAID.into() }],
+        history: vec![Earlier::remark(SAID)],
         notice: notice.map(str::to_owned),
     };
     let step = |ok| InitStep { command: SAID.into(), ok, output: SAID.into() };

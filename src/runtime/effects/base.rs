@@ -43,7 +43,7 @@ async fn read_history(project: &Project, key: &crate::ids::ThreadKey, before: &M
         Ok(history) => history,
         Err(error) => {
             tracing::warn!(thread.ts = %key, error = &error as &dyn std::error::Error, "no history of the thread");
-            vec![Earlier { ts: None, line: "(earlier messages of this thread could not be read)".to_owned() }]
+            vec![Earlier::remark("(earlier messages of this thread could not be read)")]
         }
     }
 }

@@ -32,7 +32,7 @@ impl People {
         said.text.clone_from(&text);
         said.edited = true;
         for earlier in room.said.entry(key).or_default().iter_mut().filter(|said| said.ts.as_ref() == Some(&ts)) {
-            earlier.line = earlier.line.replace(&old, &mark);
+            earlier.text = earlier.text.replace(&old, &mark);
         }
         let dedupe = vec![format!("event:Ev{}", self.number), format!("edit:{CHANNEL}:{at}")];
         self.send_late(index, IncomingKind::Edited { ts, text, at: Some(at) }, dedupe, after);

@@ -14,6 +14,7 @@ use std::path::Path;
 use super::{Append, Session, Store, StoreError};
 use crate::chat::{Incoming, IncomingKind};
 use crate::ids::{ChannelId, Epoch, MessageTs, Millis, RunId, ThreadKey, UserId};
+use crate::lock::Holder;
 use crate::render::post::Post;
 use crate::thread::Event;
 use crate::thread::event::ToolResult;
@@ -147,8 +148,8 @@ fn a_second_driver_and_an_older_program_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("store.db");
     let store = Store::open(&path).expect("opens");
-    let pid = std::process::id().to_string();
-    assert!(matches!(Store::open(&path), Err(StoreError::InUse { pid: other, .. }) if other == pid));
+    let pid = std::process::id().cast_signed();
+    assert!(matches!(Store::open(&path), Err(StoreError::InUse { holder: Holder::OwnId(own), .. }) if own == pid));
     drop(store);
     let newer = folder.path().join("newer.db");
     let connection = rusqlite::Connection::open(&newer).expect("opens");

@@ -30,7 +30,8 @@ impl Thread {
         }
         if self.earlier(ts).is_some() {
             self.change_history(|history| {
-                history.iter_mut().filter(|said| said.ts.as_ref() == Some(ts)).for_each(|said| said.set_text(text));
+                let told = history.iter_mut().filter(|said| said.ts.as_ref() == Some(ts));
+                told.for_each(|said| text.clone_into(&mut said.text));
             });
         }
     }

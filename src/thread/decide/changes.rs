@@ -38,7 +38,7 @@ impl Deciding<'_> {
         }
         // Its writer is not kept, and nobody but the writer can change it.
         let earlier = thread.earlier(ts)?;
-        let (name, text) = (thread.name_of(by).to_owned(), earlier.text().to_owned());
+        let (name, text) = (thread.name_of(by).to_owned(), earlier.text.clone());
         Some(Known { name, text, readers })
     }
 }

@@ -97,8 +97,7 @@ impl Deciding<'_> {
     fn tell_history(&mut self) {
         let (Some(base), Some(pm)) = (&self.thread.base, self.thread.conversations.get(&Role::Pm)) else { return };
         let came = |earlier: &Earlier| pm.unheard.iter().any(|message| earlier.ts.as_ref() == Some(&message.ts));
-        let lines: Vec<&str> =
-            base.history.iter().filter(|earlier| !came(earlier)).map(|earlier| earlier.line.as_str()).collect();
+        let lines: Vec<String> = base.history.iter().filter(|earlier| !came(earlier)).map(Earlier::line).collect();
         if !lines.is_empty() {
             let before = lines.join("\n");
             self.note(Role::Pm, format!("[codebutler] Said in this thread before you were asked:\n{before}"));

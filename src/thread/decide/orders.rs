@@ -156,8 +156,8 @@ impl Deciding<'_> {
             return;
         }
         if self.thread.in_doubt.is_some() {
-            let text = "It is not known yet whether the pull request was merged. Say `merge`, or `!retry`: that settles it \
-                        and closes the thread.";
+            let text = "It is not known yet whether the pull request was merged. `merge` or `!retry` tries again: once it \
+                        is merged, the thread closes; if the merge is refused, `!close` works.";
             self.tell(ts, by, text);
             return;
         }

@@ -67,29 +67,45 @@ pub struct Earlier {
     /// Its id; `None` for a remark of ours about what could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ts: Option<MessageTs>,
-    /// `Name: text`.
-    pub line: String,
+    /// The name people know the writer by; `None` for a remark of ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What was said, as Markdown.
+    pub text: String,
+    /// Names of attached files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
 }
 
 impl Earlier {
-    /// What was said, without the name before it and the names of files behind it.
-    pub fn text(&self) -> &str {
-        let said = self.line.split_once(": ").map_or(self.line.as_str(), |(_, said)| said);
-        said.split(FILE).next().unwrap_or_default()
+    /// A remark of ours, which nobody can change.
+    pub fn remark(text: impl Into<String>) -> Self {
+        Self { ts: None, name: None, text: text.into(), files: Vec::new() }
     }
 
-    /// Changes what was said.
-    pub fn set_text(&mut self, text: &str) {
-        let name = self.line.split_once(": ").map(|(name, _)| format!("{name}: ")).unwrap_or_default();
-        let files = self.line.find(FILE).map_or("", |at| &self.line[at..]);
-        self.line = format!("{name}{text}{files}");
+    /// As the PM is told of it: `Name: text [file: name]`.
+    pub fn line(&self) -> String {
+        let files = self.files.iter().map(|file| format!("[file: {file}]"));
+        let text = Some(self.text.clone()).filter(|text| !text.trim().is_empty());
+        let said = text.into_iter().chain(files).collect::<Vec<_>>().join(" ");
+        self.name.iter().map(|name| format!("{name}: ")).collect::<String>() + &said
+    }
+
+    /// Takes a line of an earlier log apart. Its parts are those it was made of, unless a name has `: ` in it or a text
+    /// what a file looks like; the line they make is the same.
+    fn read(ts: Option<MessageTs>, line: &str) -> Self {
+        let (name, said) = line.split_once(": ").map_or((None, line), |(name, said)| (Some(name.to_owned()), said));
+        let files_at = if said.starts_with("[file: ") { Some(0) } else { said.find(" [file: ") };
+        let parts = files_at.map(|at| said.split_at(at)).and_then(|(text, files)| {
+            let names = files.trim_start().strip_prefix("[file: ")?.strip_suffix(']')?;
+            Some((text, names.split("] [file: ").map(str::to_owned).collect()))
+        });
+        let (text, files) = parts.unwrap_or((said, Vec::new()));
+        Self { ts, name, text: text.to_owned(), files }
     }
 }
 
-/// How the name of a file begins behind what was said.
-const FILE: &str = " [file: ";
-
-/// As it is stored: the first logs had the line alone.
+/// As it is stored: the first logs had the line alone, later ones the line with its id.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum StoredEarlier {
@@ -99,13 +115,23 @@ enum StoredEarlier {
         ts: Option<MessageTs>,
         line: String,
     },
+    Parts {
+        #[serde(default)]
+        ts: Option<MessageTs>,
+        #[serde(default)]
+        name: Option<String>,
+        text: String,
+        #[serde(default)]
+        files: Vec<String>,
+    },
 }
 
 impl From<StoredEarlier> for Earlier {
     fn from(stored: StoredEarlier) -> Self {
         match stored {
-            StoredEarlier::Line(line) => Self { ts: None, line },
-            StoredEarlier::Whole { ts, line } => Self { ts, line },
+            StoredEarlier::Line(line) => Self::read(None, &line),
+            StoredEarlier::Whole { ts, line } => Self::read(ts, &line),
+            StoredEarlier::Parts { ts, name, text, files } => Self { ts, name, text, files },
         }
     }
 }

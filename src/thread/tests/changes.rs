@@ -46,6 +46,11 @@ impl Story {
     }
 }
 
+/// What somebody said before the bot was part of the thread.
+fn earlier(ts: &str, name: &str, text: &str) -> Earlier {
+    Earlier { ts: Some(MessageTs::new(ts)), name: Some(name.into()), text: text.into(), files: Vec::new() }
+}
+
 fn nobody() -> (Vec<Role>, Vec<UserId>) {
     (Vec::new(), Vec::new())
 }
@@ -107,7 +112,7 @@ fn the_coder_hears_what_was_changed_while_it_works_and_begins_with_what_stands()
 
 #[test]
 fn what_was_told_as_said_before_is_known_by_its_id() {
-    let earlier = |ts: &str, line: &str| Earlier { ts: Some(MessageTs::new(ts)), line: line.into() };
+    let earlier = |ts: &str, text: &str| Earlier { files: vec!["a.png".into()], ..earlier(ts, "Ana", text) };
     let mut story = Story::new();
     let said = |ts: &str, name: &str, text: &str| Command::Say {
         message: Message {
@@ -126,7 +131,7 @@ fn what_was_told_as_said_before_is_known_by_its_id() {
         commit: CommitId::new("4f2c1aa9"),
         branch: "main".into(),
         prompts: vec![],
-        history: vec![earlier("3.0", "Ana: the first [file: a.png]"), earlier("4.0", "Ana: the second [file: a.png]")],
+        history: vec![earlier("3.0", "the first"), earlier("4.0", "the second")],
         notice: None,
     };
     story.act(Command::BasePrepared(Ok(base)));
@@ -144,12 +149,55 @@ fn what_was_told_as_said_before_is_known_by_its_id() {
 }
 
 #[test]
+fn lines_of_earlier_logs_say_what_they_said_and_are_changed_as_far_as_they_can_be_taken_apart() {
+    for (line, parts, changed) in [
+        ("Ana: hi", (Some("Ana"), "hi", vec![]), "Ana: new"),
+        ("Ana: a: b", (Some("Ana"), "a: b", vec![]), "Ana: new"),
+        ("Ana: hi [file: a.png]", (Some("Ana"), "hi", vec!["a.png"]), "Ana: new [file: a.png]"),
+        ("A: b [file: c] [file: d].e]", (Some("A"), "b", vec!["c", "d].e"]), "A: new [file: c] [file: d].e]"),
+        ("Ana: [file: a.png]", (Some("Ana"), "", vec!["a.png"]), "Ana: new [file: a.png]"),
+        ("Ana: see [file: x] there", (Some("Ana"), "see [file: x] there", vec![]), "Ana: new"),
+        ("(nothing could be read)", (None, "(nothing could be read)", vec![]), "new"),
+    ] {
+        let mut read: Earlier = serde_json::from_value(serde_json::json!({ "ts": "3.0", "line": line })).expect("read");
+        let files: Vec<&str> = read.files.iter().map(String::as_str).collect();
+        assert_eq!((read.name.as_deref(), read.text.as_str(), files), parts, "{line}");
+        assert_eq!(read.line(), line);
+        read.text = "new".to_owned();
+        assert_eq!(read.line(), changed);
+    }
+}
+
+#[test]
+fn what_was_said_before_is_changed_whatever_names_and_texts_hold() {
+    let texts = ["hi", "a: b", "see [file: x] there", "it [file: x]", "[file: x]: y", "", "two\nlines: [file: z]"];
+    for name in ["Ben", "Ben: QA", "QA [file: x]", ": ", "", "[codebutler]"] {
+        for (text, new) in texts.iter().flat_map(|text| texts.map(|new| (*text, new))) {
+            let files = vec!["a: b.png".to_owned(), "c] [file: d".to_owned()];
+            let told = Earlier { files, ..earlier("0.5", name, text) };
+            let stored = serde_json::to_string(&told).expect("plain data");
+            let read: Earlier = serde_json::from_str(&stored).expect("read");
+            assert_eq!(read, told, "{stored}");
+            let mut story = Story::new();
+            story.say("BEN", "what of it?");
+            let (commit, branch) = (CommitId::new("4f2c1aa9"), "main".to_owned());
+            let base = Base { commit, branch, prompts: vec![], history: vec![read], notice: None };
+            story.act(Command::BasePrepared(Ok(base)));
+            assert!(story.heard(Role::Pm).contains(&told.line()), "{}", told.line());
+            assert_eq!(story.told_of(edit("0.5", new)).0.is_empty(), text == new, "{text} → {new}");
+            let changed = story.thread.earlier(&MessageTs::new("0.5")).expect("known");
+            assert_eq!(*changed, Earlier { text: new.to_owned(), ..told });
+        }
+    }
+}
+
+#[test]
 fn the_first_logs_kept_the_lines_alone() {
     let stored =
         r#"{"commit":"beef","branch":"main","prompts":[],"history":["Ana: hi",{"ts":"3.0","line":"Ben: ho"}]}"#;
     let base: Base = serde_json::from_str(stored).expect("both forms are read");
-    let whole = Earlier { ts: Some(MessageTs::new("3.0")), line: "Ben: ho".into() };
-    assert_eq!(base.history, [Earlier { ts: None, line: "Ana: hi".into() }, whole.clone()]);
+    let whole = earlier("3.0", "Ben", "ho");
+    assert_eq!(base.history, [Earlier { ts: None, ..earlier("", "Ana", "hi") }, whole.clone()]);
     let again: Earlier = serde_json::from_value(serde_json::to_value(&whole).expect("plain data")).expect("read");
     assert_eq!(again, whole);
 }
@@ -169,7 +217,7 @@ fn what_comes_late_is_a_message_as_long_as_the_pm_has_read_nothing() {
     let mut story = Story::new();
     story.act(said("5.0", "never mind this"));
     story.act(delete("5.0"));
-    let history = vec![Earlier { ts: Some(MessageTs::new("4.0")), line: "BEN: fix it".into() }];
+    let history = vec![earlier("4.0", "BEN", "fix it")];
     let (commit, branch) = (CommitId::new("4f2c1aa9"), "main".to_owned());
     story.act(Command::BasePrepared(Ok(Base { commit, branch, prompts: vec![], history, notice: None })));
     assert!(story.thread.runs.is_empty(), "nothing is asked");
@@ -208,14 +256,15 @@ fn a_change_leaves_to_the_coder_what_is_for_the_coder() {
 fn what_was_said_before_is_known_as_it_was_changed_last() {
     let mut story = Story::new();
     story.say("BEN", "what of it?");
-    let history = vec![Earlier { ts: Some(MessageTs::new("0.5")), line: "Ben: use it [file: a.png]".into() }];
+    let files = vec!["a.png".to_owned()];
+    let history = vec![Earlier { files, ..earlier("0.5", "Ben", "use it") }];
     let (commit, branch) = (CommitId::new("4f2c1aa9"), "main".to_owned());
     story.act(Command::BasePrepared(Ok(Base { commit, branch, prompts: vec![], history, notice: None })));
     for (text, told) in [("use it", false), ("use", true), ("use", false), ("use it", true)] {
         let (roles, _) = story.told_of(edit("0.5", text));
         assert_eq!(roles.is_empty(), !told, "{text}");
     }
-    assert_eq!(story.thread.earlier(&MessageTs::new("0.5")).expect("known").line, "Ben: use it [file: a.png]");
+    assert_eq!(story.thread.earlier(&MessageTs::new("0.5")).expect("known").line(), "Ben: use it [file: a.png]");
     story.reply(Role::Pm, "Well.", &[]);
     assert!(story.thread.runs.contains_key(&Role::Pm), "the run stands on it");
     story.act(delete("0.5"));

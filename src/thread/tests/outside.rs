@@ -137,6 +137,13 @@ fn a_merge_in_doubt_is_told_so_and_settled_by_what_is_seen_or_by_another_try() {
     let mut closing = story.clone();
     closing.say("ANA", "!close");
     assert!(!closing.thread.is_closed(), "it may have been merged");
+    let told = serde_json::to_string(closing.log.last().expect("an event")).expect("plain data");
+    assert!(told.contains("if the merge is refused, `!close` works"), "{told}");
+    closing.say("ANA", "merge");
+    let refused = Failure { what: "It has conflicts.".into(), hint: "Solve them.".into() };
+    closing.act(Command::MergeDone(Err(NotMerged::Refused(refused))));
+    closing.say("ANA", "!close");
+    assert_eq!(closing.pending(), ["cleanup"], "as it was told");
     let mut another = story.clone();
     another.sees(&Sighting { head: CommitId::new("cafe"), ..merged() });
     assert!(

@@ -1,6 +1,7 @@
 //! What is posted is found again by its key, and errors say whether trying again helps.
 
 use super::*;
+use crate::thread::event::Earlier;
 
 #[tokio::test]
 async fn a_post_is_found_again_by_its_key_also_when_its_answer_was_lost() {
@@ -114,7 +115,7 @@ async fn the_history_is_what_others_said_before() {
     let before = slack.say(BEN, SHOP, "now you", Some(&root));
     slack.say(BEN, SHOP, "later", Some(&root));
     let history = chat.history(&thread(&root), &MessageTs::new(before)).await.expect("read");
-    let lines: Vec<&str> = history.iter().map(|said| said.line.as_str()).collect();
+    let lines: Vec<String> = history.iter().map(Earlier::line).collect();
     assert_eq!(
         lines,
         [
