@@ -1,6 +1,7 @@
 //! What a first run puts into a repository: prompts, memory, and the lines of `.gitignore`.
 //!
 //! Never overwrites a file, never writes through a link in place of a file, never writes `config.json`, never touches git.
+//! A file is there whole or not at all: half a prompt would pass for what the owner wants.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
@@ -46,10 +47,33 @@ fn write_new(path: &Path, text: &str) -> std::io::Result<bool> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    match OpenOptions::new().write(true).create_new(true).open(path) {
-        Ok(mut file) => file.write_all(text.as_bytes()).map(|()| true),
+    // Most starts seed nothing; a link to nowhere is there, too.
+    if path.symlink_metadata().is_ok() {
+        return Ok(false);
+    }
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    let part = Path::new(&part);
+    // Of a first run that was cut.
+    match std::fs::remove_file(part) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let written = OpenOptions::new().write(true).create_new(true).open(part).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
+    // Not by renaming: that would overwrite what came meanwhile.
+    let placed = written.and_then(|()| match std::fs::hard_link(part, path) {
+        Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        // A file system without links.
+        Err(_) if path.symlink_metadata().is_err() => std::fs::rename(part, path).map(|()| true),
         Err(error) => Err(error),
+    });
+    match std::fs::remove_file(part) {
+        Err(error) if error.kind() != ErrorKind::NotFound => placed.and(Err(error)),
+        Ok(()) | Err(_) => placed,
     }
 }
 
@@ -103,6 +127,20 @@ mod tests {
         assert!(!repo.path().join(".codebutler/config.json").exists());
         assert_eq!(seed(repo.path()).expect("it can be read"), Vec::<PathBuf>::new());
         assert_eq!(read(&repo, ".gitignore"), IGNORED.join("\n") + "\n");
+    }
+
+    #[test]
+    fn a_first_run_that_was_cut_is_done_again() {
+        let repo = tempfile::tempdir().expect("a folder");
+        let (path, text) = DEFAULTS[0];
+        let file = repo.path().join(path);
+        std::fs::create_dir_all(file.parent().expect("a folder")).expect("made");
+        std::fs::write(file.with_extension("md.part"), &text[..10]).expect("written");
+        assert_eq!(seed(repo.path()).expect("it can be written").len(), DEFAULTS.len() + 1);
+        assert_eq!(read(&repo, path), text);
+        let folder = std::fs::read_dir(file.parent().expect("a folder")).expect("read");
+        let parts: Vec<PathBuf> = folder.flatten().map(|entry| entry.path()).collect();
+        assert!(parts.iter().all(|path| path.extension().is_none_or(|ending| ending != "part")), "{parts:?}");
     }
 
     #[test]
