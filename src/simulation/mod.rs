@@ -3,9 +3,9 @@
 
 mod chat;
 mod dice;
-mod fate;
+pub mod fate;
 mod faults;
-mod forge;
+pub mod forge;
 mod invariants;
 mod model;
 mod people;

@@ -213,7 +213,8 @@ impl World {
             }
             // Only what goes over the network, and at its start or end, fails by itself.
             let Some((operation, moment)) = label.rsplit_once('.') else { return Verdict::Go };
-            let distant = ["git.fetch_base", "git.push", "git.remote_head"].contains(&operation);
+            let distant =
+                ["git.fetch_base", "git.push", "git.remote_head", "git.delete_merged_branch"].contains(&operation);
             if port != "git" || !distant || moment != "start" {
                 return Verdict::Go;
             }
