@@ -12,22 +12,26 @@ use super::queue::{Queue, Waiting};
 /// Most jobs of one transaction.
 const MOST: usize = 256;
 
-/// When a transaction has taken so long it is committed, whatever else waits: the first in it waits for its end. In unit
-/// tests never: which jobs share one must not depend on how fast the machine is.
-const LONGEST: Duration = if cfg!(test) { Duration::MAX } else { Duration::from_millis(8) };
-
 /// How long one try to begin waits for the lock of another program.
 const TRY: Duration = Duration::from_millis(500);
 
 /// How long to rest between tries: not every refusal comes from a wait.
 const REST: Duration = Duration::from_millis(20);
 
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// How long a job waits for the lock of another program.
+    pub(super) patience: Duration,
+    /// When a transaction has taken so long it is committed, whatever else waits: the first in it waits for its end.
+    pub(super) longest: Duration,
+}
+
 /// The connection that writes, and how careful it is at the moment.
 pub(super) struct Writer {
     connection: Connection,
     durable: bool,
-    /// How long a job waits for the lock of another program.
-    patience: Duration,
+    limits: Limits,
     /// Whether the operator was told that another program holds the lock.
     told: bool,
 }
@@ -42,9 +46,9 @@ enum Ran {
 
 impl Writer {
     /// A writer over a connection that is opened and migrated.
-    pub(super) fn new(connection: Connection, patience: Duration) -> Result<Self, StoreError> {
-        connection.busy_timeout(TRY.min(patience))?;
-        Ok(Self { connection, durable: false, patience, told: false })
+    pub(super) fn new(connection: Connection, limits: Limits) -> Result<Self, StoreError> {
+        connection.busy_timeout(TRY.min(limits.patience))?;
+        Ok(Self { connection, durable: false, limits, told: false })
     }
 
     /// Does what waits, one transaction's worth, and answers. Returns only after it did something, or nothing waits.
@@ -57,7 +61,7 @@ impl Writer {
         let mut batch = Vec::new();
         let mut fate = Ok(Ran::Well);
         // What comes while the transaction runs still goes with it; what people did, before the rest.
-        while matches!(fate, Ok(Ran::Well)) && batch.len() < MOST && begun.elapsed() < LONGEST {
+        while matches!(fate, Ok(Ran::Well)) && batch.len() < MOST && begun.elapsed() < self.limits.longest {
             let Some(mut waiting) = queue.next(batch.len(), durable) else { break };
             fate = self.step(&mut waiting);
             batch.push(waiting);
@@ -92,7 +96,7 @@ impl Writer {
                 Err(error) => error,
             };
             let busy = matches!(error, StoreError::Busy(_));
-            let overdue = queue.overdue(if busy { self.patience } else { Duration::ZERO });
+            let overdue = queue.overdue(if busy { self.limits.patience } else { Duration::ZERO });
             if !self.told || !busy {
                 tracing::error!(error = &error as &dyn std::error::Error, hint = error.hint(), "writing has to wait");
                 self.told = true;

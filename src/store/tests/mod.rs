@@ -10,7 +10,9 @@ mod simulated;
 mod torn;
 
 use std::path::Path;
+use std::time::Duration;
 
+use super::batch::Limits;
 use super::{Append, Session, Store, StoreError};
 use crate::chat::{Incoming, IncomingKind};
 use crate::ids::{ChannelId, Epoch, MessageTs, Millis, RunId, ThreadKey, UserId};
@@ -61,9 +63,15 @@ fn opened() -> Event {
 
 /// A fresh store in which the thread is leased, with epoch 1.
 async fn open(folder: &tempfile::TempDir) -> Store {
-    let store = Store::open(&folder.path().join("store.db")).expect("opens");
+    let store = Store::open_for(&folder.path().join("store.db"), waiting(30_000)).expect("opens");
     assert_eq!(store.lease(&key("1.0")).await.expect("leased"), Epoch(1));
     store
+}
+
+/// Limits with so many milliseconds of patience. No transaction is too long: which jobs share one must not depend on how
+/// fast the machine is.
+fn waiting(patience: u64) -> Limits {
+    Limits { patience: Duration::from_millis(patience), longest: Duration::MAX }
 }
 
 /// Opens a store whose handles are gone: its threads close the file a moment later.
