@@ -146,7 +146,7 @@ impl Row {
         }
         if fresh && !keys.is_empty() {
             let sql = "DELETE FROM seen WHERE number <= ?1";
-            connection.prepare_cached(sql)?.execute([connection.last_insert_rowid() - KEEP_KEYS])?;
+            connection.prepare_cached(sql)?.execute([connection.last_insert_rowid().saturating_sub(KEEP_KEYS)])?;
         }
         let sql = "SELECT 1 FROM messages WHERE channel_id = ?1 AND timestamp = ?2 AND said = 1";
         let place = params![self.thread.channel.as_str(), self.ts.as_str()];

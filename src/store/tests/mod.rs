@@ -226,6 +226,16 @@ async fn the_keys_of_what_was_seen_do_not_grow_for_ever() {
 }
 
 #[tokio::test]
+async fn a_damaged_number_costs_no_key() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(&folder).await;
+    let connection = rusqlite::Connection::open(folder.path().join("store.db")).expect("opens");
+    connection.execute("INSERT INTO seen VALUES (?1, 'damaged')", [i64::MIN]).expect("inserted");
+    assert!(store.accept(incoming("1.0", &["event:1"]), vec![], NOW).await.expect("stored"));
+    assert!(!store.accept(incoming("9.0", &["event:1"]), vec![], NOW).await.expect("known"));
+}
+
+#[tokio::test]
 async fn only_the_newest_lease_of_a_thread_writes_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = open(&folder).await;
