@@ -11,7 +11,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
 use super::Failure;
 use crate::runtime::Tasks;
-use crate::store::{Gone, Store};
+use crate::store::Store;
 
 /// What tasks may take beyond the grace of their tools.
 const BEYOND: Duration = Duration::from_secs(1);
@@ -65,9 +65,8 @@ async fn first_lost(stores: &[(PathBuf, Store)]) -> Failure {
     let closed = stores.iter().map(async |(path, store)| (path, store.closed().await));
     let mut closed: FuturesUnordered<_> = closed.collect();
     let Some((path, gone)) = closed.next().await else { return std::future::pending().await };
-    let Gone { thread, reason } = gone;
     Failure::new(
-        format!("the store {} is lost: its thread `{thread}` ended: {reason}", path.display()),
+        format!("the store {} is lost: {gone}", path.display()),
         "start codebutler again, unless a service manager does: everything goes on from the log; if it happens again, \
          report what the log says",
     )
@@ -121,7 +120,7 @@ mod tests {
         second.break_writer().await;
         let failures = serving.await.expect_err("it is lost");
         let [Failure { what, hint }] = failures.as_slice() else { panic!("one: {failures:?}") };
-        assert!(what.contains("two.db is lost") && what.contains("a bug in a write"), "{what}");
+        assert!(what.contains("two.db is lost: its thread `store` ended: a bug in a write"), "{what}");
         assert!(hint.contains("start codebutler again"), "{hint}");
         assert!(ended.load(Ordering::Relaxed), "the tasks were stopped first");
     }
