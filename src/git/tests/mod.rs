@@ -106,13 +106,14 @@ async fn work_that_nobody_waits_for_any_more_keeps_its_turn() {
     let fixture = Fixture::local().await;
     let repository = fixture.repository();
     let (begun, mut begins) = tokio::sync::mpsc::unbounded_channel();
-    let gate = Arc::new(std::sync::Mutex::new(()));
-    let closed = gate.lock().expect("nobody panics");
+    let (closed, gate) = std::sync::mpsc::channel::<()>();
+    let gate = Arc::new(std::sync::Mutex::new(gate));
     for _ in 0..AT_ONCE {
         let (gate, begun) = (Arc::clone(&gate), begun.clone());
         let mut work = Box::pin(repository.blocking(move |_| {
             begun.send(()).expect("the test listens");
-            drop(gate.lock());
+            // Ends when the gate is opened.
+            let _ = gate.lock().expect("nobody panics").recv();
             Ok(())
         }));
         tokio::select! {
