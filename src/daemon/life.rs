@@ -4,14 +4,14 @@
 //! a new process goes on from the log.
 
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
 use super::Failure;
 use crate::runtime::Tasks;
-use crate::store::Store;
+use crate::store::{Gone, Store};
 
 /// What tasks may take beyond the grace of their tools.
 const BEYOND: Duration = Duration::from_secs(1);
@@ -65,6 +65,11 @@ async fn first_lost(stores: &[(PathBuf, Store)]) -> Failure {
     let closed = stores.iter().map(async |(path, store)| (path, store.closed().await));
     let mut closed: FuturesUnordered<_> = closed.collect();
     let Some((path, gone)) = closed.next().await else { return std::future::pending().await };
+    lost(path, &gone)
+}
+
+/// The end of a daemon in words.
+fn lost(path: &Path, gone: &Gone) -> Failure {
     Failure::new(
         format!("the store {} is lost: {gone}", path.display()),
         "start codebutler again, unless a service manager does: everything goes on from the log; if it happens again, \
