@@ -7,6 +7,7 @@ pub mod fate;
 mod faults;
 pub mod forge;
 mod invariants;
+mod lost_worker;
 mod model;
 mod people;
 pub mod probe;
