@@ -4,7 +4,7 @@
 //! deaf or mute, and a new process goes on from the log.
 
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -70,8 +70,12 @@ async fn first_lost(stores: &[(PathBuf, Store)]) -> Failure {
     let closed = stores.iter().map(async |(path, store)| (path, store.closed().await));
     let mut closed: FuturesUnordered<_> = closed.collect();
     let Some((path, gone)) = closed.next().await else { return std::future::pending().await };
-    let Gone { thread, reason } = gone;
-    Failure::new(format!("the store {} is lost: its thread `{thread}` ended: {reason}", path.display()), START_AGAIN)
+    lost(path, &gone)
+}
+
+/// The end of a daemon in words.
+fn lost(path: &Path, gone: &Gone) -> Failure {
+    Failure::new(format!("the store {} is lost: {gone}", path.display()), START_AGAIN)
 }
 
 #[cfg(test)]
@@ -122,7 +126,7 @@ mod tests {
         second.break_writer().await;
         let failures = serving.await.expect_err("it is lost");
         let [Failure { what, hint }] = failures.as_slice() else { panic!("one: {failures:?}") };
-        assert!(what.contains("two.db is lost") && what.contains("a bug in a write"), "{what}");
+        assert!(what.contains("two.db is lost: its thread `store` ended: a bug in a write"), "{what}");
         assert!(hint.contains("start codebutler again"), "{hint}");
         assert!(ended.load(Ordering::Relaxed), "the tasks were stopped first");
     }

@@ -106,9 +106,6 @@ pub trait Forge: Send + Sync {
 
     /// Closes the pull request without merging. An already closed one counts as done.
     async fn close(&self, number: u64) -> Result<(), ForgeError>;
-
-    /// Deletes the branch on the remote. An already deleted one counts as done.
-    async fn delete_branch(&self, branch: &str) -> Result<(), ForgeError>;
 }
 
 /// What the forge refused, as what happened and what to do; both go to the thread as they are.

@@ -89,7 +89,7 @@ struct Inner {
     /// Variables that the git program gets beside those passed on; for tests.
     env: Vec<(OsString, OsString)>,
     /// Turns of work with libgit2.
-    turns: tokio::sync::Semaphore,
+    turns: Arc<tokio::sync::Semaphore>,
     /// The last fetch of a base.
     bases: base::Bases,
     /// One fetch at a time: two that move the same ref refuse each other.
@@ -145,7 +145,7 @@ impl Repository {
         })?;
         let remote = Remote::find(&repository).map_err(|error| internal("read the remotes", &error))?;
         let (bases, fetching, worktrees) = Default::default();
-        let turns = tokio::sync::Semaphore::new(AT_ONCE);
+        let turns = Arc::new(tokio::sync::Semaphore::new(AT_ONCE));
         let settings = guard::read(&common);
         let (opened, life) = (SystemTime::now(), snapshot::random());
         Ok(Self(Arc::new(Inner {
@@ -184,9 +184,14 @@ impl Repository {
         &self,
         work: impl FnOnce(&Self) -> Result<T, GitError> + Send + 'static,
     ) -> Result<T, GitError> {
-        let _turn = self.0.turns.acquire().await;
+        let turn = Arc::clone(&self.0.turns).acquire_owned().await;
         let repository = self.clone();
-        offload(move || work(&repository)).await.unwrap_or_else(|| {
+        let work = move || {
+            // Held by the work itself, which goes on when nobody waits for it any more.
+            let _turn = turn;
+            work(&repository)
+        };
+        offload(work).await.unwrap_or_else(|| {
             Err(GitError::new("CodeButler is stopping; nothing was done.", "It goes on after the next start."))
         })
     }

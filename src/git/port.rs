@@ -25,6 +25,10 @@ pub trait Git: Send + Sync {
     /// The head of a branch on the remote, fetched; `None` when there is none.
     async fn remote_head(&self, branch: &str) -> Result<Option<CommitId>, GitError>;
 
+    /// Deletes a branch on the remote while its head is the commit that was merged, which the remote itself looks at.
+    /// Gives the head for which it stays; `None` when it is gone, by whomever.
+    async fn delete_merged_branch(&self, branch: &str, merged: &CommitId) -> Result<Option<CommitId>, GitError>;
+
     /// Whether a local branch has this commit, as its head or before it.
     async fn branch_has(&self, branch: &str, commit: &CommitId) -> Result<bool, GitError>;
 
@@ -106,6 +110,10 @@ impl Git for Repository {
 
     async fn remote_head(&self, branch: &str) -> Result<Option<CommitId>, GitError> {
         self.remote_head(branch).await
+    }
+
+    async fn delete_merged_branch(&self, branch: &str, merged: &CommitId) -> Result<Option<CommitId>, GitError> {
+        self.delete_merged_branch(branch, merged).await
     }
 
     async fn branch_has(&self, branch: &str, commit: &CommitId) -> Result<bool, GitError> {

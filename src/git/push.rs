@@ -1,4 +1,5 @@
-//! Pushing: the thread's branch to the remote, and for repositories without GitHub the merge to its base. Never forced.
+//! Pushing: the thread's branch to the remote, and for repositories without GitHub the merge to its base; deleting the
+//! branch there when it is merged. Nothing is forced: a branch that others have pushed to is neither moved nor deleted.
 
 use std::time::Duration;
 
@@ -74,14 +75,18 @@ impl Repository {
         .map_err(PushRefusal::Other)
     }
 
-    /// Deletes a branch on the remote. Already gone is success.
-    pub async fn delete_remote_branch(&self, branch: &str) -> Result<(), GitError> {
-        if self.remote().is_none() {
-            return Ok(());
-        }
-        match self.push_refspec(&format!(":refs/heads/{branch}")).await {
-            Err(fault) if !fault.says("remote ref does not exist") => return Err(words(fault, branch)),
-            Ok(()) | Err(_) => {}
+    /// Deletes a branch on the remote while its head is the commit that was merged; whether it still is, the remote
+    /// itself looks. Gives the head for which it stays; `None` when it is gone, by whomever.
+    pub async fn delete_merged_branch(&self, branch: &str, merged: &CommitId) -> Result<Option<CommitId>, GitError> {
+        let lease = format!("--force-with-lease=refs/heads/{branch}:{merged}");
+        let deleted = self.push_with(&[&lease], &format!(":refs/heads/{branch}")).await;
+        if let Err(fault) = deleted {
+            // It says much the same of one that is gone and of one that moved; what it is, a look says.
+            match self.remote_head(branch).await {
+                Ok(None) => {}
+                Ok(Some(head)) if head != *merged => return Ok(Some(head)),
+                Ok(Some(_)) | Err(_) => return Err(deletion_words(fault, branch)),
+            }
         }
         // What is no longer there must not count as kept there.
         let tracking = self.tracking(branch);
@@ -90,7 +95,8 @@ impl Repository {
             let known = tracking.and_then(|name| git.find_reference(&name).ok());
             known.map_or(Ok(()), |mut known| known.delete()).map_err(|error| internal("forget the branch", &error))
         })
-        .await
+        .await?;
+        Ok(None)
     }
 
     /// The head of a branch on the remote, fetched; `None` when there is none.
@@ -99,10 +105,15 @@ impl Repository {
     }
 
     async fn push_refspec(&self, refspec: &str) -> Result<(), GitFault> {
+        self.push_with(&[], refspec).await
+    }
+
+    async fn push_with(&self, options: &[&str], refspec: &str) -> Result<(), GitFault> {
         let Some(remote) = self.remote() else { return Ok(()) };
         let flags = ["--porcelain", "--no-verify", "--no-follow-tags", "--recurse-submodules=no"];
         let mut args = vec!["push"];
         args.extend(flags);
+        args.extend(options);
         args.extend(["--receive-pack=git-receive-pack", "--", &remote.push_url, refspec]);
         self.run_git(PUSH, &args).await.map(drop)
     }
@@ -114,40 +125,50 @@ fn is_behind(fault: &GitFault) -> bool {
 
 /// A refused push in words.
 fn words(fault: GitFault, branch: &str) -> GitError {
-    let GitFault::Failed(text) = &fault else { return fault.into_error("push") };
+    refusal(&fault, branch).unwrap_or_else(|| fault.into_error("push"))
+}
+
+/// A refused deletion in words.
+fn deletion_words(fault: GitFault, branch: &str) -> GitError {
+    refusal(&fault, branch).unwrap_or_else(|| fault.into_error("delete it"))
+}
+
+/// What the remote's own rules refused; `None` when the reason is another.
+fn refusal(fault: &GitFault, branch: &str) -> Option<GitError> {
+    let GitFault::Failed(text) = fault else { return None };
     let said = server_said(text);
     let said = if said.is_empty() { String::new() } else { format!(" It said: {said}") };
     if text.contains("GH006") || text.contains("protected branch") {
-        return GitError::new(
+        return Some(GitError::new(
             format!("The branch `{branch}` is protected on the remote.{said}"),
             "Allow pushes to it in the repository's branch rules, or set another `git.branchPrefix`; then `!retry`.",
-        );
+        ));
     }
     if text.contains("GH013") || text.contains("GH009") {
-        return GitError::new(
+        return Some(GitError::new(
             format!("A rule of the remote refused the push.{said}"),
             "Change what the rule names (a secret must leave the branch's history), then `!retry`.",
-        );
+        ));
     }
     if text.contains("GH001") {
-        return GitError::new(
+        return Some(GitError::new(
             format!("The remote refused a file that is too large.{said}"),
             "Take the file out of the branch's history, then `!retry`.",
-        );
+        ));
     }
     if text.contains("workflow") && text.contains("scope") {
-        return GitError::new(
+        return Some(GitError::new(
             "The login may not change GitHub workflow files.",
             "Run `gh auth refresh -s workflow`, then `!retry`.",
-        );
+        ));
     }
     if text.contains("[remote rejected]") {
         let reason = text.lines().find_map(|line| line.split_once("[remote rejected]")?.1.rsplit_once('('));
         let reason = reason.map(|(_, reason)| reason.trim_end_matches(')')).unwrap_or("no reason given");
-        return GitError::new(
+        return Some(GitError::new(
             format!("The remote refused the push: {reason}.{said}"),
             "Change what its hook or rule asks for, then `!retry`.",
-        );
+        ));
     }
-    fault.into_error("push")
+    None
 }

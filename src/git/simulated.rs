@@ -81,7 +81,7 @@ impl SimulatedGit {
         commit
     }
 
-    /// Somebody deletes a branch of the remote; what the forge does after a merge too. Whether it was there.
+    /// Somebody deletes a branch of the remote. Whether it was there.
     pub fn delete_remote_branch(&self, branch: &str) -> bool {
         let mut state = self.lock();
         let gone = state.remote.remove(branch).is_some();
@@ -207,6 +207,21 @@ impl Git for SimulatedGit {
 
     async fn remote_head(&self, branch: &str) -> Result<Option<CommitId>, GitError> {
         self.operate("remote_head", |state| state.fetch(branch)).await
+    }
+
+    async fn delete_merged_branch(&self, branch: &str, merged: &CommitId) -> Result<Option<CommitId>, GitError> {
+        self.operate("delete_merged_branch", |state| {
+            if state.offline {
+                return Err(unreachable());
+            }
+            let there = state.remote.get(branch).cloned();
+            if there.as_ref() == Some(merged) {
+                state.remote.remove(branch);
+                state.note(format!("delete remote branch {branch}"));
+            }
+            Ok(there.filter(|there| there != merged))
+        })
+        .await
     }
 
     async fn branch_has(&self, branch: &str, commit: &CommitId) -> Result<bool, GitError> {

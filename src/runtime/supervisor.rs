@@ -27,6 +27,18 @@ enum Wake {
     Ended(ThreadKey),
 }
 
+/// Tells the supervisor that a worker has ended, also by a panic: a thread that is thought to have one is deaf.
+struct Ended {
+    thread: ThreadKey,
+    supervisor: Supervisor,
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.supervisor.wakes.send(Wake::Ended(self.thread.clone()));
+    }
+}
+
 impl Supervisor {
     /// Starts the supervisor of a project; threads that were at work go on.
     pub fn start(project: Arc<Project>, tasks: &Tasks) -> Self {
@@ -88,11 +100,11 @@ async fn route(project: Arc<Project>, tasks: Tasks, supervisor: Supervisor, mut 
         let nudge = workers.entry(thread.clone()).or_insert_with(|| {
             let nudge = Arc::new(Notify::new());
             let work = worker::run(Arc::clone(&project), thread.clone(), Arc::clone(&nudge), stop.clone());
-            let ended = supervisor.clone();
             let name = thread.ts.to_string();
+            let ended = Ended { thread, supervisor: supervisor.clone() };
             tasks.spawn(TaskKind::Worker, &name, async move {
+                let _ended = ended;
                 work.await;
-                let _ = ended.wakes.send(Wake::Ended(thread));
             });
             nudge
         });

@@ -30,10 +30,6 @@ impl Upstream for GitRemote {
             Err(PushRefusal::Other(error)) => Err(words(error)),
         }
     }
-
-    async fn delete(&self, branch: &str) -> Result<(), ForgeError> {
-        self.0.delete_remote_branch(branch).await.map_err(words)
-    }
 }
 
 fn words(error: GitError) -> ForgeError {

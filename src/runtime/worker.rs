@@ -45,6 +45,12 @@ pub async fn run(project: Arc<Project>, key: ThreadKey, nudge: Arc<Notify>, stop
                 tracing::warn!(thread.ts = %key, "another worker has this thread; this one ends");
                 return;
             }
+            Ok(Err(StoreError::Closed)) => {
+                // The daemon ends over this, says why, and the next one goes on; not at once, so that nobody sends
+                // another worker before the daemon has come to that.
+                tracing::debug!(thread.ts = %key, "the store is lost");
+                return stop.cancelled().await;
+            }
             Ok(Err(error)) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(thread.ts = %key, error.id = id, error, "the thread stopped");
@@ -54,7 +60,10 @@ pub async fn run(project: Arc<Project>, key: ThreadKey, nudge: Arc<Notify>, stop
                 tracing::error!(thread.ts = %key, error.id = id, panic, "the thread's worker panicked");
             }
         }
-        confess(&project, &key, &id, &mut told).await;
+        let confessed = AssertUnwindSafe(confess(&project, &key, &id, &mut told)).catch_unwind().await;
+        if let Err(panic) = confessed {
+            tracing::error!(thread.ts = %key, panic = panic_text(&*panic), "the thread could not be told");
+        }
         // The state in memory is not to be trusted now; the log is. Not at once, in case it happens again.
         tokio::select! {
             biased;

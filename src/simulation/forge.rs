@@ -24,7 +24,7 @@ pub struct Pull {
     pub body: String,
     pub draft: bool,
     pub state: State,
-    /// The head when it was merged or its branch was deleted.
+    /// The head when it was merged.
     pub head: CommitId,
 }
 
@@ -260,17 +260,5 @@ impl Forge for SimulatedForge {
             }
         }
         self.end("close", true, lost).await
-    }
-
-    async fn delete_branch(&self, branch: &str) -> Result<(), ForgeError> {
-        let _busy = self.fate.enter();
-        let lost = self.begin("delete_branch", true).await?;
-        if let Some(pull) = self.held().pulls.iter_mut().rfind(|pull| pull.branch == branch)
-            && let Some(head) = self.head(branch)
-        {
-            pull.head = head;
-        }
-        self.remote.delete_remote_branch(branch);
-        self.end("delete_branch", true, lost).await
     }
 }

@@ -3,10 +3,11 @@
 
 mod chat;
 mod dice;
-mod fate;
+pub mod fate;
 mod faults;
-mod forge;
+pub mod forge;
 mod invariants;
+mod lost_worker;
 mod model;
 mod people;
 pub mod probe;

@@ -145,20 +145,40 @@ fn the_full_story_survives_a_power_failure_at_every_point() {
     report("the sweep of power failures", usize::try_from(points).expect("few"), &failures);
 }
 
+/// Pairs of cuts, the second soon after the first.
+fn doubles(points: u64, seed: u64) -> Vec<Vec<u64>> {
+    let mut dice = Dice::new(seed);
+    let pairs = (0..asked("CODEBUTLER_DOUBLES", 100)).map(|_| (1 + dice.below(points), 1 + dice.below(40)));
+    pairs.map(|(first, then)| vec![first, first + then]).collect()
+}
+
 #[test]
 fn the_full_story_survives_a_second_crash_soon_after_the_first() {
     let (expected, points) = undisturbed(stories::full);
-    let mut dice = Dice::new(2);
-    let cuts: Vec<Vec<u64>> = (0..asked("CODEBUTLER_DOUBLES", 100))
-        .map(|_| (1 + dice.below(points), 1 + dice.below(40)))
-        .map(|(first, then)| vec![first, first + then])
-        .collect();
+    let cuts = doubles(points, 2);
     let all = cuts.len();
     report("double crashes", all, &sweep(stories::full, Cut::Crash, cuts, Some(&expected)));
 }
 
 #[test]
+fn the_full_story_survives_a_second_power_failure_soon_after_the_first() {
+    let (expected, points) = undisturbed(stories::full);
+    let cuts = doubles(points, 3);
+    let all = cuts.len();
+    report("double power failures", all, &sweep(stories::full, Cut::Power, cuts, Some(&expected)));
+}
+
+#[test]
 fn the_other_stories_survive_crashes_at_many_points() {
+    the_other_stories_survive(Cut::Crash);
+}
+
+#[test]
+fn the_other_stories_survive_power_failures_at_many_points() {
+    the_other_stories_survive(Cut::Power);
+}
+
+fn the_other_stories_survive(how: Cut) {
     for (number, story) in STORIES.into_iter().enumerate().skip(1) {
         let (expected, points) = undisturbed(story);
         let mut dice = Dice::new(number as u64);
@@ -166,6 +186,6 @@ fn the_other_stories_survive_crashes_at_many_points() {
         let all = cuts.len();
         // How far the work is when it is stopped and closed depends on the time that a crash takes.
         let expected = (story as usize != stories::closed as Story as usize).then_some(&expected);
-        report(&format!("story {number}"), all, &sweep(story, Cut::Crash, cuts, expected));
+        report(&format!("story {number}"), all, &sweep(story, how, cuts, expected));
     }
 }

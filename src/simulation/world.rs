@@ -164,10 +164,22 @@ impl World {
     async fn start(&self, tasks: &Tasks) -> Result<Routes, crate::store::StoreError> {
         let channel = ChannelId::new(CHANNEL);
         let store = self.store()?;
-        let channel_models = ChannelModels::load(&store, &channel).await?;
         let clock = self.fate.clone();
-        let project = Arc::new(Project {
-            store: store.clone(),
+        let project = Arc::new(self.project(store.clone(), Clock::of(move || clock.shown())).await?);
+        let supervisor = Supervisor::start(Arc::clone(&project), tasks);
+        let watching = watch::watch(Arc::clone(&project), supervisor.clone(), tasks.stop_token());
+        tasks.spawn(TaskKind::Watch, CHANNEL, watching);
+        let chat: Arc<dyn Chat> = Arc::clone(&project.chat);
+        let sender = outbox::send(store, chat, Arc::clone(&project.outbox_changed), tasks.end_token());
+        tasks.spawn(TaskKind::Outbox, CHANNEL, sender);
+        Ok(Routes::new([(channel, "simulated".to_owned(), project, supervisor)]))
+    }
+
+    /// The repository at work, over this store and by this clock.
+    pub async fn project(&self, store: Store, clock: Clock) -> Result<Project, crate::store::StoreError> {
+        let channel_models = ChannelModels::load(&store, &ChannelId::new(CHANNEL)).await?;
+        Ok(Project {
+            store,
             outbox_changed: Arc::new(Notify::new()),
             chat: Arc::new(self.chat.clone()),
             model: Arc::new(self.model.clone()),
@@ -176,17 +188,10 @@ impl World {
             forge: Arc::new(self.forge.clone()),
             pulls_asked: Arc::new(Notify::new()),
             settings: self.settings(),
-            clock: Clock::of(move || clock.shown()),
+            clock,
             channel_models,
             slots: Slots::default(),
-        });
-        let supervisor = Supervisor::start(Arc::clone(&project), tasks);
-        let watching = watch::watch(Arc::clone(&project), supervisor.clone(), tasks.stop_token());
-        tasks.spawn(TaskKind::Watch, CHANNEL, watching);
-        let chat: Arc<dyn Chat> = Arc::clone(&project.chat);
-        let sender = outbox::send(store, chat, Arc::clone(&project.outbox_changed), tasks.end_token());
-        tasks.spawn(TaskKind::Outbox, CHANNEL, sender);
-        Ok(Routes::new([(channel, "simulated".to_owned(), project, supervisor)]))
+        })
     }
 
     fn store(&self) -> Result<Store, crate::store::StoreError> {
@@ -213,7 +218,8 @@ impl World {
             }
             // Only what goes over the network, and at its start or end, fails by itself.
             let Some((operation, moment)) = label.rsplit_once('.') else { return Verdict::Go };
-            let distant = ["git.fetch_base", "git.push", "git.remote_head"].contains(&operation);
+            let distant =
+                ["git.fetch_base", "git.push", "git.remote_head", "git.delete_merged_branch"].contains(&operation);
             if port != "git" || !distant || moment != "start" {
                 return Verdict::Go;
             }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::batch::Writer;
+use super::batch::{Limits, Writer};
 use super::life::{Gone, Life};
 use super::queue::{Job, Operation, Queue};
 use super::{StoreError, schema};
@@ -19,6 +19,9 @@ use crate::lock::{self, Refused};
 
 /// How long work waits for the lock of another program before it fails: longer than a backup of a store takes.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long one transaction may take while more work comes.
+const LONGEST: Duration = Duration::from_millis(8);
 
 /// A handle to the store. Cheap to clone; the store closes when the last one is gone.
 #[derive(Clone)]
@@ -48,18 +51,18 @@ type Look = Box<dyn FnOnce(&Connection) + Send>;
 impl Store {
     /// Opens the store, alone: a second process is refused.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::open_for(path, PATIENCE)
+        Self::open_for(path, Limits { patience: PATIENCE, longest: LONGEST })
     }
 
-    /// Opens the store; its work waits so long for the lock of another program.
-    pub(super) fn open_for(path: &Path, patience: Duration) -> Result<Self, StoreError> {
+    /// Opens the store with other limits on what its writes may take.
+    pub(super) fn open_for(path: &Path, limits: Limits) -> Result<Self, StoreError> {
         let io = |source| StoreError::Io { path: path.to_owned(), source: Arc::new(source) };
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(io)?;
         }
         // Held as long as one of the threads is there; another process sees it and keeps away.
         let lock = Arc::new(lock_file(path)?);
-        let mut writer = Writer::new(schema::open(path)?, patience)?;
+        let mut writer = Writer::new(schema::open(path)?, limits)?;
         let reader = schema::open_to_read(path)?;
         let writes = Arc::new(Queue::default());
         let (reads, looks) = mpsc::channel::<Look>();

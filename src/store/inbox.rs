@@ -34,7 +34,12 @@ impl Store {
             if !row.is_new(connection, &incoming.dedupe)? {
                 return Ok(false);
             }
-            let changes = row.changes(connection)?;
+            let changes = match incoming.what {
+                IncomingKind::Message { .. } | IncomingKind::Edited { .. } => row.changes(connection)?,
+                IncomingKind::Deleted { .. } | IncomingKind::Pressed { .. } | IncomingKind::PullChanged { .. } => {
+                    vec![]
+                }
+            };
             let Some(what) = settle(&incoming, &changes) else { return Ok(false) };
             let gone = matches!(what, IncomingKind::Deleted { .. });
             if what == incoming.what {
@@ -146,22 +151,28 @@ impl Row {
         }
         if fresh && !keys.is_empty() {
             let sql = "DELETE FROM seen WHERE number <= ?1";
-            connection.prepare_cached(sql)?.execute([connection.last_insert_rowid() - KEEP_KEYS])?;
+            connection.prepare_cached(sql)?.execute([connection.last_insert_rowid().saturating_sub(KEEP_KEYS)])?;
         }
         let sql = "SELECT 1 FROM messages WHERE channel_id = ?1 AND timestamp = ?2 AND said = 1";
         let place = params![self.thread.channel.as_str(), self.ts.as_str()];
         Ok(fresh && !(self.said && connection.prepare_cached(sql)?.exists(place)?))
     }
 
-    /// Edits and the deletion of this message that came before, the oldest first.
+    /// Edits and the deletion of this message that came before, the oldest first. One that cannot be read is left out:
+    /// it must not keep out what is said now.
     fn changes(&self, connection: &Connection) -> Result<Vec<Incoming>, StoreError> {
-        let sql = "SELECT incoming FROM messages WHERE channel_id = ?1 AND timestamp = ?2 AND said = 0 ORDER BY id";
+        let sql = "SELECT id, incoming FROM messages WHERE channel_id = ?1 AND timestamp = ?2 AND said = 0 ORDER BY id";
         let mut statement = connection.prepare_cached(sql)?;
-        let place = params![self.thread.channel.as_str(), self.ts.as_str()];
-        let rows = statement.query_map(place, |row| row.get::<_, String>(0))?;
+        let mut rows = statement.query(params![self.thread.channel.as_str(), self.ts.as_str()])?;
         let mut changes = Vec::new();
-        for row in rows {
-            changes.push(serde_json::from_str(&row?)?);
+        while let Some(row) = rows.next()? {
+            let number: i64 = row.get(0)?;
+            let read = row.get_ref(1)?.as_bytes().map(serde_json::from_slice);
+            match read {
+                Ok(Ok(change)) => changes.push(change),
+                Ok(Err(error)) => tracing::error!(row = number, %error, "a change in the inbox cannot be read"),
+                Err(error) => tracing::error!(row = number, %error, "a change in the inbox cannot be read"),
+            }
         }
         Ok(changes)
     }

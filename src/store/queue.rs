@@ -36,6 +36,13 @@ pub(super) struct Waiting {
     since: Instant,
 }
 
+impl Waiting {
+    /// How long it has waited.
+    pub(super) fn age(&self) -> Duration {
+        self.since.elapsed()
+    }
+}
+
 /// Every so many places of a batch one is for the others, however much intake waits: a flood of messages must not keep
 /// the work that they ask for from going on.
 const PLACE_FOR_OTHERS: usize = 8;

@@ -324,7 +324,8 @@ pub enum Event {
         /// The message, when typed.
         ts: Option<MessageTs>,
     },
-    /// A person asked to try again what stopped last.
+    /// A person asked to try again what stopped last. Only in old logs: nothing makes it any more, since a retry takes
+    /// up everything that stopped ([`Event::TakenUp`]).
     RetryRequested {
         /// Who.
         by: UserId,

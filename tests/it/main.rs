@@ -17,7 +17,6 @@ mod happy_path;
 mod killed;
 mod local;
 mod looking;
-mod lost_store;
 mod outside;
 mod prompts;
 mod questions;

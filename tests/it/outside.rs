@@ -1,8 +1,6 @@
 //! Pull requests that people change outside the chat, and remotes that do not do as one wishes: the thread notices,
 //! says so once, and there is a way on.
 
-use std::os::unix::fs::PermissionsExt as _;
-
 use codebutler::scripted::{ScriptedReply, ScriptedRequest};
 use serde_json::json;
 
@@ -53,13 +51,6 @@ impl Story {
         self.git_in(&folder, &["commit", "-qm", "Theirs"]);
         self.git_in(&folder, &["push", "-q", "origin", &format!("HEAD:{BRANCH}")]);
         self.git_in(&folder, &["rev-parse", "HEAD"])
-    }
-
-    /// A hook of the remote.
-    fn hook(&self, name: &str, script: &str) {
-        let hook = self.remote().join("hooks").join(name);
-        std::fs::write(&hook, format!("#!/bin/sh\n{script}\n")).expect("written");
-        std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).expect("executable");
     }
 
     /// Lets something happen on GitHub, while we run or while we are down; gives the daemon that runs afterwards.
@@ -370,6 +361,49 @@ async fn a_merge_on_github_while_the_coder_works_keeps_what_it_did() {
     }
     assert_eq!(story.git(&["show", &format!("{BRANCH}:greeting.txt")]), "not finished");
     assert!(!story.worktree().exists(), "the worktree is gone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commits_that_come_after_the_merge_outlive_a_daemon_that_was_killed_before_its_clean_up() {
+    let Some(story) = watched().await else { return };
+    let daemon = story.start();
+    let ts = story.open_pull().await;
+    // The clean-up gets as far as the remote, which does not let the branch go before somebody has pushed to it.
+    let waits = "while read _ new name; do case $new in 00000000*) touch asked; until [ -e go ]; do sleep 0.02; done;; esac; done";
+    story.hook("pre-receive", waits);
+    story.slack.say(ANA, SHOP, "merge", Some(&ts));
+    story.until("the clean-up", || story.remote().join("asked").exists()).await;
+    daemon.kill();
+    let theirs = story.push_as_someone("theirs.txt", "theirs\n");
+    std::fs::write(story.remote().join("go"), "").expect("written");
+    let _daemon = story.start();
+    let end = story.says(&ts, "Merged as").await;
+    let told = format!("branch `{BRANCH}` on the remote: it has `{}`, which was not merged.", &theirs[..7]);
+    assert!(end.text.contains(&told) && end.text.contains("delete it when nobody needs it"), "{}", end.text);
+    assert_eq!(story.git_in(&story.remote(), &["rev-parse", BRANCH]), theirs);
+    assert_eq!(story.at_remote("main", "greeting.txt"), "good morning\nworld\n");
+    assert!(!story.worktree().exists(), "the worktree is gone");
+    story.no_violations();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merged_branch_that_git_cannot_reach_is_kept_and_named() {
+    let Some(story) = watched().await else { return };
+    let _daemon = story.start();
+    let ts = story.open_pull().await;
+    let head = story.git_in(&story.remote(), &["rev-parse", BRANCH]);
+    story.git_in(&story.remote(), &["update-ref", "refs/heads/main", &head]);
+    // GitHub answers, and git does not get through: its ssh key is locked, say.
+    let settings = story.home().join(".gitconfig");
+    let rewritten = std::fs::read_to_string(&settings).expect("read").replace("remote.git", "nowhere.git");
+    std::fs::write(&settings, rewritten).expect("written");
+    let merged = json!({ "state": "closed", "merged": true, "merge_commit_sha": head, "merged_by": "ana" });
+    story.github.edit(1, &merged);
+    let end = story.says(&ts, "was merged on GitHub by ana").await;
+    for part in ["on the remote: it was kept", "Look at it there"] {
+        assert!(end.text.contains(part), "{part}: {}", end.text);
+    }
+    assert_eq!(story.git_in(&story.remote(), &["rev-parse", BRANCH]), head);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -155,9 +155,13 @@ impl FakeGitHub {
 
     /// Someone changes a pull request on the site.
     pub fn edit(&self, number: u64, changes: &Value) {
+        let closes = changes["state"] == "closed";
         let changes = changes.as_object().into_iter().flatten();
         let mut world = lock(&self.world);
+        // As on GitHub: what is pushed after the end is not of the pull request.
+        let last = world.show(number).filter(|_| closes).map(|pull| pull["head"].clone());
         for pull in world.pulls.iter_mut().filter(|pull| pull["number"] == number) {
+            pull["head"] = last.clone().unwrap_or_else(|| pull["head"].take());
             changes.clone().for_each(|(name, value)| pull[name] = value.clone());
         }
     }
@@ -260,7 +264,6 @@ impl World {
                 (200, json!({"check_runs": self.rules.checks.iter().map(run).collect::<Value>()}))
             }
             ("GET", ["commits", _, "status"]) => (200, json!({"statuses": []})),
-            ("DELETE", ["git", "refs", "heads", branch @ ..]) => self.delete(&branch.join("/")),
             _ => said(404, "Not Found"),
         }
     }
@@ -458,19 +461,6 @@ impl World {
         let tree = git.find_tree(index.write_tree_to(&git)?)?;
         let who = git2::Signature::now("GitHub", "noreply@github.com")?;
         git.commit(Some(&name), &who, &who, message, &tree, &[&onto])
-    }
-
-    fn delete(&mut self, branch: &str) -> Answer {
-        let Some(tip) = self.tip(branch) else { return said(422, "Reference does not exist") };
-        let git = self.git();
-        let mut reference = git.find_reference(&format!("refs/heads/{branch}")).expect("it was just there");
-        reference.delete().expect("deleted");
-        let of_branch = |pull: &&mut Value| pull["state"] == "open" && pull["head"]["ref"] == branch;
-        for pull in self.pulls.iter_mut().filter(of_branch) {
-            pull["state"] = "closed".into();
-            pull["head"]["sha"] = tip.to_string().into();
-        }
-        (204, Value::Null)
     }
 
     /// A pull request with what follows from the repository as it is now.

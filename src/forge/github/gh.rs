@@ -39,7 +39,6 @@ pub(super) enum Method {
     Post,
     Put,
     Patch,
-    Delete,
     /// A GraphQL query, or a mutation that is the same done twice.
     Query,
 }
@@ -175,7 +174,7 @@ impl Method {
     /// Whether a second call does no more than the first.
     fn is_safe_twice(self) -> bool {
         match self {
-            Self::Get | Self::Patch | Self::Delete | Self::Query => true,
+            Self::Get | Self::Patch | Self::Query => true,
             // A merge pinned to a head is refused the second time, and a created thing would be there twice.
             Self::Put | Self::Post => false,
         }
@@ -187,7 +186,6 @@ impl Method {
             Self::Post | Self::Query => "POST",
             Self::Put => "PUT",
             Self::Patch => "PATCH",
-            Self::Delete => "DELETE",
         }
     }
 }

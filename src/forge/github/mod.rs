@@ -89,7 +89,7 @@ impl GitHub {
 
     /// The open pull request of a branch.
     async fn find(&self, branch: &str) -> Result<Option<Pull>, ForgeError> {
-        let head = encode(&format!("{}:{branch}", self.owner), false);
+        let head = encode(&format!("{}:{branch}", self.owner));
         let found: Vec<Pull> =
             self.get(&format!("pulls?state=open&per_page=100&head={head}")).await?.read("look for the pull request")?;
         // GitHub ignores a filter that it does not understand.
@@ -281,13 +281,6 @@ impl Forge for GitHub {
             },
         }
     }
-
-    async fn delete_branch(&self, branch: &str) -> Result<(), ForgeError> {
-        let path = self.path(&format!("git/refs/heads/{}", encode(branch, true)));
-        let answer = self.gh.call(Method::Delete, &path, None).await?;
-        let gone = answer.status == 404 || answer.status == 422 && answer.says("does not exist");
-        if gone { Ok(()) } else { answer.done("delete the branch on GitHub") }
-    }
 }
 
 /// Host, owner and repository of a remote URL in one of git's three forms.
@@ -312,8 +305,8 @@ fn parse(url: &str, own_host: Option<&str>) -> Option<(String, String, String)> 
     (plain(owner) && plain(repository)).then(|| (host, owner.to_owned(), repository.to_owned()))
 }
 
-/// Percent-encodes a part of a URL; slashes are kept when they separate parts of a path.
-fn encode(text: &str, keep_slash: bool) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || keep_slash && byte == b'/';
+/// Percent-encodes a part of a URL.
+fn encode(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }

@@ -73,6 +73,7 @@ impl Inner {
     fn state(&self, record: Record, heads: &BTreeMap<String, CommitId>) -> PullState {
         let (head, base) = (heads.get(&record.branch), heads.get(&record.base));
         let branch_gone = record.state == State::Open && head.is_none();
+        let mut merged_head = None;
         let fate = match (record.state, &record.merged) {
             (State::Merged, commit) => {
                 PullFate::Merged { commit: commit.clone().unwrap_or_else(|| record.head.clone()) }
@@ -80,7 +81,10 @@ impl Inner {
             (State::Closed, _) => PullFate::Closed,
             // First: a merge that nobody could tell us of may have lost its branch since.
             (State::Open, _) => match (base.and_then(|base| self.squashed(&record, head, base)), head, base) {
-                (Some(commit), _, _) => PullFate::Merged { commit },
+                (Some((commit, merged)), _, _) => {
+                    merged_head = Some(merged);
+                    PullFate::Merged { commit }
+                }
                 // As on GitHub: without its branch it cannot be merged any more.
                 (None, None, _) => PullFate::Closed,
                 // Both: a branch that was only set back is in the base too.
@@ -90,7 +94,7 @@ impl Inner {
                 (None, Some(_), _) => PullFate::Open,
             },
         };
-        let head = head.unwrap_or(&record.head).clone();
+        let head = merged_head.as_ref().or(head).unwrap_or(&record.head).clone();
         PullState { number: record.number, fate, branch: record.branch, head, branch_gone, by: None, author: None }
     }
 }

@@ -32,9 +32,6 @@ pub trait Upstream: Send + Sync {
 
     /// Makes a commit the head of a branch there; `false` when the branch moved and the commit does not build on it.
     async fn advance(&self, branch: &str, commit: &CommitId) -> Result<bool, ForgeError>;
-
-    /// Deletes a branch there. Already gone counts as done.
-    async fn delete(&self, branch: &str) -> Result<(), ForgeError>;
 }
 
 /// Pull requests as records of a repository.
@@ -220,14 +217,6 @@ impl Forge for Local {
             _ => Ok(()),
         })
         .await
-    }
-
-    async fn delete_branch(&self, branch: &str) -> Result<(), ForgeError> {
-        // Without a remote there is only the local branch, which goes with its worktree.
-        match &self.0.upstream {
-            Some(upstream) => upstream.delete(branch).await,
-            None => Ok(()),
-        }
     }
 }
 

@@ -42,9 +42,15 @@ impl Inner {
         Ok(found.map(|oid| CommitId::new(oid.to_string())))
     }
 
-    /// Our own squash of this record in the base, whose answer or record was lost. As far as the base's commits are
-    /// here; what it had when the record was made is not searched.
-    pub(super) fn squashed(&self, record: &Record, head: Option<&CommitId>, base: &CommitId) -> Option<CommitId> {
+    /// Our own squash of this record in the base, whose answer or record was lost, and the head that was merged by it:
+    /// the branch may have moved since. As far as the base's commits are here; what it had when the record was made is
+    /// not searched.
+    pub(super) fn squashed(
+        &self,
+        record: &Record,
+        head: Option<&CommitId>,
+        base: &CommitId,
+    ) -> Option<(CommitId, CommitId)> {
         let mark = mark(record.number);
         // Another clone counts its pull requests from one too: the head must be of this branch, which people may have
         // rebased since.
@@ -55,8 +61,10 @@ impl Inner {
         };
         let git = self.git2().ok()?;
         let (base, since) = (oid(base).ok()?, oid(&record.head).ok());
-        let found = marked(&git, base, since, |line| line.strip_prefix(&mark).is_some_and(of_this));
-        found.ok().flatten().map(|oid| CommitId::new(oid.to_string()))
+        let of = |line: &str| line.strip_prefix(&mark).filter(|merged| of_this(merged)).map(CommitId::new);
+        let found = marked(&git, base, since, |line| of(line).is_some()).ok()??;
+        let merged = git.find_commit(found).ok()?.message().ok()?.lines().find_map(of)?;
+        Some((CommitId::new(found.to_string()), merged))
     }
 
     /// Whether a commit is here.

@@ -60,11 +60,6 @@ impl Upstream for Bare {
         }
         Ok(done)
     }
-
-    async fn delete(&self, branch: &str) -> Result<(), ForgeError> {
-        sh(&self.fixture, &format!("git -C remote.git branch -D {branch} || true")).await;
-        Ok(())
-    }
 }
 
 async fn sh(folder: &std::path::Path, script: &str) -> String {
@@ -268,8 +263,6 @@ async fn with_another_remote_the_squash_goes_to_its_base_and_the_checkout_stays(
     let commit = forge.merge(&fixture.request(1).await).await.expect("merged");
     assert_eq!(fixture.run("git -C remote.git rev-parse main").await, commit.to_string());
     assert_eq!(fixture.run("git -C checkout log -1 --format=%s main").await, "First");
-    forge.delete_branch("work").await.expect("deleted");
-    assert_eq!(fixture.run("git -C remote.git branch --list work").await, "");
 }
 
 #[tokio::test]
@@ -317,6 +310,10 @@ async fn one_look_says_what_became_of_the_records_and_their_branches() {
 const ON_TOP: &str =
     "git clone -q remote.git other && cd other && git commit -q --allow-empty -m Later && git push -q && cd ..";
 
+/// Someone else pushes on top of the branch.
+const PUSHED_TO: &str = "git clone -q -b work remote.git other && cd other && git commit -q --allow-empty -m Later && \
+                         git push -q && cd ../checkout && git fetch -q ../remote.git work";
+
 #[tokio::test]
 async fn a_merge_in_doubt_is_found_by_the_next_look() {
     // The reviewed head is not the one that it was opened with, and may not even build on it.
@@ -325,6 +322,7 @@ async fn a_merge_in_doubt_is_found_by_the_next_look() {
         ("--amend -m Anew", ON_TOP, "true", 1),
         ("-m More", "true", "git -C remote.git branch -D work", 0),
         ("-m More", ON_TOP, "git -C remote.git update-ref refs/heads/work main", 1),
+        ("-m More", "true", PUSHED_TO, 0),
     ];
     for (more, after, branch, back) in cases {
         let fixture = Fixture::new().await;
@@ -332,13 +330,16 @@ async fn a_merge_in_doubt_is_found_by_the_next_look() {
         forge.open(&new(false)).await.expect("opened");
         let more = format!("git switch -q work && git commit -q --allow-empty {more} && git switch -q main");
         fixture.run(&format!("cd checkout && {more} && git push -qf ../remote.git work")).await;
-        let merged = forge.merge(&fixture.request(1).await).await;
+        let request = fixture.request(1).await;
+        let merged = forge.merge(&request).await;
         assert!(matches!(merged, Err(MergeError::Unknown(_))), "{merged:?}");
         forge.changes(&[1]).await.expect_err("the remote is away");
         fixture.run(&format!("rm away && {after}")).await;
         fixture.run(branch).await;
         let commit = fixture.remote_main(back).await;
         assert_eq!(fixture.fate(&forge).await, PullFate::Merged { commit }, "{more}; {after}; {branch}");
+        let states = forge.changes(&[1]).await.expect("a look");
+        assert_eq!(states[0].head, request.head, "what came to the branch later was not merged: {branch}");
     }
 }
 

@@ -59,11 +59,10 @@ async fn nothing_that_the_repository_names_is_run() {
     git.commit_all("Add b", Selection::Everything).await.expect("committed").commit.expect("a commit");
     git.log(None, 10).await.expect("a history");
     git.push().await.expect("pushed");
-    repository.delete_remote_branch("codebutler/change").await.expect("deleted");
+    let head = git.head().await.expect("a head");
+    repository.delete_merged_branch("codebutler/change", &head).await.expect("deleted");
     assert_eq!(
-        repository
-            .remove_worktree(git.workspace().expect("a worktree"), Some(&git.head().await.expect("a head")))
-            .await,
+        repository.remove_worktree(git.workspace().expect("a worktree"), Some(&head)).await,
         Vec::<String>::new()
     );
     assert_eq!(fixture.run("ls -d ran-* 2>/dev/null || echo nothing").await, "nothing");

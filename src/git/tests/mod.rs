@@ -101,6 +101,32 @@ pub(crate) fn write(folder: &Path, name: &str, content: impl AsRef<[u8]>) {
     std::fs::write(path, content).expect("written");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn work_that_nobody_waits_for_any_more_keeps_its_turn() {
+    let fixture = Fixture::local().await;
+    let repository = fixture.repository();
+    let (begun, mut begins) = tokio::sync::mpsc::unbounded_channel();
+    let (closed, gate) = std::sync::mpsc::channel::<()>();
+    let gate = Arc::new(std::sync::Mutex::new(gate));
+    for _ in 0..AT_ONCE {
+        let (gate, begun) = (Arc::clone(&gate), begun.clone());
+        let mut work = Box::pin(repository.blocking(move |_| {
+            begun.send(()).expect("the test listens");
+            // Ends when the gate is opened.
+            let _ = gate.lock().expect("nobody panics").recv();
+            Ok(())
+        }));
+        tokio::select! {
+            biased;
+            _ = &mut work => unreachable!("the gate is closed"),
+            _ = begins.recv() => {}
+        }
+    }
+    assert_eq!(repository.0.turns.available_permits(), 0, "all are at work, though none is waited for");
+    drop(closed);
+    repository.blocking(|_| Ok(())).await.expect("its turn comes");
+}
+
 fn no_commit() -> CommitId {
     CommitId::new("0".repeat(40))
 }

@@ -112,11 +112,48 @@ async fn a_push_brings_the_branch_and_a_second_one_changes_nothing() {
     assert_eq!(git.push().await, Ok(pushed.clone()));
     assert_eq!(git.push().await, Ok(pushed));
     assert_eq!(fixture.run("git -C remote.git rev-parse codebutler/add-b").await, head.to_string());
-    assert_eq!(fixture.repository().remote_head("codebutler/add-b").await, Ok(Some(head)));
+    assert_eq!(fixture.repository().remote_head("codebutler/add-b").await, Ok(Some(head.clone())));
     for _ in 0..2 {
-        fixture.repository().delete_remote_branch("codebutler/add-b").await.expect("gone");
+        assert_eq!(fixture.repository().delete_merged_branch("codebutler/add-b", &head).await, Ok(None));
     }
     assert_eq!(fixture.run("git -C remote.git branch --list 'codebutler/*'").await, "");
+    assert_eq!(fixture.run("git -C checkout branch -r --list '*codebutler/*'").await, "", "nor is it known here");
+}
+
+#[tokio::test]
+async fn a_merged_branch_is_deleted_only_as_it_was_merged() {
+    let branch = "codebutler/add-b";
+    let fixture = Fixture::with_remote().await;
+    let git = fixture.thread(&fixture.repository(), "Add b").await;
+    write(&folder_of(&git), "b.txt", "b");
+    git.commit_all("Add b", Selection::Everything).await.expect("committed");
+    let merged = git.push().await.expect("pushed").head;
+    let repository = fixture.repository();
+
+    fixture.run("mv remote.git away.git").await;
+    let error = repository.delete_merged_branch(branch, &merged).await.expect_err("it cannot be looked at");
+    assert_eq!(error.what, "Could not delete it: the remote repository is not there.");
+    fixture.run("mv away.git remote.git").await;
+
+    // Someone is faster: what he pushed comes between what git was told of the branch and its deletion.
+    fixture
+        .run("git clone -q -b codebutler/add-b remote.git other && git -C other commit -q --allow-empty -m Theirs")
+        .await;
+    let theirs = CommitId::new(fixture.run("git -C other rev-parse HEAD").await);
+    fixture
+        .run("git -C other push -q origin HEAD:refs/heads/aside && git -C remote.git update-ref -d refs/heads/aside")
+        .await;
+    let hook = format!("#!/bin/sh\nunset GIT_QUARANTINE_PATH\ngit update-ref refs/heads/{branch} {theirs}");
+    let place = "remote.git/hooks/pre-receive";
+    fixture.run(&format!("printf '{hook}' >{place} && chmod +x {place}")).await;
+    assert_eq!(repository.delete_merged_branch(branch, &merged).await, Ok(Some(theirs.clone())));
+    fixture.run(&format!("rm {place}")).await;
+    assert_eq!(repository.delete_merged_branch(branch, &merged).await, Ok(Some(theirs.clone())), "and from then on");
+    assert_eq!(fixture.run(&format!("git -C remote.git rev-parse {branch}")).await, theirs.to_string());
+
+    fixture.run(&format!("printf '#!/bin/sh\necho Ask Ana >&2; exit 1' >{place} && chmod +x {place}")).await;
+    let error = repository.delete_merged_branch(branch, &theirs).await.expect_err("refused");
+    assert!(error.what.contains("pre-receive hook declined. It said: Ask Ana"), "{error:?}");
 }
 
 #[tokio::test]

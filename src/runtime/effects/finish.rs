@@ -6,13 +6,14 @@ use std::sync::Arc;
 use super::tool::{restore, thread_work};
 use crate::agent::Role;
 use crate::forge::{Forge, ForgeError, MergeRequest};
-use crate::git::Selection;
+use crate::git::{Git, Selection};
 use crate::ids::CommitId;
 use crate::offload::offload;
 use crate::runtime::project::Project;
 use crate::runtime::publish;
 use crate::thread::command::{Deed, NotMerged};
 use crate::thread::event::Failure;
+use crate::thread::outside::PullFate;
 use crate::thread::state::Publishing;
 use crate::thread::{Command, Thread};
 
@@ -121,9 +122,35 @@ fn message(thread: &Thread) -> String {
 /// What a merge on the forge cut is kept under this name.
 const UNFINISHED_WORK: &str = "Keep unfinished work";
 
-/// The head of the remote branch when it is not the one that was merged.
-async fn pushed_later(project: &Project, branch: &str, merged: &CommitId) -> Option<CommitId> {
-    project.repository.remote_head(branch).await.ok().flatten().filter(|head| head != merged)
+/// Deletes the branch of merged work on the remote, exactly as it was merged: others may have pushed to it since, and
+/// hours may lie between the merge and this. `asked`: the pull request, when this thread was asked to merge it. Gives
+/// what is left of it, and why.
+async fn delete_merged(
+    git: &dyn Git,
+    forge: &dyn Forge,
+    asked: Option<u64>,
+    branch: &str,
+    merged: Option<&CommitId>,
+) -> Option<String> {
+    let left = |why: &str| {
+        let step = "Look at it there, and delete it when nobody needs it.";
+        Some(format!("branch `{branch}` on the remote: {why} {step}"))
+    };
+    let Some(merged) = merged else { return left("it is not known which head of it was merged.") };
+    let mut deleted = git.delete_merged_branch(branch, merged).await;
+    if let (Ok(Some(head)), Some(number)) = (&deleted, asked)
+        && let Ok(states) = forge.changes(&[number]).await
+        && states.iter().any(|state| matches!(state.fate, PullFate::Merged { .. }) && state.head == *head)
+    {
+        // People were faster, with a newer head than the one that we were to merge.
+        let head = head.clone();
+        deleted = git.delete_merged_branch(branch, &head).await;
+    }
+    match deleted {
+        Ok(None) => None,
+        Ok(Some(later)) => left(&format!("it has `{}`, which was not merged.", later.short())),
+        Err(error) => left(&format!("it was kept, since others may have pushed to it. {}", error.what)),
+    }
 }
 
 /// Closes the pull request that is known, and one that was being opened when the thread was closed: its number never
@@ -154,7 +181,7 @@ pub(super) fn clean_up(project: Arc<Project>, thread: &Thread, merged: bool) -> 
     let (key, home) = (thread.key.clone(), project.home_of(&thread.key));
     let workspace = thread.workspace().cloned();
     let elsewhere = thread.closing.as_ref().and_then(|closing| closing.elsewhere.clone());
-    let (pull, pushed) = (thread.pull.clone(), thread.head.clone());
+    let (pull, pushed) = (thread.pull.as_ref().map(|pull| pull.number), thread.head.clone());
     // A merge that nobody asked us for is of the head that it was of, whatever we pushed since.
     let head = elsewhere.as_ref().map(|elsewhere| elsewhere.head.clone()).or(pushed);
     let cut = elsewhere.as_ref().is_some_and(|elsewhere| elsewhere.cut);
@@ -174,7 +201,7 @@ pub(super) fn clean_up(project: Arc<Project>, thread: &Thread, merged: bool) -> 
         };
         if !merged {
             let branch = workspace.as_ref().map(|workspace| workspace.branch.as_str());
-            leftovers.extend(close_pulls(&*project.forge, pull.map(|pull| pull.number), branch).await);
+            leftovers.extend(close_pulls(&*project.forge, pull, branch).await);
         }
         let folder = home.clone();
         if let Some(Err(error)) = offload(move || std::fs::remove_dir_all(folder)).await
@@ -182,23 +209,12 @@ pub(super) fn clean_up(project: Arc<Project>, thread: &Thread, merged: bool) -> 
         {
             leftovers.push(format!("`{}`: {error}", home.display()));
         }
-        let mut note = |result: Result<(), ForgeError>, what: &str| {
-            if let Err(error) = result {
-                leftovers.push(format!("{what}: {} {}", error.what, error.hint));
-            }
-        };
         if let Some(workspace) = &workspace {
             // The branch of unmerged work stays on the remote: it is the only copy.
-            let later = match &elsewhere {
-                Some(elsewhere) => pushed_later(&project, &workspace.branch, &elsewhere.head).await,
-                None => None,
-            };
-            if let Some(later) = later {
-                let branch = &workspace.branch;
-                leftovers
-                    .push(format!("branch `{branch}` on the remote: it has `{}`, which was not merged", later.short()));
-            } else if merged {
-                note(project.forge.delete_branch(&workspace.branch).await, &format!("branch `{}`", workspace.branch));
+            if merged {
+                let (git, forge) = (&*project.repository, &*project.forge);
+                let asked = pull.filter(|_| elsewhere.is_none());
+                leftovers.extend(delete_merged(git, forge, asked, &workspace.branch, head.as_ref()).await);
             }
             leftovers.extend(project.repository.remove_worktree(workspace, head.as_ref()).await);
         }
@@ -214,6 +230,9 @@ mod tests {
 
     use super::*;
     use crate::forge::{MergeError, NewPullRequest, PullRequestStatus, PullState};
+    use crate::git::simulated::SimulatedGit;
+    use crate::simulation::fate::Fate;
+    use crate::simulation::forge::SimulatedForge;
     use crate::thread::event::PullRequest;
 
     /// A forge that has an open pull request of every branch and notes which are closed.
@@ -244,9 +263,6 @@ mod tests {
             self.closed.lock().expect("no test panics within").push(number);
             Ok(())
         }
-        async fn delete_branch(&self, _: &str) -> Result<(), ForgeError> {
-            unreachable!("the branch stays")
-        }
     }
 
     #[tokio::test]
@@ -265,5 +281,72 @@ mod tests {
             assert_eq!(*forge.closed.lock().expect("no test panics within"), closed, "{known:?} {branch:?}");
             assert_eq!(leftovers.len(), left, "{leftovers:?}");
         }
+    }
+
+    const BRANCH: &str = "codebutler/row";
+
+    /// A repository and a forge with pull request #1 of [`BRANCH`], whose head we know.
+    async fn pulled() -> (SimulatedGit, SimulatedForge, CommitId) {
+        let git = SimulatedGit::new("nowhere", &[("a.txt", "one\n")]);
+        let ours = git.somebody_pushes(BRANCH, &[("a.txt", "one\n"), ("b.txt", "ours\n")]);
+        let forge = SimulatedForge::new(Fate::new(Vec::new(), None), git.clone());
+        let own = str::to_owned;
+        let new =
+            NewPullRequest { branch: own(BRANCH), base: own("main"), title: own("b"), body: own(""), draft: false };
+        forge.open(&new).await.expect("opened");
+        (git, forge, ours)
+    }
+
+    /// What is left when it was merged with this head, by us or by others.
+    async fn left(git: &SimulatedGit, forge: &SimulatedForge, by_us: bool, merged: &CommitId) -> Option<String> {
+        delete_merged(git, forge, by_us.then_some(1), BRANCH, Some(merged)).await
+    }
+
+    #[tokio::test]
+    async fn a_merged_branch_goes_and_is_gone_for_a_repeat() {
+        let (git, forge, ours) = pulled().await;
+        forge.merge_by_hand(BRANCH);
+        for _ in 0..2 {
+            assert_eq!(left(&git, &forge, true, &ours).await, None);
+            assert!(!git.remote_heads().contains_key(BRANCH));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_others_pushed_after_the_merge_stays_and_is_named() {
+        for by_us in [true, false] {
+            let (git, forge, ours) = pulled().await;
+            forge.merge_by_hand(BRANCH);
+            let theirs = git.somebody_pushes(BRANCH, &[("c.txt", "theirs\n")]);
+            let told = left(&git, &forge, by_us, &ours).await.expect("it is told");
+            assert!(told.contains(&format!("it has `{}`, which was not merged. Look", theirs.short())), "{told}");
+            assert_eq!(git.remote_heads().get(BRANCH), Some(&theirs));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_looked_at_stays_and_the_reason_is_told() {
+        for by_us in [true, false] {
+            let (git, forge, ours) = pulled().await;
+            forge.merge_by_hand(BRANCH);
+            let theirs = git.somebody_pushes(BRANCH, &[("c.txt", "theirs\n")]);
+            git.set_online(false);
+            let told = left(&git, &forge, by_us, &ours).await.expect("it is told");
+            for part in
+                ["branch `codebutler/row` on the remote", "The remote could not be reached.", "Look at it there"]
+            {
+                assert!(told.contains(part), "{part}: {told}");
+            }
+            assert_eq!(git.remote_heads().get(BRANCH), Some(&theirs));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_people_merged_with_a_newer_head_than_ours_goes_as_well() {
+        let (git, forge, ours) = pulled().await;
+        git.somebody_pushes(BRANCH, &[("c.txt", "theirs\n")]);
+        forge.merge_by_hand(BRANCH);
+        assert_eq!(left(&git, &forge, true, &ours).await, None);
+        assert!(!git.remote_heads().contains_key(BRANCH));
     }
 }

@@ -75,7 +75,7 @@ async fn what_is_left_is_committed_pushed_and_opened_and_a_repeat_changes_nothin
         message: String::new(),
     };
     let merged = work.forge.merge(&request).await.expect("merged");
-    work.forge.delete_branch(&workspace.branch).await.expect("deleted");
+    assert_eq!(fixture.repository().delete_merged_branch(&workspace.branch, &head).await, Ok(None));
     assert_eq!(fixture.repository().remove_worktree(&workspace, Some(&head)).await, Vec::<String>::new());
     let shown = fixture
         .run("git -C remote.git log --format='%H %s' -1 main && git -C remote.git branch && git -C checkout branch -a")

@@ -31,7 +31,6 @@ ALTER TABLE messages ADD COLUMN at INTEGER;
 ALTER TABLE messages ADD COLUMN said INTEGER NOT NULL DEFAULT 0;
 UPDATE messages SET said = 1 WHERE json_extract(incoming, '$.what.kind') = 'message';
 CREATE INDEX messages_said ON messages (channel_id, timestamp) WHERE said = 1;
-CREATE INDEX messages_changed ON messages (channel_id, timestamp) WHERE said = 0;
 
 -- The other keys, numbered as they came, so that no clock decides which of them is old.
 CREATE TABLE seen_in_order (

@@ -10,7 +10,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use futures_util::{FutureExt as _, poll};
 use rusqlite::Connection;
 
-use super::{NOW, append, incoming, key, open, opened, said};
+use super::{NOW, append, incoming, key, open, opened, said, waiting};
 use crate::store::queue::Operation;
 use crate::store::{Append, Store, StoreError};
 use crate::thread::Event;
@@ -148,7 +148,7 @@ async fn when_the_commit_fails_everyone_hears_it_and_nothing_is_kept() {
 #[tokio::test]
 async fn a_lock_of_another_program_is_waited_for_and_then_told() {
     let folder = tempfile::tempdir().expect("a folder");
-    let store = Store::open_for(&path(&folder), Duration::from_millis(50)).expect("opens");
+    let store = Store::open_for(&path(&folder), waiting(50)).expect("opens");
     for kind in ["IMMEDIATE", "EXCLUSIVE"] {
         let lock = Lock::take(&path(&folder), kind);
         let begun = Instant::now();

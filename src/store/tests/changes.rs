@@ -58,6 +58,21 @@ async fn a_message_is_taken_as_it_stands_when_its_changes_came_first() {
         assert_eq!(words, expected);
         assert_eq!(eyes, usize::from(!words.iter().any(|word| word == "deletes")), "{words:?}");
     }
+    let unreadable = "UPDATE messages SET incoming = '{\"later\":1}' WHERE said = 0";
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(&folder).await;
+    for change in [edited("one", "2.0"), edited("two", "3.0")] {
+        assert!(store.accept(change, vec![], NOW).await.expect("stored"));
+    }
+    let connection = rusqlite::Connection::open(folder.path().join("store.db")).expect("opens");
+    let damaged = connection.execute(&format!("{unreadable} AND incoming LIKE '%two%'"), []).expect("damaged");
+    let pressed = IncomingKind::Pressed { action: "a".into(), value: "v".into() };
+    for later in [said("teh"), Incoming { what: pressed, ..incoming("1.0", &[]) }, edited("three", "4.0")] {
+        assert!(store.accept(later, vec![], NOW).await.expect("one that cannot be read blocks nobody"));
+    }
+    let sql = "SELECT content FROM messages WHERE said = 1";
+    let text = connection.query_one(sql, [], |row| row.get::<_, String>(0)).expect("a row");
+    assert_eq!((damaged, text.as_str()), (1, "one"), "the change that can be read counts");
     let of_another = Incoming { from: UserId::new("EVE"), ..edited("evil", "2.0") };
     assert_eq!(after(&[of_another, said("good")]).await.0, ["edits evil", "says to us good"]);
 }

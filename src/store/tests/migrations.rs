@@ -11,6 +11,7 @@ use crate::render::post::Post;
 use crate::store::{Append, Lane, Store, StoreError};
 
 const FIRST: &str = include_str!("../migrations/0001.sql");
+const SECOND: &str = include_str!("../migrations/0002.sql");
 
 fn eyes() -> Post {
     Post::Reaction { ts: MessageTs::new("1.0"), name: "eyes".into() }
@@ -57,7 +58,7 @@ async fn a_store_of_the_first_release_keeps_everything() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("store.db");
     write_old(&path);
-    std::fs::write(folder.path().join("store.db.before-0002.part"), "cut short").expect("written");
+    std::fs::write(folder.path().join("store.db.before-0003.part"), "cut short").expect("written");
     let store = Store::open(&path).expect("opens");
     assert_eq!(store.load(&key("1.0")).await.expect("read"), [(Millis(5), opened())]);
     assert_eq!(store.threads_at_work().await.expect("read"), [key("1.0")]);
@@ -89,12 +90,35 @@ async fn a_store_of_the_first_release_keeps_everything() {
 }
 
 #[tokio::test]
+async fn a_store_of_the_second_schema_ends_as_a_fresh_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let schema = |path: &std::path::Path| {
+        let connection = Connection::open(path).expect("opens");
+        let sql = "SELECT group_concat(sql, char(10)) FROM (SELECT sql FROM sqlite_schema ORDER BY type, name)";
+        let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).expect("read");
+        (version, connection.query_one(sql, [], |row| row.get::<_, String>(0)).expect("read"))
+    };
+    let (second, fresh) = (folder.path().join("second.db"), folder.path().join("fresh.db"));
+    write_old(&second);
+    let connection = Connection::open(&second).expect("opens");
+    connection.execute_batch(SECOND).expect("made");
+    connection.pragma_update(None, "user_version", 2).expect("set");
+    drop(connection);
+    let store = Store::open(&second).expect("opens");
+    assert_eq!(store.load(&key("1.0")).await.expect("read"), [(Millis(5), opened())]);
+    drop(Store::open(&fresh).expect("opens"));
+    assert_eq!(schema(&second), schema(&fresh));
+    let (version, kept) = schema(&folder.path().join("second.db.before-0003"));
+    assert!(version == 2 && !kept.contains("messages_changed"), "{kept}");
+}
+
+#[tokio::test]
 async fn a_copy_is_kept_before_an_old_store_is_changed() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("store.db");
     write_old(&path);
     drop(Store::open(&path).expect("opens"));
-    let copy = folder.path().join("store.db.before-0002");
+    let copy = folder.path().join("store.db.before-0003");
     assert_eq!(std::fs::metadata(&copy).expect("it is there").permissions().mode() & 0o777, 0o600);
     let old = Connection::open(&copy).expect("opens");
     let version: i64 = old.pragma_query_value(None, "user_version", |row| row.get(0)).expect("read");
@@ -108,9 +132,9 @@ async fn a_copy_is_kept_before_an_old_store_is_changed() {
         .filter(|name| name.contains("before"))
         .collect();
     names.sort();
-    assert_eq!(names, ["store.db.before-0002"]);
+    assert_eq!(names, ["store.db.before-0003"]);
 
     let fresh = tempfile::tempdir().expect("a folder");
     drop(Store::open(&fresh.path().join("store.db")).expect("opens"));
-    assert!(!fresh.path().join("store.db.before-0002").exists(), "there was nothing to copy");
+    assert!(!fresh.path().join("store.db.before-0003").exists(), "there was nothing to copy");
 }

@@ -10,7 +10,9 @@ mod simulated;
 mod torn;
 
 use std::path::Path;
+use std::time::Duration;
 
+use super::batch::Limits;
 use super::{Append, Session, Store, StoreError};
 use crate::chat::{Incoming, IncomingKind};
 use crate::ids::{ChannelId, Epoch, MessageTs, Millis, RunId, ThreadKey, UserId};
@@ -62,9 +64,15 @@ fn opened() -> Event {
 
 /// A fresh store in which the thread is leased, with epoch 1.
 async fn open(folder: &tempfile::TempDir) -> Store {
-    let store = Store::open(&folder.path().join("store.db")).expect("opens");
+    let store = Store::open_for(&folder.path().join("store.db"), waiting(30_000)).expect("opens");
     assert_eq!(store.lease(&key("1.0")).await.expect("leased"), Epoch(1));
     store
+}
+
+/// Limits with so many milliseconds of patience. No transaction is too long: which jobs share one must not depend on how
+/// fast the machine is.
+fn waiting(patience: u64) -> Limits {
+    Limits { patience: Duration::from_millis(patience), longest: Duration::MAX }
 }
 
 /// Opens a store whose handles are gone: its threads close the file a moment later.
@@ -216,6 +224,16 @@ async fn the_keys_of_what_was_seen_do_not_grow_for_ever() {
     assert!(store.accept(incoming("1.0", &["event:1"]), vec![], NOW).await.expect("stored"));
     let keys = connection.query_one("SELECT group_concat(key) FROM seen", [], |row| row.get::<_, String>(0));
     assert_eq!(keys.expect("read"), "second,last,event:1", "the newest 100,000 are kept");
+}
+
+#[tokio::test]
+async fn a_damaged_number_costs_no_key() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(&folder).await;
+    let connection = rusqlite::Connection::open(folder.path().join("store.db")).expect("opens");
+    connection.execute("INSERT INTO seen VALUES (?1, 'damaged')", [i64::MIN]).expect("inserted");
+    assert!(store.accept(incoming("1.0", &["event:1"]), vec![], NOW).await.expect("stored"));
+    assert!(!store.accept(incoming("9.0", &["event:1"]), vec![], NOW).await.expect("known"));
 }
 
 #[tokio::test]

@@ -42,9 +42,6 @@ impl Forge for Broken {
     async fn close(&self, _: u64) -> Result<(), ForgeError> {
         Ok(())
     }
-    async fn delete_branch(&self, _: &str) -> Result<(), ForgeError> {
-        Ok(())
-    }
 }
 
 fn context(git: ThreadGit, place: &std::path::Path, forge: Arc<dyn Forge>) -> ToolContext {
