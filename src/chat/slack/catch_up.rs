@@ -118,7 +118,7 @@ impl Fetcher<'_> {
             match self.replies(channel, thread, &since).await {
                 Ok(replies) => taken += self.take(channel, &replies, &since, &known).await?,
                 // Deleted with all its replies, perhaps; the others go on.
-                Err(ChatError::Refused { code }) => debug!(%channel, thread.ts = %thread, code, "no replies"),
+                Err(ChatError::Refused { code, .. }) => debug!(%channel, thread.ts = %thread, code, "no replies"),
                 Err(error) => return Err(error.into()),
             }
         }

@@ -159,7 +159,7 @@ async fn address(web: &WebApi, file: &File<'_>) -> Result<Address, ChatError> {
     parameters.push(("snippet_type", file.syntax));
     match web.get(METHOD, &parameters).await {
         // Without the highlighting, then.
-        Err(ChatError::Refused { code })
+        Err(ChatError::Refused { code, .. })
             if code.starts_with("unknown_snippet_type") || code.starts_with("snippet_too_large") =>
         {
             parameters.pop();
@@ -173,7 +173,7 @@ impl Fault {
     /// The meaning of an error of Slack's own methods.
     fn of_slack(error: ChatError, perhaps_shown: bool) -> Self {
         match error {
-            ChatError::Refused { code } => Self::Refused(Reason::refused(&code)),
+            ChatError::Refused { code, .. } => Self::Refused(Reason::refused(&code)),
             ChatError::Unreachable(ref reason) if was_answered(&error) => {
                 let what = format!("Slack does not take it at the moment ({reason})");
                 let hint = "Later files are tried again; `status.slack.com` may know of trouble.".to_owned();
@@ -190,7 +190,7 @@ impl Fault {
         let hint = format!("The machine that I run on must be able to reach `{host}`.");
         let what = format!("the upload to `{host}` does not work");
         let error = match error {
-            ChatError::Refused { code } => {
+            ChatError::Refused { code, .. } => {
                 return Self::Refused(Reason { what: format!("`{host}` refuses it ({code})"), hint });
             }
             ChatError::Unreachable(cause) => {
