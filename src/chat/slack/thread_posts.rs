@@ -19,9 +19,8 @@ use crate::thread::event::Earlier;
 /// Pages that are read of one thread at most.
 const PAGES: usize = 50;
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
-#[derive(Default)]
 struct Reply {
     ts: String,
     user: Option<String>,
