@@ -121,6 +121,10 @@ pub struct CatchUp {
     pub threads: Vec<MessageTs>,
     /// The dedupe keys of everything that is stored since then. They hold however long ago it came.
     pub known: HashSet<String>,
+    /// Those that are open and in which something happened in the last days: what was changed in them is looked for.
+    pub open: Vec<MessageTs>,
+    /// Messages of the last days that were received before anything could be missed, and are not known to be deleted.
+    pub held: Vec<Incoming>,
 }
 
 /// How well a channel is heard.

@@ -5,8 +5,8 @@
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use sha2::{Digest as _, Sha256};
 
+use super::change_keys::{delete_key, edit_key};
 use crate::ids::{ChannelId, MessageTs, UserId};
 
 /// Who we are in Slack, so that we never answer ourselves.
@@ -385,7 +385,7 @@ fn gone(
     let channel = event.channel.as_deref().ok_or("no channel")?;
     let ts = ts.or(before.ts.as_deref()).ok_or("no ts")?;
     let mut dedupe = event_key(callback);
-    dedupe.push(format!("delete:{channel}:{ts}"));
+    dedupe.push(delete_key(channel, ts));
     Ok(Heard {
         channel: ChannelId::new(channel),
         direct: event.channel_type.as_deref() == Some("im"),
@@ -415,13 +415,6 @@ fn person(message: &RawEvent, callback: &RawCallback, own: &Own) -> Result<UserI
 
 fn event_key(callback: &RawCallback) -> Vec<String> {
     callback.event_id.iter().map(|id| format!("event:{id}")).collect()
-}
-
-/// The key of an edit, from its event or from the history. Slack tells only the second of it: two edits within one are
-/// told apart by their words.
-fn edit_key(channel: &str, ts: &str, at: &str, text: &str) -> String {
-    let words = Sha256::digest(text);
-    format!("edit:{channel}:{ts}:{at}:{}", words.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>())
 }
 
 /// The user a text begins with, and what follows.

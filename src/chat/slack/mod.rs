@@ -4,6 +4,7 @@
 
 mod blocks;
 mod catch_up;
+mod change_keys;
 mod events;
 mod files;
 mod listener;
