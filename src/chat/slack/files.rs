@@ -37,7 +37,13 @@ pub struct Uploads {
     // Std locks: held for a look or an insert, never over an await.
     failed: Mutex<HashMap<ChannelId, Failed>>,
     /// Files that Slack has and that their channel does not let in yet, with their posts.
-    waiting: Mutex<HashMap<ChannelId, ((ThreadKey, String), String)>>,
+    waiting: Mutex<HashMap<ChannelId, Waiting>>,
+}
+
+/// A file that Slack has, and of which post it is.
+struct Waiting {
+    post: (ThreadKey, String),
+    file_id: String,
 }
 
 /// Uploads of a channel that failed one after the other.
@@ -126,13 +132,14 @@ impl Uploads {
 
     /// The file of this post, when Slack has its bytes already. It is kept only if [`Self::keep`] is called again.
     fn take(&self, thread: &ThreadKey, key: &str) -> Option<String> {
-        let (post, file_id) = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&thread.channel)?;
+        let Waiting { post, file_id } =
+            self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&thread.channel)?;
         (post.0 == *thread && post.1 == key).then_some(file_id)
     }
 
     fn keep(&self, thread: &ThreadKey, key: &str, file_id: String) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.insert(thread.channel.clone(), ((thread.clone(), key.to_owned()), file_id));
+        waiting.insert(thread.channel.clone(), Waiting { post: (thread.clone(), key.to_owned()), file_id });
     }
 
     fn succeeded(&self, thread: &ThreadKey) {
