@@ -121,6 +121,10 @@ pub struct CatchUp {
     pub threads: Vec<MessageTs>,
     /// The dedupe keys of everything that is stored since then. They hold however long ago it came.
     pub known: HashSet<String>,
+    /// Those that are open and in which something happened in the last days: what was changed in them is looked for.
+    pub open: Vec<MessageTs>,
+    /// Messages of the last days that were received before anything could be missed, and are not known to be deleted.
+    pub held: Vec<Incoming>,
 }
 
 /// How well a channel is heard.
@@ -186,10 +190,13 @@ pub enum ChatError {
     /// The service could not be reached, or its answer was lost: it may have happened. Look before trying again.
     #[error("the chat did not answer")]
     Unreachable(#[source] anyhow::Error),
-    /// The service refuses for good; trying again does not help.
+    /// The service refuses.
     #[error("the chat refused: {code}")]
     Refused {
         /// The service's error code.
         code: String,
+        /// What somebody can do about it, a main clause, when it is us that are refused and not the post: the bot was taken
+        /// out of the channel, the token changed. `None`: it is refused for good, and trying again does not help.
+        remedy: Option<&'static str>,
     },
 }

@@ -20,6 +20,9 @@ const OVERLAP: Duration = Duration::from_secs(60 * 60);
 /// Threads that are asked for replies: those of the last 30 days, so many at most.
 const RECENT_MS: i64 = 30 * 24 * 60 * 60 * 1000;
 const RECENT: u32 = 200;
+/// Open threads that are looked through for what was changed, and for how long they and their messages are.
+const OPEN: u32 = 50;
+const CHANGED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// The channels of one daemon and what they lead to.
 pub struct Routes {
@@ -75,8 +78,7 @@ impl Intake for Routes {
 
     async fn heard_until(&self, channel: &ChannelId) -> Result<CatchUp, IntakeError> {
         let Some(Route { project, .. }) = self.routes.get(channel) else { return Ok(CatchUp::default()) };
-        let after = Millis(project.clock.now().0 - RECENT_MS);
-        catch_up(&project.store, channel, after).await.map_err(|error| IntakeError(error.into()))
+        catch_up(&project.store, channel, project.clock.now()).await.map_err(|error| IntakeError(error.into()))
     }
 
     async fn note(&self, channel: &ChannelId, hearing: Hearing) -> Result<(), IntakeError> {
@@ -90,21 +92,28 @@ impl Intake for Routes {
     }
 }
 
-async fn catch_up(store: &Store, channel: &ChannelId, after: Millis) -> Result<CatchUp, StoreError> {
-    let since = match store.standing(channel).await? {
+async fn catch_up(store: &Store, channel: &ChannelId, now: Millis) -> Result<CatchUp, StoreError> {
+    let (since, heard) = match store.standing(channel).await? {
         Standing { served_from: None, heard_until: None } => return Ok(CatchUp::default()),
         // The first message was stored before it was known from where on the channel is served, or by a version that
         // did not ask. An overlap could reach back to before the first start.
         Standing { served_from: None, heard_until: Some(newest) } => {
             store.serve_from(channel, &newest).await?;
-            newest
+            (newest.clone(), newest)
         }
-        Standing { served_from: Some(first), heard_until: None } => first,
-        Standing { served_from: Some(first), heard_until: Some(newest) } => first.max(earlier(&newest, OVERLAP)),
+        Standing { served_from: Some(first), heard_until: None } => (first.clone(), first),
+        Standing { served_from: Some(first), heard_until: Some(newest) } => {
+            (first.max(earlier(&newest, OVERLAP)), newest)
+        }
     };
-    let threads = store.recent_threads(channel, after, RECENT).await?;
-    let known = store.keys_since(channel, &since).await?;
-    Ok(CatchUp { since: Some(since), threads, known })
+    let changed_ms = i64::try_from(CHANGED.as_millis()).unwrap_or(i64::MAX);
+    Ok(CatchUp {
+        threads: store.recent_threads(channel, Millis(now.0 - RECENT_MS), RECENT).await?,
+        known: store.keys_since(channel, &since).await?,
+        open: store.open_threads(channel, Millis(now.0 - changed_ms), OPEN).await?,
+        held: store.held(channel, &earlier(&heard, CHANGED), &heard).await?,
+        since: Some(since),
+    })
 }
 
 #[cfg(test)]

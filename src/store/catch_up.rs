@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::queue::Operation;
 use super::{Store, StoreError};
+use crate::chat::Incoming;
 use crate::ids::{ChannelId, MessageTs, Millis};
 
 /// How far a channel was heard.
@@ -27,7 +28,8 @@ struct Keys {
     dedupe: Vec<String>,
 }
 
-const NOTE_STANDING: Operation = Operation { label: "note_standing", durable: true, first: false };
+/// First, as what people did is: where a gap begins is noted before what is heard after it, whatever else waits.
+const NOTE_STANDING: Operation = Operation { label: "note_standing", durable: true, first: true };
 
 impl Store {
     /// How far a channel was heard.
@@ -44,7 +46,29 @@ impl Store {
         most: u32,
     ) -> Result<Vec<MessageTs>, StoreError> {
         let channel = channel.clone();
-        self.read(move |connection| recent_threads(connection, &channel, after, most)).await
+        self.read(move |connection| threads(connection, "1", &channel, after, most)).await
+    }
+
+    /// Of these the threads that are open.
+    pub async fn open_threads(
+        &self,
+        channel: &ChannelId,
+        after: Millis,
+        most: u32,
+    ) -> Result<Vec<MessageTs>, StoreError> {
+        let channel = channel.clone();
+        self.read(move |connection| threads(connection, "phase <> 'closed'", &channel, after, most)).await
+    }
+
+    /// The messages of a channel between these two, both included, that are not known to be deleted.
+    pub async fn held(
+        &self,
+        channel: &ChannelId,
+        from: &MessageTs,
+        until: &MessageTs,
+    ) -> Result<Vec<Incoming>, StoreError> {
+        let (channel, from, until) = (channel.clone(), from.clone(), until.clone());
+        self.read(move |connection| held(connection, &channel, &from, &until)).await
     }
 
     /// The keys under which what is stored of a channel since `from` may come again; they are known for as long as the
@@ -93,17 +117,37 @@ fn standing(connection: &Connection, channel: &ChannelId) -> Result<Standing, St
     Ok(Standing { served_from: served_from.map(MessageTs::new), heard_until: heard_until.map(MessageTs::new) })
 }
 
-fn recent_threads(
+fn threads(
     connection: &Connection,
+    which: &str,
     channel: &ChannelId,
     after: Millis,
     most: u32,
 ) -> Result<Vec<MessageTs>, StoreError> {
-    let sql = "SELECT thread_ts FROM sessions WHERE channel_id = ?1 AND updated_at >= ?2 \
-               ORDER BY updated_at DESC LIMIT ?3";
-    let mut statement = connection.prepare_cached(sql)?;
+    let sql = format!(
+        "SELECT thread_ts FROM sessions WHERE channel_id = ?1 AND updated_at >= ?2 AND {which} \
+         ORDER BY updated_at DESC LIMIT ?3"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
     let rows = statement.query_map(params![channel.as_str(), after.0, most], |row| row.get::<_, String>(0))?;
     rows.map(|ts| Ok(MessageTs::new(ts?))).collect()
+}
+
+fn held(
+    connection: &Connection,
+    channel: &ChannelId,
+    from: &MessageTs,
+    until: &MessageTs,
+) -> Result<Vec<Incoming>, StoreError> {
+    // A message that came after its deletion is stored as deleted.
+    let sql = "SELECT incoming FROM messages AS held WHERE channel_id = ?1 AND timestamp BETWEEN ?2 AND ?3 AND said = 1 \
+               AND json_extract(incoming, '$.what.kind') = 'message' AND NOT EXISTS (SELECT 1 FROM messages AS change \
+               WHERE change.channel_id = ?1 AND change.timestamp = held.timestamp AND change.said = 0 \
+               AND json_extract(change.incoming, '$.what.kind') = 'deleted')";
+    let mut statement = connection.prepare_cached(sql)?;
+    let place = [channel.as_str(), from.as_str(), until.as_str()];
+    let rows = statement.query_map(place, |row| row.get::<_, String>(0))?;
+    rows.map(|incoming| Ok(serde_json::from_str(&incoming?)?)).collect()
 }
 
 fn keys_since(connection: &Connection, channel: &ChannelId, from: &MessageTs) -> Result<HashSet<String>, StoreError> {
@@ -141,7 +185,7 @@ fn close_gap(connection: &Connection, channel: &ChannelId, done: &MessageTs) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::{Incoming, IncomingKind};
+    use crate::chat::IncomingKind;
     use crate::ids::{ThreadKey, UserId};
 
     fn store() -> (tempfile::TempDir, Store) {
@@ -200,6 +244,33 @@ mod tests {
             store.close_gap(&shop, &ts(done)).await.expect("closed");
             assert_eq!(served().await, Some(ts(20)));
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_held_is_what_was_said_and_not_deleted() {
+        let (_folder, store) = store();
+        let shop = ChannelId::new("C1");
+        for second in [10, 20, 30, 40, 50] {
+            hear(&store, &shop, second).await;
+        }
+        hear(&store, &ChannelId::new("C2"), 25).await;
+        let change = |second, what| {
+            let thread = ThreadKey { workspace: "T1".into(), channel: shop.clone(), ts: ts(second) };
+            Incoming { thread, from: UserId::new("U1"), name: "Ana".into(), what, dedupe: vec![] }
+        };
+        let edited = IncomingKind::Edited { ts: ts(20), text: "hello".into(), at: None };
+        for change in [
+            change(20, edited),
+            change(30, IncomingKind::Deleted { ts: ts(30) }),
+            // Before its message.
+            change(45, IncomingKind::Deleted { ts: ts(45) }),
+        ] {
+            store.accept(change, Vec::new(), Millis(0)).await.expect("stored");
+        }
+        hear(&store, &shop, 45).await;
+        let held = store.held(&shop, &ts(20), &ts(45)).await.expect("read");
+        let held: Vec<_> = held.iter().filter_map(|held| held.said_at().cloned()).collect();
+        assert_eq!(held, [ts(20), ts(40)]);
     }
 
     #[tokio::test]

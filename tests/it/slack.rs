@@ -4,18 +4,30 @@ use codebutler::scripted::ScriptedReply;
 use serde_json::json;
 
 use super::support::fake_slack::{ANA, BEN, BOT_USER, Fault, LOBBY, Message, SHOP, State};
-use super::world::World;
+use super::world::{Daemon, World};
 
 /// What the PM was told so far, all requests together.
 fn heard(world: &World) -> String {
     world.model.requests().last().map(|request| request.user_text()).unwrap_or_default()
 }
 
+/// Starts the daemon; what is said to it waits for more, longer than any test lasts.
+fn never_read(world: &mut World) -> Daemon {
+    world.global["timing"]["accumulationMs"] = json!(3_600_000);
+    world.start()
+}
+
+/// Starts it again, so that what waits is read.
+fn read_now(world: &mut World, daemon: Daemon) -> Daemon {
+    daemon.kill();
+    world.global["timing"]["accumulationMs"] = json!(20);
+    world.start()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_edited_or_deleted_before_it_is_read_is_read_so() {
     let mut world = World::new().await;
-    world.global["timing"]["accumulationMs"] = json!(6000);
-    let _daemon = world.start();
+    let daemon = never_read(&mut world);
     let ts = world.slack.say(BEN, SHOP, "where is teh greeting?", None);
     let second = world.slack.say(BEN, SHOP, "never mind this", Some(&ts));
     world.slack.wait_until_acked().await;
@@ -23,6 +35,7 @@ async fn what_is_edited_or_deleted_before_it_is_read_is_read_so() {
     world.slack.delete(&second);
     world.slack.share(ANA, SHOP, "the picture", "greeting.png", Some(&ts));
     world.slack.wait_until_acked().await;
+    let _daemon = read_now(&mut world, daemon);
     world.is_done(&ts).await;
     let heard = heard(&world);
     assert_eq!(heard, "Ben: where is the greeting?\nAna: the picture\n[attached: greeting.png]");
@@ -312,6 +325,36 @@ async fn what_was_said_while_the_daemon_was_down_is_answered_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_changed_in_an_open_thread_while_the_daemon_was_down_is_heard_of() {
+    let world = World::new().await;
+    let daemon = world.start();
+    let ts = world.slack.say(BEN, SHOP, "one?", None);
+    world.is_done(&ts).await;
+    let mut replies = Vec::new();
+    for text in ["two?", "three?", "four?"] {
+        let reply = world.slack.say(ANA, SHOP, text, Some(&ts));
+        world.is_done(&reply).await;
+        replies.push(reply);
+    }
+    world.slack.wait_until_acked().await;
+    daemon.kill();
+    world.slack.edit(&replies[0], "two, and a half?");
+    world.slack.delete(&replies[1]);
+    world.slack.give_up_unacked();
+    let _daemon = world.start();
+    world.refused(ANA, "I had read this message before you edited it").await;
+    let last = world.slack.say(BEN, SHOP, "and now?", Some(&ts));
+    world.is_done(&last).await;
+    let heard = heard(&world);
+    for note in ["edited a message that you have read. It now says:\ntwo, and a half?", "it no longer counts:\nthree?"]
+    {
+        assert_eq!(heard.matches(note).count(), 1, "{note:?} in {heard}");
+    }
+    assert!(!heard.contains("no longer counts:\nfour?") && !heard.contains("no longer counts:\none?"), "{heard}");
+    world.no_violations();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_said_while_there_was_no_network_is_answered_once() {
     let world = World::new().await;
     let _daemon = world.start();
@@ -387,12 +430,13 @@ async fn a_second_daemon_for_the_same_app_is_refused_with_the_pid_of_the_first()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thread_whose_first_message_comes_last_is_read_in_the_order_in_which_it_was_written() {
     let mut world = World::new().await;
-    world.global["timing"]["accumulationMs"] = json!(6000);
-    let _daemon = world.start();
+    let daemon = never_read(&mut world);
     let ts = world.slack.say_unheard(BEN, SHOP, "the greeting is odd", None);
     let second = world.slack.say(BEN, SHOP, "do you see why?", Some(&ts));
     world.slack.wait_until_acked().await;
     world.slack.deliver_held(&ts);
+    world.slack.wait_until_acked().await;
+    let _daemon = read_now(&mut world, daemon);
     world.is_done(&ts).await;
     world.is_done(&second).await;
     assert_eq!(heard(&world), "Ben: the greeting is odd\nBen: do you see why?");

@@ -92,6 +92,11 @@ impl FakeSlack {
         self.shared.change(|state| state.channels.insert(id.to_owned(), channel));
     }
 
+    /// Shows of every history only the first page from now on, and says that there is more.
+    pub fn refuse_cursors(&self) {
+        self.shared.change(|state| state.no_cursors = true);
+    }
+
     /// Waits until `look` finds what it looks for; panics with everything that happened when it never does.
     pub async fn wait_for<T>(&self, what: &str, look: impl Fn(&State) -> Option<T>) -> T {
         let mut changes = self.shared.changes.subscribe();

@@ -1,5 +1,6 @@
 //! Fetches what was said while nobody listened for longer than Slack delivers again: new messages of the bound channels,
-//! and replies in threads that we know or that the history shows to have new ones.
+//! and replies in threads that we know or that the history shows to have new ones. Threads that are open and were active
+//! of late are read from their beginning, for what was edited or deleted in them.
 //!
 //! What is found is read and stored as if it had just been said. Nothing live waits for this, and Slack's rates hold.
 
@@ -12,10 +13,11 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+use super::change_keys::delete_key;
 use super::events::{self, Heard};
 use super::listener::Listener;
 use super::pages::{Page, Pages};
-use crate::chat::{CatchUp, ChatError, Hearing, IntakeError, earlier};
+use crate::chat::{CatchUp, ChatError, Hearing, Incoming, IncomingKind, IntakeError, earlier};
 use crate::ids::{ChannelId, MessageTs};
 
 /// How far back the history is looked through for threads with new replies; of older threads, only those that we know
@@ -66,6 +68,20 @@ fn bound(listener: &Listener) -> Vec<ChannelId> {
     listener.intake.bound_channels().into_iter().map(|(channel, _)| channel).collect()
 }
 
+/// A channel of which everything new is taken.
+struct News {
+    /// The newest message that is dealt with.
+    newest: MessageTs,
+    /// From where on it was looked at.
+    since: MessageTs,
+    /// The oldest message that was shown.
+    oldest: Option<MessageTs>,
+    /// As in [`CatchUp`].
+    known: HashSet<String>,
+    open: Vec<MessageTs>,
+    held: Vec<Incoming>,
+}
+
 struct Fetcher<'a> {
     listener: &'a Listener,
     retry_base: Duration,
@@ -78,31 +94,36 @@ struct Fetcher<'a> {
 
 impl Fetcher<'_> {
     /// Catches up with these channels; those that must be tried again.
-    async fn round(&mut self, channels: Vec<ChannelId>, gaps: &AtomicU64) -> Vec<ChannelId> {
-        let mut left = Vec::new();
+    async fn round(&mut self, mut channels: Vec<ChannelId>, gaps: &AtomicU64) -> Vec<ChannelId> {
+        let (mut left, mut heard) = (Vec::new(), Vec::new());
+        // Those that failed last come last: a store that takes nothing costs the others no wait.
+        channels.sort_by_key(|channel| self.unfetched.contains_key(channel));
         for channel in channels {
             let before = gaps.load(Ordering::Relaxed);
-            let caught_up = match self.channel(&channel).await {
+            match self.news(&channel).await {
+                Ok(news) => heard.push((channel, before, news)),
+                Err(fault) => left.extend(put_off(channel, fault)),
+            }
+        }
+        // What is new goes before what was changed, in all channels.
+        for (channel, before, news) in heard {
+            let caught_up = match self.changes(&channel, &news).await {
                 // Something may have been missed meanwhile; what was found now may not hide it.
-                Ok(_) if gaps.load(Ordering::Relaxed) != before => continue,
-                Ok(newest) => self.listener.intake.note(&channel, Hearing::Whole(newest)).await.map_err(Fault::from),
+                Ok(()) if gaps.load(Ordering::Relaxed) != before => continue,
+                Ok(()) => self.listener.intake.note(&channel, Hearing::Whole(news.newest)).await.map_err(Fault::from),
                 Err(fault) => Err(fault),
             };
-            let Err(fault) = caught_up else {
-                self.unfetched.remove(&channel);
-                continue;
-            };
-            let refused = matches!(fault, Fault::Chat(ChatError::Refused { .. }));
-            let reason = format!("{:#}", anyhow::Error::from(fault));
-            warn!(%channel, reason, "not fetched what was said while nobody listened");
-            left.extend((!refused).then_some(channel));
+            match caught_up {
+                Ok(()) => drop(self.unfetched.remove(&channel)),
+                Err(fault) => left.extend(put_off(channel, fault)),
+            }
         }
         left
     }
 
-    /// Catches up with one channel; the newest message that is dealt with.
-    async fn channel(&mut self, channel: &ChannelId) -> Result<MessageTs, Fault> {
-        let CatchUp { since, threads, known } = self.listener.intake.heard_until(channel).await?;
+    /// Takes what was newly said in one channel.
+    async fn news(&mut self, channel: &ChannelId) -> Result<News, Fault> {
+        let CatchUp { since, threads, known, open, held } = self.listener.intake.heard_until(channel).await?;
         let Some(since) = since else { return self.first(channel).await };
         let since =
             self.unfetched.get(channel).map_or_else(|| since.clone(), |before| since.clone().min(before.clone()));
@@ -116,20 +137,46 @@ impl Fetcher<'_> {
             match self.replies(channel, thread, &since).await {
                 Ok(replies) => taken += self.take(channel, &replies, &since, &known).await?,
                 // Deleted with all its replies, perhaps; the others go on.
-                Err(ChatError::Refused { code }) => debug!(%channel, thread.ts = %thread, code, "no replies"),
+                Err(ChatError::Refused { code, .. }) => debug!(%channel, thread.ts = %thread, code, "no replies"),
                 Err(error) => return Err(error.into()),
             }
         }
-        let newest = shown.iter().filter_map(ts).max();
         if taken > 0 {
             info!(%channel, messages = taken, "fetched what was said while nobody listened");
         }
         debug!(%channel, since = %since, shown = shown.len(), threads = asked.len(), taken, "caught up");
-        Ok(newest.map_or_else(|| since.clone(), |newest| newest.max(since.clone())))
+        let newest = shown.iter().filter_map(ts).max();
+        let newest = newest.map_or_else(|| since.clone(), |newest| newest.max(since.clone()));
+        let oldest = shown.iter().filter(is_there).filter_map(ts).min();
+        Ok(News { newest, since, oldest, known, open, held })
+    }
+
+    /// Takes what was changed in the open threads of one channel, as far as their whole texts show it.
+    async fn changes(&mut self, channel: &ChannelId, news: &News) -> Result<(), Fault> {
+        let mut taken = 0;
+        for thread in &news.open {
+            let (said, is_whole) = match self.whole(channel, thread).await {
+                Ok(said) => said,
+                Err(ChatError::Refused { code, .. }) => {
+                    debug!(%channel, thread.ts = %thread, code, "not shown");
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            taken += self.take(channel, &said, &news.since, &news.known).await?;
+            let held = news.held.iter().filter(|held| is_whole && held.thread.ts == *thread);
+            for gone in gone(held, &said, news.oldest.as_ref()) {
+                taken += usize::from(self.listener.intake.accept(gone).await?);
+            }
+        }
+        if taken > 0 {
+            info!(%channel, changes = taken, "fetched what was changed while nobody listened");
+        }
+        Ok(())
     }
 
     /// Serves a channel for the first time: nothing that is there now is for us. By Slack's clock, not by ours.
-    async fn first(&mut self, channel: &ChannelId) -> Result<MessageTs, Fault> {
+    async fn first(&mut self, channel: &ChannelId) -> Result<News, Fault> {
         let newest = self.page("conversations.history", &[("channel", channel.as_str()), ("limit", "1")]).await?;
         let first = match newest.messages.iter().filter_map(ts).max() {
             None => MessageTs::new("0000000000.000000"),
@@ -140,7 +187,9 @@ impl Fetcher<'_> {
             }
         };
         self.listener.intake.note(channel, Hearing::First(first.clone())).await?;
-        Ok(first)
+        let (newest, since) = (first.clone(), first);
+        let CatchUp { known, open, held, .. } = CatchUp::default();
+        Ok(News { newest, since, oldest: None, known, open, held })
     }
 
     /// Stores those of these messages that are newer than `since`, in order, and newer edits of those that we may know;
@@ -176,7 +225,12 @@ impl Fetcher<'_> {
 
     async fn history(&mut self, channel: &ChannelId, oldest: &MessageTs) -> Result<Vec<Value>, ChatError> {
         let window = [("channel", channel.as_str()), ("oldest", oldest.as_str()), ("inclusive", "true")];
-        self.pages("conversations.history", &window).await
+        Ok(self.pages("conversations.history", &window).await?.0)
+    }
+
+    /// A thread from its first message on, and whether that is all of it.
+    async fn whole(&mut self, channel: &ChannelId, thread: &MessageTs) -> Result<(Vec<Value>, bool), ChatError> {
+        self.pages("conversations.replies", &[("channel", channel.as_str()), ("ts", thread.as_str())]).await
     }
 
     async fn replies(
@@ -186,13 +240,14 @@ impl Fetcher<'_> {
         since: &MessageTs,
     ) -> Result<Vec<Value>, ChatError> {
         let window = [("channel", channel.as_str()), ("ts", thread.as_str()), ("oldest", since.as_str())];
-        let mut replies = self.pages("conversations.replies", &window).await?;
+        let (mut replies, _) = self.pages("conversations.replies", &window).await?;
         // Slack opens every page with the first message, which the history has shown.
         replies.retain(|message| message["ts"] != thread.as_str());
         Ok(replies)
     }
 
-    async fn pages(&mut self, method: &str, window: &[(&str, &str)]) -> Result<Vec<Value>, ChatError> {
+    /// What all pages show, and whether they are all.
+    async fn pages(&mut self, method: &str, window: &[(&str, &str)]) -> Result<(Vec<Value>, bool), ChatError> {
         let (mut messages, mut pages) = (Vec::new(), Pages::new(PAGES));
         while let Some(parameters) = pages.next(window) {
             let page = self.page(method, &parameters).await?;
@@ -205,7 +260,7 @@ impl Fetcher<'_> {
                 "too much was said while nobody listened; the oldest of it is not read"
             );
         }
-        Ok(messages)
+        Ok((messages, pages.is_done()))
     }
 
     /// One page, however often Slack asks for patience; a few times when it does not answer.
@@ -250,4 +305,41 @@ fn ts(message: &Value) -> Option<MessageTs> {
 fn replied(shown: &[Value], since: &MessageTs) -> impl Iterator<Item = MessageTs> {
     let newer = move |message: &&Value| message["latest_reply"].as_str().is_some_and(|reply| reply > since.as_str());
     shown.iter().filter(newer).filter_map(ts)
+}
+
+/// The deletions of those messages of a thread that all of it, as Slack shows it, has no more.
+///
+/// Only between two messages that are still there: what Slack shows nothing older of may be gone by its age, and what it
+/// shows nothing newer of may not have come to where we ask. So the newest message of a thread never counts as deleted.
+fn gone<'a>(
+    held: impl Iterator<Item = &'a Incoming>,
+    thread: &[Value],
+    oldest: Option<&MessageTs>,
+) -> impl Iterator<Item = Incoming> {
+    let there: HashSet<MessageTs> = thread.iter().filter(is_there).filter_map(ts).collect();
+    let (oldest, newest) = (there.iter().chain(oldest).min().cloned(), there.iter().max().cloned());
+    held.filter_map(move |held| {
+        let ts = held.said_at()?;
+        let is_between = oldest.as_ref()? < ts && ts < newest.as_ref()?;
+        let gone = || Incoming {
+            what: IncomingKind::Deleted { ts: ts.clone() },
+            dedupe: vec![delete_key(held.thread.channel.as_str(), ts.as_str())],
+            ..held.clone()
+        };
+        (is_between && !there.contains(ts)).then(gone)
+    })
+}
+
+/// Whether this is a message. In place of a first message that was deleted stands a tombstone, as long as there are
+/// replies.
+fn is_there(message: &&Value) -> bool {
+    message["subtype"] != "tombstone"
+}
+
+/// The channel, if it is to be tried again.
+fn put_off(channel: ChannelId, fault: Fault) -> Option<ChannelId> {
+    let refused = matches!(fault, Fault::Chat(ChatError::Refused { .. }));
+    let reason = format!("{:#}", anyhow::Error::from(fault));
+    warn!(%channel, reason, "not fetched what was said while nobody listened");
+    (!refused).then_some(channel)
 }

@@ -4,6 +4,7 @@
 
 mod blocks;
 mod catch_up;
+mod change_keys;
 mod events;
 mod files;
 mod listener;
@@ -12,6 +13,7 @@ mod mrkdwn;
 mod names;
 mod pages;
 mod plain;
+mod remedies;
 mod socket;
 mod sockets;
 mod start;

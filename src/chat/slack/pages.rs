@@ -13,6 +13,8 @@ pub struct Page<T> {
     /// What it shows.
     pub messages: Vec<T>,
     #[serde(default)]
+    has_more: bool,
+    #[serde(default)]
     response_metadata: NextPage,
 }
 
@@ -28,12 +30,14 @@ pub struct Pages {
     cursor: Option<String>,
     /// How many may still be read.
     left: usize,
+    /// Whether there is more that cannot be asked for.
+    cut: bool,
 }
 
 impl Pages {
     /// Before the first page; at most so many are read.
     pub fn new(most: usize) -> Self {
-        Self { cursor: Some(String::new()), left: most }
+        Self { cursor: Some(String::new()), left: most, cut: false }
     }
 
     /// The parameters of the next page of what `window` names, if there is one to be read.
@@ -49,11 +53,12 @@ impl Pages {
     pub fn take<T>(&mut self, page: Page<T>) -> Vec<T> {
         self.left = self.left.saturating_sub(1);
         self.cursor = Some(page.response_metadata.next_cursor).filter(|cursor| !cursor.is_empty());
+        self.cut = page.has_more && self.cursor.is_none();
         page.messages
     }
 
     /// Whether everything was read.
     pub fn is_done(&self) -> bool {
-        self.cursor.is_none()
+        self.cursor.is_none() && !self.cut
     }
 }

@@ -17,14 +17,15 @@ pub fn history(state: &State, arguments: &Value) -> Answer {
     let mut shown: Vec<&Message> = state
         .messages
         .iter()
-        .filter(|message| message.channel == channel && !message.deleted && is_first(message) && window.has(message))
+        .filter(|message| message.channel == channel && is_shown(state, message))
+        .filter(|message| is_first(message) && window.has(message))
         .collect();
     shown.sort_by(|one, other| other.ts.cmp(&one.ts));
     let after = shown.iter().position(|message| window.cursor.as_ref().is_none_or(|cursor| message.ts < *cursor));
     let rest = after.map_or(&[][..], |after| &shown[after..]);
     let page: Vec<Value> = rest.iter().take(window.limit).map(|message| with_replies(state, message)).collect();
     let next = rest.get(window.limit).map(|_| format!("past-{}", rest[window.limit - 1].ts)).unwrap_or_default();
-    Ok(json!({ "messages": page, "has_more": !next.is_empty(), "response_metadata": { "next_cursor": next } }))
+    Ok(shown_page(state, page, next))
 }
 
 /// A thread, the oldest first; its first message opens every page.
@@ -33,7 +34,8 @@ pub fn replies(state: &State, arguments: &Value) -> Answer {
     let window = Window::read(arguments, &names, state.page)?;
     let (channel, ts) = (text(arguments, "channel")?, text(arguments, "ts")?);
     state.channels.get(channel).filter(|channel| channel.members.contains(BOT_USER)).ok_or("channel_not_found")?;
-    let asked = state.message(channel, ts).ok_or("thread_not_found")?;
+    let is_asked = |message: &&Message| message.channel == channel && message.ts == ts && is_shown(state, message);
+    let asked = state.messages.iter().find(is_asked).ok_or("thread_not_found")?;
     let all: Vec<Message> = match &asked.thread_ts {
         // Asked for a reply, Slack gives that reply alone.
         Some(root) if root != ts => vec![asked.clone()],
@@ -54,7 +56,17 @@ pub fn replies(state: &State, arguments: &Value) -> Answer {
     });
     let page: Vec<Value> = page.collect();
     let next = rest.get(window.limit).map(|_| format!("past-{}", rest[window.limit - 1].ts)).unwrap_or_default();
-    Ok(json!({ "messages": page, "has_more": !next.is_empty(), "response_metadata": { "next_cursor": next } }))
+    Ok(shown_page(state, page, next))
+}
+
+fn shown_page(state: &State, messages: Vec<Value>, next: String) -> Value {
+    let cursor = if state.no_cursors { "" } else { next.as_str() };
+    json!({ "messages": messages, "has_more": !next.is_empty(), "response_metadata": { "next_cursor": cursor } })
+}
+
+/// Whether there is a message, or, in place of the first of a thread, a tombstone.
+fn is_shown(state: &State, message: &Message) -> bool {
+    !message.deleted || state.thread(&message.ts).iter().any(|reply| reply.ts != message.ts)
 }
 
 fn is_first(message: &Message) -> bool {
@@ -63,7 +75,13 @@ fn is_first(message: &Message) -> bool {
 
 /// A message as it stands; with what is known of its thread, when it has one.
 fn with_replies(state: &State, message: &Message) -> Value {
-    let mut shown = state.message_json(message);
+    let mut shown = match message.deleted {
+        true => json!({
+            "type": "message", "subtype": "tombstone", "user": "USLACKBOT", "hidden": true, "ts": message.ts,
+            "text": "This message was deleted.",
+        }),
+        false => state.message_json(message),
+    };
     let thread = state.thread(&message.ts);
     let replies: Vec<&Message> = thread.iter().filter(|reply| reply.ts != message.ts).collect();
     if let Some(latest) = replies.iter().map(|reply| &reply.ts).max() {

@@ -141,6 +141,8 @@ pub struct State {
     pub quiet: bool,
     /// Most messages per page of a history: fewer than anybody asks for, as Slack may give.
     pub page: usize,
+    /// Whether no page says where the next begins.
+    pub no_cursors: bool,
     counter: u64,
     later: u64,
     sent: usize,
@@ -181,6 +183,7 @@ impl State {
             transcript: Vec::new(),
             quiet: false,
             page: 4,
+            no_cursors: false,
             counter: 0,
             later: 0,
             sent: 0,

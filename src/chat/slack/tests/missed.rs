@@ -201,3 +201,101 @@ async fn what_the_store_did_not_take_is_fetched_when_it_does_though_slack_has_gi
     })
     .await;
 }
+
+/// A message as the store has it.
+fn held(root: &str, ts: &str, from: &str) -> Incoming {
+    let what = IncomingKind::Message { ts: MessageTs::new(ts), text: "as it was".into(), to_bot: false, files: vec![] };
+    Incoming { thread: thread(root), from: UserId::new(from), name: from.into(), what, dedupe: vec![] }
+}
+
+/// What is stored of changes: `edit` or `delete` with the message's ts.
+fn changes(inbox: &Inbox) -> Vec<String> {
+    let change = |incoming: &Incoming| match &incoming.what {
+        IncomingKind::Edited { ts, .. } => Some(format!("edit {ts}")),
+        IncomingKind::Deleted { ts } => Some(format!("delete {ts} of {}", incoming.from)),
+        _ => None,
+    };
+    inbox.change(|inner| inner.stored.iter().filter_map(change).collect())
+}
+
+#[tokio::test]
+async fn what_was_edited_or_deleted_in_open_threads_is_found_without_news_in_them() {
+    let slack = FakeSlack::start().await;
+    let other = slack.say(BEN, SHOP, "another", None);
+    let root = slack.say(ANA, SHOP, "long ago", None);
+    let replies: Vec<String> = (0..9).map(|n| slack.say(BEN, SHOP, &format!("{n}"), Some(&root))).collect();
+    let headless = slack.say(ANA, SHOP, "its first message goes", None);
+    let stays = slack.say(BEN, SHOP, "its reply stays", Some(&headless));
+    slack.pass(8 * 24 * 60 * 60);
+    let last = slack.say(ANA, SHOP, "the last that was heard", None);
+    slack.give_up_unacked();
+    slack.edit(&replies[2], "edited");
+    for gone in [&replies[4], &replies[8], &headless, &other] {
+        slack.delete(gone);
+    }
+    slack.give_up_unacked();
+    let inbox = heard_until(&last);
+    inbox.change(|inner| {
+        inner.standing.open = [&root, &headless, &other].map(|ts| MessageTs::new(ts.as_str())).into();
+        inner.standing.held = replies.iter().map(|ts| held(&root, ts, BEN)).collect();
+        let more = [(&root, &root, ANA), (&headless, &headless, ANA), (&headless, &stays, BEN), (&other, &other, BEN)];
+        inner.standing.held.extend(more.map(|(root, ts, from)| held(root, ts, from)));
+    });
+    // An answer that is cut off says nothing; it is asked for again.
+    slack.fail_next("conversations.replies", Fault::Status(502));
+    listening_to(slack, inbox, timing(), async |slack, inbox| {
+        caught_up(inbox).await;
+        // Not the last reply, nor the first message of which nothing older is shown, nor the thread that is not shown.
+        let expected = [format!("edit {}", replies[2]), format!("delete {} of {BEN}", replies[4])];
+        assert_eq!(changes(inbox), expected);
+        assert_eq!(texts(&inbox.change(|inner| inner.stored.clone())), [] as [&str; 0]);
+        // Once more, and nothing is taken twice.
+        inbox.change(|inner| inner.noted.clear());
+        slack.cut_sockets();
+        caught_up(inbox).await;
+        assert_eq!(changes(inbox), expected);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_first_message_that_was_deleted_is_found_by_its_tombstone() {
+    let slack = FakeSlack::start().await;
+    slack.say(BEN, SHOP, "older than all", None);
+    let root = slack.say(ANA, SHOP, "never mind", None);
+    let reply = slack.say(BEN, SHOP, "hm", Some(&root));
+    slack.give_up_unacked();
+    slack.delete(&root);
+    slack.give_up_unacked();
+    let inbox = heard_until(&reply);
+    inbox.change(|inner| {
+        inner.standing.open = vec![MessageTs::new(root.as_str())];
+        inner.standing.held = vec![held(&root, &root, ANA), held(&root, &reply, BEN)];
+    });
+    listening_to(slack, inbox, timing(), async |_, inbox| {
+        caught_up(inbox).await;
+        assert_eq!(changes(inbox), [format!("delete {root} of {ANA}")]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_a_thread_that_is_shown_in_part_nothing_counts_as_deleted() {
+    let slack = FakeSlack::start().await;
+    let root = slack.say(ANA, SHOP, "long", None);
+    let replies: Vec<String> = (0..9).map(|n| slack.say(BEN, SHOP, &format!("{n}"), Some(&root))).collect();
+    slack.give_up_unacked();
+    slack.delete(&replies[1]);
+    slack.give_up_unacked();
+    slack.refuse_cursors();
+    let inbox = heard_until(&replies[8]);
+    inbox.change(|inner| {
+        inner.standing.open = vec![MessageTs::new(root.as_str())];
+        inner.standing.held = replies.iter().map(|ts| held(&root, ts, BEN)).collect();
+    });
+    listening_to(slack, inbox, timing(), async |_, inbox| {
+        caught_up(inbox).await;
+        assert_eq!(changes(inbox), [] as [&str; 0]);
+    })
+    .await;
+}
