@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::change_keys::{delete_key, edit_key};
+use super::web_api::or_default;
 use crate::ids::{ChannelId, MessageTs, UserId};
 
 /// Who we are in Slack, so that we never answer ourselves.
@@ -144,7 +145,7 @@ struct RawFrame<'a> {
 struct RawCallback {
     event_id: Option<String>,
     api_app_id: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     is_ext_shared_channel: bool,
     event: Option<RawEvent>,
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::web_api::WebApi;
+use super::web_api::{WebApi, or_default};
 use crate::chat::ChatError;
 use crate::ids::UserId;
 
@@ -35,16 +35,18 @@ struct UserInfo {
 
 #[derive(Deserialize)]
 struct User {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     profile: Profile,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Profile {
+    #[serde(deserialize_with = "or_default")]
     display_name: String,
+    #[serde(deserialize_with = "or_default")]
     real_name: String,
 }
 

@@ -4,6 +4,8 @@
 
 use serde::Deserialize;
 
+use super::web_api::or_default;
+
 /// Messages per page.
 const PER_PAGE: &str = "200";
 
@@ -12,15 +14,16 @@ const PER_PAGE: &str = "200";
 pub struct Page<T> {
     /// What it shows.
     pub messages: Vec<T>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     has_more: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     response_metadata: NextPage,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct NextPage {
+    #[serde(deserialize_with = "or_default")]
     next_cursor: String,
 }
 

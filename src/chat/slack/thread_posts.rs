@@ -11,7 +11,7 @@ use super::mrkdwn;
 use super::names::Names;
 use super::pages::{Page, Pages};
 use super::plain;
-use super::web_api::WebApi;
+use super::web_api::{WebApi, or_default};
 use crate::chat::{ChatError, Post};
 use crate::ids::{MessageTs, ThreadKey, UserId};
 use crate::thread::event::Earlier;
@@ -26,9 +26,12 @@ struct Reply {
     user: Option<String>,
     username: Option<String>,
     bot_id: Option<String>,
+    #[serde(deserialize_with = "or_default")]
     text: String,
     metadata: Value,
+    #[serde(deserialize_with = "or_default")]
     blocks: Vec<Value>,
+    #[serde(deserialize_with = "or_default")]
     files: Vec<ReplyFile>,
 }
 
@@ -167,5 +170,22 @@ impl Reply {
         let name = Some(name.unwrap_or_else(|| "a bot".to_owned()));
         let said = !text.trim().is_empty() || !files.is_empty();
         said.then(|| Earlier { ts: Some(MessageTs::new(self.ts.as_str())), name, text, files })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_slack_leaves_null_is_missing() {
+        let page = json!({
+            "messages": [{ "ts": "1.0", "text": null, "files": null, "blocks": null, "metadata": null }, {}],
+            "has_more": null, "response_metadata": { "next_cursor": null },
+        });
+        let Page { messages, .. }: Page<Reply> = serde_json::from_value(page).expect("it is read");
+        assert_eq!((messages[0].ts.as_str(), messages[0].text.as_str(), messages.len()), ("1.0", "", 2));
+        let page = json!({ "messages": [], "response_metadata": null });
+        serde_json::from_value::<Page<Reply>>(page).expect("it is read");
     }
 }

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use slack_morphism::errors::SlackClientError;
 use slack_morphism::prelude::{SlackClientHyperConnector, SlackHyperClient};
@@ -131,9 +131,7 @@ fn meaning(error: SlackClientError) -> ChatError {
                 remedy: remedies::remedy(code),
             },
         },
-        SlackClientError::HttpError(error)
-            if error.status_code.is_client_error() && !is_of_the_way(error.status_code.as_u16()) =>
-        {
+        SlackClientError::HttpError(error) if is_about_the_request(error.status_code.as_u16()) => {
             ChatError::Refused { code: format!("http_{}", error.status_code.as_u16()), remedy: None }
         }
         SlackClientError::HttpError(error) => trouble(format!("HTTP status {}", error.status_code)),
@@ -141,10 +139,15 @@ fn meaning(error: SlackClientError) -> ChatError {
     }
 }
 
-/// Whether a status comes from something between us and Slack, a proxy or a portal, and passes: Slack itself refuses by
-/// an answer with a code. What it hits would be lost if it counted as refused.
-fn is_of_the_way(status: u16) -> bool {
-    matches!(status, 403 | 407 | 408 | 425)
+/// Whether a status is about what was sent. Every other comes from something between us and Slack, a proxy or a portal,
+/// and passes: Slack itself refuses by an answer with a code. What it hits would be lost if it counted as refused.
+fn is_about_the_request(status: u16) -> bool {
+    matches!(status, 400 | 413 | 414 | 422 | 431)
+}
+
+/// A field that may be missing: Slack writes `null` for some of what it leaves out.
+pub fn or_default<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(value)?.unwrap_or_default())
 }
 
 fn too_fast(pause: Option<Duration>) -> ChatError {
