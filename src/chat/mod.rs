@@ -186,10 +186,13 @@ pub enum ChatError {
     /// The service could not be reached, or its answer was lost: it may have happened. Look before trying again.
     #[error("the chat did not answer")]
     Unreachable(#[source] anyhow::Error),
-    /// The service refuses for good; trying again does not help.
+    /// The service refuses.
     #[error("the chat refused: {code}")]
     Refused {
         /// The service's error code.
         code: String,
+        /// What somebody can do about it, a main clause, when it is us that are refused and not the post: the bot was taken
+        /// out of the channel, the token changed. `None`: it is refused for good, and trying again does not help.
+        remedy: Option<&'static str>,
     },
 }

@@ -1,5 +1,6 @@
 //! Sends posts: brings the chat in line with the outbox, at the chat's pace, each post once. New posts (in order within a
-//! channel), edits and reactions go by lanes of their own: what holds one of them holds no other.
+//! channel), edits and reactions go by lanes of their own: what holds one of them holds no other. A channel that lets
+//! nothing in holds only what is for it.
 //!
 //! Knows a row only while it is on its way; everything else is read from the store again each time.
 
@@ -21,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::pace::Pace;
 use crate::chat::{Chat, ChatError};
-use crate::ids::MessageTs;
+use crate::ids::{ChannelId, MessageTs};
 use crate::render::post::Post;
 use crate::store::{DuePost, Lane, Store, StoreError};
 
@@ -31,6 +32,9 @@ const GATHER: Duration = Duration::from_millis(20);
 
 /// The first and the longest wait between tries while the chat or the store does not answer.
 const WAITS: (Duration, Duration) = (Duration::from_millis(400), Duration::from_secs(30));
+
+/// The longest wait between tries in a channel that lets nothing in: somebody must do something first, or never will.
+const KEPT_OUT: Duration = Duration::from_secs(5 * 60);
 
 /// How long the last round may take, in which what was decided at the end is brought out.
 const LAST_ROUND: Duration = Duration::from_secs(2);
@@ -44,6 +48,7 @@ pub async fn send(store: Store, chat: Arc<dyn Chat>, changed: Arc<Notify>, stop:
         calls: FuturesUnordered::new(),
         under_way: HashSet::new(),
         lanes: HashMap::new(),
+        kept_out: HashMap::new(),
         outbox: Rest::default(),
     };
     let sending = async {
@@ -70,6 +75,8 @@ struct Sender {
     /// Rows with a call under way: never two for one row, for the second would not know of the first.
     under_way: HashSet<i64>,
     lanes: HashMap<Lane, LaneState>,
+    /// What is let into no channel at the moment: a part of a lane.
+    kept_out: HashMap<(Lane, ChannelId), KeptOut>,
     /// Holds back the next look after the store failed.
     outbox: Rest,
 }
@@ -78,6 +85,14 @@ struct Sender {
 struct LaneState {
     calls: usize,
     rest: Rest,
+}
+
+/// A channel into which nothing of a lane is let.
+#[derive(Default)]
+struct KeptOut {
+    rest: Rest,
+    /// The code that the operator was told of.
+    told: Option<String>,
 }
 
 /// A rest after trouble, longer each time.
@@ -91,6 +106,7 @@ struct Rest {
 struct Ended {
     row: i64,
     lane: Lane,
+    channel: ChannelId,
     outcome: Outcome,
 }
 
@@ -98,6 +114,8 @@ struct Ended {
 enum Outcome {
     /// The row is where it should be, or never will be, and the store knows.
     Noted,
+    /// The chat lets nothing of us into this channel until somebody does something about it.
+    KeptOut { code: String, remedy: &'static str },
     /// The chat wants to be left alone for so long.
     TooFast(Duration),
     /// The chat or the store did not answer.
@@ -121,7 +139,7 @@ impl Sender {
                 }
                 Err(error) => {
                     complain(&error, "the outbox cannot be read");
-                    Some(self.outbox.lengthen(Instant::now()))
+                    Some(self.outbox.lengthen(Instant::now(), WAITS.1))
                 }
             };
             // Only now: what was read may be older than what these calls did to their rows.
@@ -135,12 +153,16 @@ impl Sender {
     /// Starts a call for this row, unless there is one, or its lane has no place for it. Returns how long it waits if it
     /// waits for a moment, and not for the end of a call.
     fn start(&mut self, row: DuePost, now: Instant) -> Option<Instant> {
-        let lane = row.lane();
+        let (lane, channel) = (row.lane(), row.thread.channel.clone());
         let state = self.lanes.entry(lane.clone()).or_default();
         if self.under_way.contains(&row.id) || state.calls >= places(&lane) {
             return None;
         }
         if let Some(until) = state.rest.until(now) {
+            return Some(until);
+        }
+        let place = (lane, channel);
+        if let Some(until) = self.kept_out.get(&place).and_then(|kept_out| kept_out.rest.until(now)) {
             return Some(until);
         }
         if let Err(wait) = self.pace.take(&row, now) {
@@ -149,9 +171,10 @@ impl Sender {
         state.calls += 1;
         self.under_way.insert(row.id);
         let (store, chat) = (self.store.clone(), Arc::clone(&self.chat));
+        let (lane, channel) = place;
         let call = async move {
             let outcome = bring(&store, &*chat, &row).await;
-            Ended { row: row.id, lane, outcome }
+            Ended { row: row.id, lane, channel, outcome }
         };
         self.calls.push(call.boxed());
         None
@@ -166,15 +189,29 @@ impl Sender {
         }
     }
 
-    fn settle(&mut self, Ended { row, lane, outcome }: Ended) {
+    fn settle(&mut self, Ended { row, lane, channel, outcome }: Ended) {
         self.under_way.remove(&row);
-        let state = self.lanes.entry(lane).or_default();
+        let state = self.lanes.entry(lane.clone()).or_default();
         state.calls = state.calls.saturating_sub(1);
         match outcome {
-            Outcome::Noted => state.rest.wait = None,
+            Outcome::Noted => {
+                state.rest.wait = None;
+                if self.kept_out.remove(&(lane, channel.clone())).is_some() {
+                    tracing::info!(%channel, "the chat lets us in again");
+                }
+            }
+            Outcome::KeptOut { code, remedy } => {
+                let kept_out = self.kept_out.entry((lane, channel.clone())).or_default();
+                kept_out.rest.lengthen(Instant::now(), KEPT_OUT);
+                // Once, and not with every try: it may last for ever.
+                if kept_out.told.as_ref() != Some(&code) {
+                    tracing::error!(%channel, code, hint = remedy, "the chat lets nothing be sent here; it is kept, and tried on");
+                    kept_out.told = Some(code);
+                }
+            }
             Outcome::TooFast(pause) => state.rest.at_least(Instant::now() + pause),
             Outcome::Trouble => {
-                state.rest.lengthen(Instant::now());
+                state.rest.lengthen(Instant::now(), WAITS.1);
             }
         }
     }
@@ -221,12 +258,12 @@ impl Rest {
         self.until = self.until.max(Some(until));
     }
 
-    /// Begins a rest twice as long as the last; calls that fail together make one. Returns its end.
-    fn lengthen(&mut self, now: Instant) -> Instant {
+    /// Begins a rest twice as long as the last, up to `longest`; calls that fail together make one. Returns its end.
+    fn lengthen(&mut self, now: Instant, longest: Duration) -> Instant {
         if let Some(until) = self.until(now) {
             return until;
         }
-        let wait = self.wait.map_or(WAITS.0, |wait| (wait * 2).min(WAITS.1));
+        let wait = self.wait.map_or(WAITS.0, |wait| (wait * 2).min(longest));
         self.wait = Some(wait);
         self.at_least(now + wait);
         now + wait
@@ -249,22 +286,6 @@ async fn meanwhile<T>(
     }
 }
 
-/// Whether a refusal is one of us and not of the post, and ends when somebody mends it: the bot was taken out of the
-/// channel, the channel archived, the token changed.
-fn passes(code: &str) -> bool {
-    let code = code.split(':').next().unwrap_or_default();
-    matches!(
-        code,
-        "not_in_channel"
-            | "is_archived"
-            | "invalid_auth"
-            | "not_authed"
-            | "token_revoked"
-            | "token_expired"
-            | "account_inactive"
-    )
-}
-
 /// Brings one row to the chat and notes that it is there.
 async fn bring(store: &Store, chat: &dyn Chat, row: &DuePost) -> Outcome {
     let (ts, fault) = match send_one(store, chat, row).await {
@@ -276,11 +297,11 @@ async fn bring(store: &Store, chat: &dyn Chat, row: &DuePost) -> Outcome {
             tracing::debug!(lane = ?row.lane(), retry_after_ms, "the chat wants a pause");
             return Outcome::TooFast(Duration::from_millis(retry_after_ms.max(100)));
         }
-        Err(Fault::Chat(ChatError::Refused { code })) if passes(&code) => {
-            tracing::error!(thread.ts = %row.thread, post.key = row.key, code, "the chat lets nothing be sent; trying on");
-            return Outcome::Trouble;
+        Err(Fault::Chat(ChatError::Refused { code, remedy: Some(remedy) })) => {
+            tracing::debug!(thread.ts = %row.thread, post.key = row.key, code, "kept out");
+            return Outcome::KeptOut { code, remedy };
         }
-        Err(Fault::Chat(ChatError::Refused { code })) => {
+        Err(Fault::Chat(ChatError::Refused { code, remedy: None })) => {
             tracing::error!(thread.ts = %row.thread, post.key = row.key, code, "the chat refused a post");
             (None, Some(code))
         }
@@ -303,7 +324,7 @@ async fn note(store: &Store, row: &DuePost, ts: Option<MessageTs>, fault: Option
     let mut rest = Rest::default();
     while let Err(error) = store.mark_sent(row.id, row.revision, ts.clone(), fault.clone()).await {
         complain(&error, "it cannot be noted that a post was sent");
-        tokio::time::sleep_until(rest.lengthen(Instant::now())).await;
+        tokio::time::sleep_until(rest.lengthen(Instant::now(), WAITS.1)).await;
     }
 }
 

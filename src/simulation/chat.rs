@@ -86,7 +86,7 @@ impl SimulatedChat {
             Trouble::TooFast(ms) => Err(ChatError::RateLimited { retry_after_ms: ms }),
             // What people need to see is never refused for good; a progress message may be.
             Trouble::Refused if call == "edit" && key.starts_with("progress/") => {
-                Err(ChatError::Refused { code: "msg_too_long".to_owned() })
+                Err(ChatError::Refused { code: "msg_too_long".to_owned(), remedy: None })
             }
             Trouble::After => Ok(true),
             Trouble::Refused | Trouble::None => Ok(false),

@@ -27,7 +27,8 @@ struct Keys {
     dedupe: Vec<String>,
 }
 
-const NOTE_STANDING: Operation = Operation { label: "note_standing", durable: true, first: false };
+/// First, as what people did is: where a gap begins is noted before what is heard after it, whatever else waits.
+const NOTE_STANDING: Operation = Operation { label: "note_standing", durable: true, first: true };
 
 impl Store {
     /// How far a channel was heard.

@@ -58,6 +58,13 @@ impl DuePost {
     }
 }
 
+/// The channel of a row: `thread` is WORKSPACE/CHANNEL/TS.
+macro_rules! channel {
+    () => {
+        "substr(substr(thread, instr(thread, '/') + 1), 1, instr(substr(thread, instr(thread, '/') + 1), '/') - 1)"
+    };
+}
+
 /// A post as it is stored.
 #[derive(Debug)]
 pub(super) struct Prepared {
@@ -91,13 +98,23 @@ pub(super) fn put(connection: &Connection, thread: &ThreadKey, post: &Prepared) 
 
 /// What may be sent next: the first of each channel's posts, which are sent in order; some reactions, of which the one
 /// that says "done" comes after what its thread was told before it; and the edits, of which progress messages come last
-/// because they may lag behind.
+/// because they may lag behind. Of each channel so many, for what one channel does not let in must not hide the others'.
 const DUE: [&str; 3] = [
     "WHERE id IN (SELECT min(id) FROM outbox WHERE revision > sent AND lane GLOB 'post/*' GROUP BY lane) ORDER BY id",
-    "WHERE revision > sent AND lane = 'reaction' AND NOT (key GLOB 'done/*' AND EXISTS (SELECT 1 FROM outbox AS post \
-     WHERE post.thread = outbox.thread AND post.id < outbox.id AND post.revision > post.sent \
-     AND post.lane GLOB 'post/*')) ORDER BY id LIMIT 16",
-    "WHERE revision > sent AND lane = 'edit' ORDER BY key GLOB 'progress/*', id LIMIT 500",
+    concat!(
+        "WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY ",
+        channel!(),
+        " ORDER BY id) AS place FROM outbox WHERE revision > sent AND lane = 'reaction' \
+         AND NOT (key GLOB 'done/*' AND EXISTS (SELECT 1 FROM outbox AS post \
+         WHERE post.thread = outbox.thread AND post.id < outbox.id AND post.revision > post.sent \
+         AND post.lane GLOB 'post/*'))) WHERE place <= 16) ORDER BY id"
+    ),
+    concat!(
+        "WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY ",
+        channel!(),
+        " ORDER BY key GLOB 'progress/*', id) AS place FROM outbox WHERE revision > sent AND lane = 'edit') \
+         WHERE place <= 500) ORDER BY key GLOB 'progress/*', id"
+    ),
 ];
 
 impl Store {

@@ -16,6 +16,7 @@ mod github;
 mod happy_path;
 mod killed;
 mod local;
+mod locked_store;
 mod looking;
 mod outside;
 mod prompts;

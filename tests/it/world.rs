@@ -52,6 +52,8 @@ pub struct World {
     pub repo: Value,
     /// Further variables of the daemon's environment.
     pub env: Vec<(String, String)>,
+    /// Further arguments of `run`.
+    pub arguments: Vec<String>,
 }
 
 impl World {
@@ -91,6 +93,7 @@ impl World {
                 },
             }),
             env: Vec::new(),
+            arguments: Vec::new(),
             slack,
             model,
             trouble: Trouble::default(),
@@ -202,6 +205,7 @@ impl World {
         command
             .args(["run", "--repo"])
             .arg(self.checkout())
+            .args(&self.arguments)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.home())

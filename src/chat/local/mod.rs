@@ -175,7 +175,7 @@ impl Chat for LocalChat {
 }
 
 fn refused(code: &str) -> ChatError {
-    ChatError::Refused { code: code.to_owned() }
+    ChatError::Refused { code: code.to_owned(), remedy: None }
 }
 
 fn restore(state: &mut State, channel: &ChannelId, item: Restored) {

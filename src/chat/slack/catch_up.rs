@@ -78,8 +78,10 @@ struct Fetcher<'a> {
 
 impl Fetcher<'_> {
     /// Catches up with these channels; those that must be tried again.
-    async fn round(&mut self, channels: Vec<ChannelId>, gaps: &AtomicU64) -> Vec<ChannelId> {
+    async fn round(&mut self, mut channels: Vec<ChannelId>, gaps: &AtomicU64) -> Vec<ChannelId> {
         let mut left = Vec::new();
+        // Those that failed last come last: a store that takes nothing costs the others no wait.
+        channels.sort_by_key(|channel| self.unfetched.contains_key(channel));
         for channel in channels {
             let before = gaps.load(Ordering::Relaxed);
             let caught_up = match self.channel(&channel).await {
@@ -116,7 +118,7 @@ impl Fetcher<'_> {
             match self.replies(channel, thread, &since).await {
                 Ok(replies) => taken += self.take(channel, &replies, &since, &known).await?,
                 // Deleted with all its replies, perhaps; the others go on.
-                Err(ChatError::Refused { code }) => debug!(%channel, thread.ts = %thread, code, "no replies"),
+                Err(ChatError::Refused { code, .. }) => debug!(%channel, thread.ts = %thread, code, "no replies"),
                 Err(error) => return Err(error.into()),
             }
         }

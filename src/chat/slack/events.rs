@@ -5,6 +5,7 @@
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
 
 use crate::ids::{ChannelId, MessageTs, UserId};
 
@@ -282,13 +283,12 @@ pub fn read_past(message: &serde_json::Value, channel: &ChannelId, own: &Own) ->
     self::message(&event, &callback, own)
 }
 
-/// Reads from a message of the history that it was edited, and when. The event of the edit has another key, and the
-/// same words a second time change nothing.
+/// Reads from a message of the history that it was edited, and when.
 pub fn read_past_edit(message: &serde_json::Value, channel: &ChannelId, own: &Own) -> Option<Heard> {
     let at = message["edited"]["ts"].as_str()?;
     let heard = read_past(message, channel, own).ok()?;
     let HeardKind::Message { ts, text, .. } = heard.what else { return None };
-    let dedupe = vec![format!("edit:{channel}:{ts}:{at}")];
+    let dedupe = vec![edit_key(channel.as_str(), ts.as_str(), at, message["text"].as_str().unwrap_or_default())];
     Some(Heard { dedupe, what: HeardKind::Edited { ts, text, at: Some(MessageTs::new(at)) }, ..heard })
 }
 
@@ -351,6 +351,9 @@ fn changed(event: &RawEvent, callback: &RawCallback, own: &Own) -> Result<Heard,
         Some(_) | None => new,
     };
     let mut dedupe = event_key(callback);
+    // The same moment as the history tells, which knows nothing of the event's own.
+    let edited = message.edited.as_ref().and_then(|edited| edited["ts"].as_str());
+    dedupe.extend(edited.map(|at| edit_key(channel, ts, at, new)));
     dedupe.extend(event.ts.as_ref().map(|at| format!("edit:{channel}:{at}")));
     Ok(Heard {
         channel: ChannelId::new(channel),
@@ -361,7 +364,7 @@ fn changed(event: &RawEvent, callback: &RawCallback, own: &Own) -> Result<Heard,
         what: HeardKind::Edited {
             ts: MessageTs::new(ts),
             text: text.trim().to_owned(),
-            at: event.ts.as_deref().map(MessageTs::new),
+            at: edited.or(event.ts.as_deref()).map(MessageTs::new),
         },
     })
 }
@@ -412,6 +415,13 @@ fn person(message: &RawEvent, callback: &RawCallback, own: &Own) -> Result<UserI
 
 fn event_key(callback: &RawCallback) -> Vec<String> {
     callback.event_id.iter().map(|id| format!("event:{id}")).collect()
+}
+
+/// The key of an edit, from its event or from the history. Slack tells only the second of it: two edits within one are
+/// told apart by their words.
+fn edit_key(channel: &str, ts: &str, at: &str, text: &str) -> String {
+    let words = Sha256::digest(text);
+    format!("edit:{channel}:{ts}:{at}:{}", words.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>())
 }
 
 /// The user a text begins with, and what follows.

@@ -30,12 +30,14 @@ pub struct File<'a> {
     pub content: &'a str,
 }
 
-/// The uploads that failed last: one entry per channel at most, for the posts of a channel go out one at a time. After a
-/// restart the count begins anew, which costs a few tries.
+/// What is remembered of uploads: one entry per channel at most, for the posts of a channel go out one at a time. After a
+/// restart it begins anew, which costs a few tries.
 #[derive(Default)]
 pub struct Uploads {
-    // A std lock: held for a look or an insert, never over an await.
+    // Std locks: held for a look or an insert, never over an await.
     failed: Mutex<HashMap<ChannelId, Failed>>,
+    /// Files that Slack has and that their channel does not let in yet, with their posts.
+    waiting: Mutex<HashMap<ChannelId, ((ThreadKey, String), String)>>,
 }
 
 /// Uploads of a channel that failed one after the other.
@@ -57,7 +59,8 @@ struct Reason {
 
 /// How an upload ended.
 enum Fault {
-    /// It has nothing to do with files: Slack cannot be reached or wants a pause, which passes.
+    /// It has nothing to do with files: Slack cannot be reached or wants a pause, or the channel lets nothing in. It
+    /// passes.
     Passing(ChatError),
     /// A step does not work although Slack can be reached. After the last step the file may be there all the same.
     Failed { error: ChatError, reason: Reason, perhaps_shown: bool },
@@ -82,7 +85,7 @@ pub async fn post(
     if let Some(reason) = uploads.given_up(thread, key) {
         return post_text(web, thread, key, file, &reason).await.map(Some);
     }
-    let reason = match upload(web, thread, key, file).await {
+    let reason = match upload(web, uploads, thread, key, file).await {
         Ok(()) => {
             uploads.succeeded(thread);
             return Ok(None);
@@ -121,6 +124,17 @@ impl Uploads {
         before + 1
     }
 
+    /// The file of this post, when Slack has its bytes already. It is kept only if [`Self::keep`] is called again.
+    fn take(&self, thread: &ThreadKey, key: &str) -> Option<String> {
+        let (post, file_id) = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&thread.channel)?;
+        (post.0 == *thread && post.1 == key).then_some(file_id)
+    }
+
+    fn keep(&self, thread: &ThreadKey, key: &str, file_id: String) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.insert(thread.channel.clone(), ((thread.clone(), key.to_owned()), file_id));
+    }
+
     fn succeeded(&self, thread: &ThreadKey) {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).remove(&thread.channel);
     }
@@ -132,11 +146,30 @@ impl Failed {
     }
 }
 
-/// Uploads a file. The message that shows it carries no metadata; its block's id is the key.
-async fn upload(web: &WebApi, thread: &ThreadKey, key: &str, file: &File<'_>) -> Result<(), Fault> {
+/// Uploads a file. When only its channel does not let it in, its bytes are not brought a second time.
+async fn upload(web: &WebApi, uploads: &Uploads, thread: &ThreadKey, key: &str, file: &File<'_>) -> Result<(), Fault> {
+    if let Some(file_id) = uploads.take(thread, key) {
+        match share(web, uploads, thread, key, file, file_id).await {
+            // Slack keeps a file that nobody sees for a while only.
+            Err(Fault::Refused(_)) => {}
+            done => return done,
+        }
+    }
     let Address { upload_url, file_id } = address(web, file).await.map_err(|error| Fault::of_slack(error, false))?;
     let bytes = web.upload(&upload_url, file.content.as_bytes()).await;
     bytes.map_err(|error| Fault::of_host(&upload_url, error))?;
+    share(web, uploads, thread, key, file, file_id).await
+}
+
+/// The last step. The message that shows the file carries no metadata; its block's id is the key.
+async fn share(
+    web: &WebApi,
+    uploads: &Uploads,
+    thread: &ThreadKey,
+    key: &str,
+    file: &File<'_>,
+    file_id: String,
+) -> Result<(), Fault> {
     let mut shown = blocks::section(&blocks::prefixed(file.role, &format!("`{}`", escape(file.name))));
     shown["block_id"] = json!(message::block_id(key));
     let arguments = json!({
@@ -145,8 +178,24 @@ async fn upload(web: &WebApi, thread: &ThreadKey, key: &str, file: &File<'_>) ->
         "thread_ts": thread.ts,
         "blocks": [shown],
     });
-    let shared = web.post::<Done>("files.completeUploadExternal", &arguments).await;
-    shared.map(|_| ()).map_err(|error| Fault::of_slack(error, true))
+    match web.post::<Done>("files.completeUploadExternal", &arguments).await {
+        Ok(_) => Ok(()),
+        Err(error) if is_of_the_channel(&error) => {
+            uploads.keep(thread, key, file_id);
+            Err(Fault::Passing(error))
+        }
+        Err(error) => Err(Fault::of_slack(error, true)),
+    }
+}
+
+/// Whether this refuses messages as well as files, until somebody does something about it.
+fn is_of_the_channel(error: &ChatError) -> bool {
+    matches!(error, ChatError::Refused { code, remedy: Some(_) } if !lacks_scope(code))
+}
+
+fn lacks_scope(code: &str) -> bool {
+    let code = code.split(':').next().unwrap_or_default();
+    matches!(code, "missing_scope" | "no_permission" | "not_allowed_token_type")
 }
 
 async fn address(web: &WebApi, file: &File<'_>) -> Result<Address, ChatError> {
@@ -159,7 +208,7 @@ async fn address(web: &WebApi, file: &File<'_>) -> Result<Address, ChatError> {
     parameters.push(("snippet_type", file.syntax));
     match web.get(METHOD, &parameters).await {
         // Without the highlighting, then.
-        Err(ChatError::Refused { code })
+        Err(ChatError::Refused { code, .. })
             if code.starts_with("unknown_snippet_type") || code.starts_with("snippet_too_large") =>
         {
             parameters.pop();
@@ -173,7 +222,7 @@ impl Fault {
     /// The meaning of an error of Slack's own methods.
     fn of_slack(error: ChatError, perhaps_shown: bool) -> Self {
         match error {
-            ChatError::Refused { code } => Self::Refused(Reason::refused(&code)),
+            ChatError::Refused { code, .. } => Self::Refused(Reason::refused(&code)),
             ChatError::Unreachable(ref reason) if was_answered(&error) => {
                 let what = format!("Slack does not take it at the moment ({reason})");
                 let hint = "Later files are tried again; `status.slack.com` may know of trouble.".to_owned();
@@ -190,7 +239,7 @@ impl Fault {
         let hint = format!("The machine that I run on must be able to reach `{host}`.");
         let what = format!("the upload to `{host}` does not work");
         let error = match error {
-            ChatError::Refused { code } => {
+            ChatError::Refused { code, .. } => {
                 return Self::Refused(Reason { what: format!("`{host}` refuses it ({code})"), hint });
             }
             ChatError::Unreachable(cause) => {
@@ -206,7 +255,7 @@ impl Reason {
     /// A refusal with this code of Slack's.
     fn refused(code: &str) -> Self {
         let hint = match code.split(':').next().unwrap_or_default() {
-            "missing_scope" | "no_permission" | "not_allowed_token_type" => {
+            _ if lacks_scope(code) => {
                 "Give the Slack app the scope `files:write` (api.slack.com/apps, OAuth & Permissions) and install it again."
             }
             "storage_limit_reached" => "Delete old files of the Slack workspace, or give it more storage.",

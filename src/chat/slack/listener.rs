@@ -3,9 +3,10 @@
 //! What is said in channels without a repository is said by [`tell`], outside the way of the next frame. Knows nothing
 //! of sockets.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::future::ready;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -21,8 +22,14 @@ use crate::ids::{ChannelId, ThreadKey, UserId};
 
 /// Threads that are remembered to have been told that no repository is bound to their channel.
 const TOLD: usize = 10_000;
+/// What may be on its way to the store of one channel at once. A store that is well never has so much to do; one that is
+/// locked must not fill the memory.
+const UNDER_WAY: usize = 512;
 /// Notices that may wait; more are dropped.
 const NOTICES: usize = 64;
+
+/// The answer to a command that could not be stored.
+const UNSTORED: &str = "That could not be stored; nothing has changed. Try again in a moment.";
 
 /// Something to be said in a thread of a channel without a repository.
 pub struct Notice {
@@ -50,13 +57,31 @@ pub struct Listener {
     notices: mpsc::Sender<Notice>,
     /// A std lock: held for one look, never over an await.
     told: Mutex<HashSet<ThreadKey>>,
+    /// How much is on its way to the store of each channel. As above.
+    under_way: Mutex<HashMap<ChannelId, usize>>,
+}
+
+/// A place on the way to the store of a channel.
+struct Place<'a> {
+    listener: &'a Listener,
+    channel: ChannelId,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut under_way = self.listener.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = under_way.get_mut(&self.channel) {
+            *count -= 1;
+        }
+    }
 }
 
 impl Listener {
     /// A listener, and what it wants to be said.
     pub fn new(connection: Arc<Connection>, intake: Arc<dyn Intake>) -> (Self, mpsc::Receiver<Notice>) {
         let (notices, waiting) = mpsc::channel(NOTICES);
-        (Self { connection, intake, unstored: Notify::new(), notices, told: Mutex::default() }, waiting)
+        let (told, under_way) = (Mutex::default(), Mutex::default());
+        (Self { connection, intake, unstored: Notify::new(), notices, told, under_way }, waiting)
     }
 
     /// Stores a message of a bound channel; false when it was there already.
@@ -64,11 +89,12 @@ impl Listener {
         self.intake.accept(self.incoming(heard).await).await
     }
 
-    /// Takes an envelope. What comes back is to be awaited to its end, in the order of the envelopes but while others are
-    /// taken: it stores, and gives the frame that acks the envelope, or nothing when Slack must send it again.
+    /// Takes an envelope. What comes back has been given to its store, after what was taken before it, and is to be
+    /// awaited to its end while others are taken: it gives the frame that acks the envelope when that is stored, or
+    /// nothing when Slack must send it again.
     pub async fn take(&self, envelope: String, what: Envelope) -> BoxFuture<'_, Option<String>> {
         let ack = json!({ "envelope_id": envelope }).to_string();
-        match what {
+        let mut storing = match what {
             Envelope::Heard(heard) => {
                 let bound = self.intake.bound_channels();
                 if heard.direct || !bound.iter().any(|(channel, _)| *channel == heard.channel) {
@@ -87,14 +113,24 @@ impl Listener {
             .boxed(),
             Envelope::Ignored(reason) => {
                 debug!(envelope, reason, "not for us");
-                ready(Some(ack)).boxed()
+                return ready(Some(ack)).boxed();
             }
+        };
+        // The first poll gives it to its store; from there on the order is the store's.
+        match futures_util::poll!(&mut storing) {
+            Poll::Ready(ack) => ready(ack).boxed(),
+            Poll::Pending => storing,
         }
     }
 
     /// Stores what somebody did; false when it could not be stored.
     async fn store(&self, incoming: Incoming) -> bool {
         let thread = incoming.thread.ts.to_string();
+        let Some(_place) = self.place(&incoming.thread.channel) else {
+            debug!(thread.ts = thread, "too much waits for this store; not acked, and Slack sends it again");
+            self.unstored.notify_one();
+            return false;
+        };
         match self.intake.accept(incoming).await {
             Ok(fresh) => {
                 debug!(thread.ts = thread, fresh, "stored");
@@ -111,6 +147,17 @@ impl Listener {
                 false
             }
         }
+    }
+
+    /// A place on the way to the store of a channel, if there is one.
+    fn place(&self, channel: &ChannelId) -> Option<Place<'_>> {
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = under_way.entry(channel.clone()).or_default();
+        if *count >= UNDER_WAY {
+            return None;
+        }
+        *count += 1;
+        Some(Place { listener: self, channel: channel.clone() })
     }
 
     async fn incoming(&self, heard: Heard) -> Incoming {
@@ -162,12 +209,13 @@ impl Listener {
         if !bound.iter().any(|(id, _)| id == channel) {
             return bound_words(&bound);
         }
+        let Some(_place) = self.place(channel) else { return UNSTORED.to_owned() };
         match self.intake.choose_channel_model(channel, by, text).await {
             Ok(words) => format!("{words}\nIn a thread it is `!pm NAME`."),
             Err(error) => {
                 let reason = anyhow::Error::from(error);
                 warn!(%channel, reason = format!("{reason:#}"), "the channel's model was not stored");
-                "That could not be stored; nothing has changed. Try again in a moment.".to_owned()
+                UNSTORED.to_owned()
             }
         }
     }

@@ -12,6 +12,7 @@ mod mrkdwn;
 mod names;
 mod pages;
 mod plain;
+mod remedies;
 mod socket;
 mod sockets;
 mod start;

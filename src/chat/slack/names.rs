@@ -70,7 +70,7 @@ impl Names {
         let name = match web.get::<UserInfo>("users.info", &[("user", user.as_str())]).await {
             Ok(UserInfo { user }) => called(user),
             // It will not be better next time: no scope, or a person of another workspace.
-            Err(ChatError::Refused { code }) => {
+            Err(ChatError::Refused { code, .. }) => {
                 debug!(%user, code, "no name");
                 None
             }

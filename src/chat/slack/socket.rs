@@ -1,5 +1,6 @@
-//! One socket of Socket Mode, from its opening to its end: frames are taken as they come, stored in that order, and acked
-//! when they are stored. Many may be on their way to the store at once: it commits them together.
+//! One socket of Socket Mode, from its opening to its end: frames are given to their stores in the order in which they
+//! come, and each is acked when it is stored. Many may be on their way at once: a store commits them together, and one
+//! that is slow delays no ack of another's.
 //!
 //! Opening has a time limit, and a socket that gives no sign of life is dead. Never opens another in its place:
 //! `sockets.rs` does.
@@ -7,7 +8,7 @@
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesOrdered;
+use futures_util::stream::FuturesUnordered;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde::Deserialize;
 use serde_json::json;
@@ -26,12 +27,11 @@ use crate::chat::ChatError;
 
 /// How long a socket may take until it says hello.
 const OPENING: Duration = Duration::from_secs(15);
-/// Pings that may stay without any sign of life; then the socket is dead.
+/// Pings that may stay without any sign of life; then the socket is dead. Counted and not timed: while we do not come to
+/// reading we do not ask, either.
 const SILENT_PINGS: u32 = 3;
 /// How long a socket that is left is listened to: something may be on its way.
 const QUIET: Duration = Duration::from_millis(200);
-/// Frames that are taken and not acked yet; more are not read.
-const TAKEN: usize = 64;
 /// How long a frame may take to go out.
 const SENDING: Duration = Duration::from_secs(5);
 
@@ -39,6 +39,9 @@ const SENDING: Duration = Duration::from_secs(5);
 pub struct Socket {
     stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
 }
+
+/// What was taken and is on its way to its store; each gives the frame that acks it.
+pub type Taken<'a> = FuturesUnordered<BoxFuture<'a, Option<String>>>;
 
 /// Why a socket is not listened to any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,33 +96,19 @@ pub struct Signals<'a> {
 }
 
 impl Socket {
-    /// Serves until its end. `on_renewal` is called when Slack announces that it will close the socket.
-    pub async fn serve(mut self, listener: &Listener, signals: Signals<'_>, on_renewal: impl FnMut(&str)) -> End {
-        let mut taken = FuturesOrdered::new();
-        let end = self.listen(listener, signals, on_renewal, &mut taken).await;
-        // Whatever ended it: what was taken is stored to its end, or its thread would not be woken.
-        while let Some(ack) = taken.next().await {
-            if let (Some(ack), false) = (ack, matches!(end, End::Lost(_) | End::Closed)) {
-                let _ = self.send(Message::text(ack)).await;
-            }
-        }
-        if matches!(end, End::Left | End::Unwanted(_)) {
-            self.say_goodbye().await;
-        }
-        end
-    }
-
-    async fn listen<'a>(
+    /// Listens until its end. `on_renewal` is called when Slack announces that it will close the socket. What is put
+    /// into `taken` is to be brought to its end by [`Self::close`].
+    pub async fn listen<'a>(
         &mut self,
         listener: &'a Listener,
         signals: Signals<'_>,
         mut on_renewal: impl FnMut(&str),
-        taken: &mut FuturesOrdered<BoxFuture<'a, Option<String>>>,
+        taken: &mut Taken<'a>,
     ) -> End {
         let Signals { leave, stop, ping } = signals;
         let mut pings = tokio::time::interval_at(Instant::now() + ping, ping);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut heard, mut announced) = (Instant::now(), false);
+        let (mut unanswered, mut announced) = (0, false);
         loop {
             let quiet = async {
                 leave.cancelled().await;
@@ -135,18 +124,20 @@ impl Socket {
                         Err(reason) => return End::Lost(reason),
                     }
                 }
-                message = self.stream.next(), if taken.len() < TAKEN => message,
+                message = self.stream.next() => message,
                 () = quiet => return End::Left,
                 _ = pings.tick(), if !leave.is_cancelled() => {
-                    if heard.elapsed() > ping * SILENT_PINGS {
-                        return End::Lost(format!("no sign of life for {} s", heard.elapsed().as_secs()));
+                    if unanswered >= SILENT_PINGS {
+                        return End::Lost(format!("no sign of life after {unanswered} pings"));
                     }
+                    unanswered += 1;
                     match self.send(Message::Ping(Bytes::new())).await {
                         Ok(()) => continue,
                         Err(reason) => return End::Lost(reason),
                     }
                 }
             };
+            unanswered = 0;
             let body = match message {
                 Some(Ok(Message::Text(body))) => body,
                 Some(Ok(Message::Close(_))) | None if announced => return End::Closed,
@@ -156,10 +147,7 @@ impl Socket {
                     return End::Closed;
                 }
                 Some(Err(error)) => return End::Lost(error.to_string()),
-                Some(Ok(_)) => {
-                    heard = Instant::now();
-                    continue;
-                }
+                Some(Ok(_)) => continue,
             };
             match events::read(&body, &listener.connection.own) {
                 Frame::Disconnect { reason } if matches!(reason.as_str(), "warning" | "refresh_requested") => {
@@ -168,11 +156,25 @@ impl Socket {
                     }
                 }
                 Frame::Disconnect { reason } => return End::Unwanted(reason),
-                Frame::Envelope { id, what } => taken.push_back(listener.take(id, what).await),
+                Frame::Envelope { id, what } => {
+                    let storing = listener.take(id, what).await;
+                    taken.push(storing);
+                }
                 Frame::Hello | Frame::Other => debug!("a frame of an unknown kind"),
             }
-            // Nothing was read while that was taken; being busy is no silence.
-            heard = Instant::now();
+        }
+    }
+
+    /// Brings what was taken to its end, however the socket ended, or its threads would not be woken; acks it, and says
+    /// goodbye, as far as there is anybody to hear it.
+    pub async fn close(mut self, end: &End, mut taken: Taken<'_>) {
+        while let Some(ack) = taken.next().await {
+            if !matches!(end, End::Lost(_) | End::Closed) {
+                let _ = self.ack(ack).await;
+            }
+        }
+        if matches!(end, End::Left | End::Unwanted(_)) {
+            self.say_goodbye().await;
         }
     }
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use futures_util::future::{join, join_all};
 use futures_util::stream::FuturesUnordered;
 use secrecy::SecretString;
 use slack_morphism::SlackApiToken;
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::listener::{self, Listener};
-use super::socket::{self, End, Signals, Socket};
+use super::socket::{self, End, Signals, Socket, Taken};
 use super::web_api::token;
 use super::{Connection, SlackTiming, catch_up};
 use crate::chat::{ChatError, Hearing, Intake};
@@ -91,7 +92,10 @@ struct State {
 impl Sockets<'_> {
     async fn hold(&self, asked: &mut mpsc::UnboundedReceiver<Duration>) {
         // What came before the first hello was not heard, either.
-        self.gap().await;
+        join(self.gap(), self.lives(asked)).await;
+    }
+
+    async fn lives(&self, asked: &mut mpsc::UnboundedReceiver<Duration>) {
         let mut lives: FuturesUnordered<_> =
             (0..SOCKETS).map(|place| self.live(self.timing.retry_base * 2 * place)).collect();
         loop {
@@ -110,10 +114,10 @@ impl Sockets<'_> {
 
     /// The life of one socket; before it ends it asks for another to take its place.
     async fn live(&self, pause: Duration) {
-        let Some(socket) = self.opened(pause).await else { return };
+        let Some(mut socket) = self.opened(pause).await else { return };
         self.hello();
         let (leave, began) = (CancellationToken::new(), Instant::now());
-        let mut renewed = false;
+        let (mut renewed, mut taken) = (false, Taken::new());
         let end = {
             let signals = Signals { leave: &leave, stop: &self.stop, ping: self.timing.ping };
             let on_renewal = |reason: &str| {
@@ -122,24 +126,38 @@ impl Sockets<'_> {
                 self.state().leaving.push(leave.clone());
                 self.want(Duration::ZERO);
             };
-            socket.serve(self.listener, signals, on_renewal).await
+            socket.listen(self.listener, signals, on_renewal, &mut taken).await
         };
+        let replace = async {
+            if !self.stop.is_cancelled() {
+                self.replace(&end, began.elapsed(), renewed).await;
+            }
+        };
+        // A store may be slow with what was taken; another socket must not wait for that.
+        join(replace, socket.close(&end, taken)).await;
+    }
+
+    /// Has another socket take the place of one that has ended.
+    async fn replace(&self, end: &End, lived: Duration, renewed: bool) {
         let up = {
             let mut state = self.state();
             state.up -= 1;
             state.up
         };
-        if self.stop.is_cancelled() {
-            return;
-        }
         debug!(?end, up, "a Slack connection ended");
-        if up == 0 || matches!(end, End::Lost(_)) {
-            self.gap().await;
-        }
-        let pause = self.pause_after(&end, began.elapsed());
-        if !renewed {
-            self.want(pause);
-        }
+        let pause = self.pause_after(end, lived);
+        let noting = async {
+            if up == 0 || matches!(end, End::Lost(_)) {
+                self.gap().await;
+            }
+        };
+        let wanting = async {
+            if !renewed {
+                self.want(pause);
+            }
+        };
+        // In this order: the stores keep it, so that nothing that the other socket hears hides the gap.
+        join(noting, wanting).await;
     }
 
     /// Opens a socket, however often that must be tried; `None` when we stop.
@@ -198,16 +216,18 @@ impl Sockets<'_> {
         self.note_gap().await;
     }
 
-    /// How far each channel was heard is remembered before anything else is heard.
+    /// Has it remembered how far each channel was heard. Each store is told at the first poll, so before whatever is
+    /// heard after that; none waits for another, and a stop waits for none.
     async fn note_gap(&self) {
         self.gaps.fetch_add(1, Ordering::Relaxed);
         let intake = &self.listener.intake;
-        for (channel, _) in intake.bound_channels() {
+        let noting = intake.bound_channels().into_iter().map(|(channel, _)| async move {
             if let Err(error) = intake.note(&channel, Hearing::Gap).await {
                 let reason = format!("{:#}", anyhow::Error::from(error));
                 warn!(%channel, reason, "not remembered how far the channel was heard");
             }
-        }
+        });
+        self.stop.run_until_cancelled(join_all(noting)).await;
     }
 
     fn pause_after(&self, end: &End, lived: Duration) -> Duration {

@@ -112,11 +112,11 @@ const APP: TokenWords = TokenWords {
 
 fn bad_token(error: ChatError, options: &SlackOptions, words: &TokenWords) -> StartProblem {
     match error {
-        ChatError::Refused { code } if code.starts_with("http_") => StartProblem {
+        ChatError::Refused { code, .. } if code.starts_with("http_") => StartProblem {
             what: format!("there is no Slack API at {} ({code})", options.api_url),
             hint: "check slack.apiUrl; Slack's own is https://slack.com/api".to_owned(),
         },
-        ChatError::Refused { code } => {
+        ChatError::Refused { code, .. } => {
             StartProblem { what: format!("Slack refuses {} ({code})", words.key), hint: words.hint.to_owned() }
         }
         ChatError::RateLimited { retry_after_ms } => StartProblem {
@@ -147,11 +147,11 @@ async fn check_channel(web: &WebApi, bot: &str, id: &ChannelId, name: &str) -> O
                 return None;
             }
         }
-        Err(ChatError::Refused { code }) if code.starts_with("channel_not_found") => (
+        Err(ChatError::Refused { code, .. }) if code.starts_with("channel_not_found") => (
             format!("there is no channel {id} (#{name}) that the bot can see"),
             format!("check slack.channelID; if the channel is private, type /invite @{bot} there"),
         ),
-        Err(ChatError::Refused { code }) => (
+        Err(ChatError::Refused { code, .. }) => (
             format!("Slack does not show #{name} ({id}): {code}"),
             "compare the app's scopes with the manifest and install the app again".to_owned(),
         ),

@@ -36,6 +36,12 @@ struct Inner {
     /// What is said of where the channel stands.
     standing: CatchUp,
     noted: Vec<Hearing>,
+    /// Whether `#lobby` is bound, too.
+    with_lobby: bool,
+    /// Whether the store of `#shop` is locked: what it is given waits.
+    locked: bool,
+    /// What `#shop` was given, in order.
+    given: Vec<MessageTs>,
 }
 
 impl Inbox {
@@ -56,6 +62,10 @@ impl Inbox {
         waited.unwrap_or_else(|_| panic!("waited in vain for {what}")).expect("the inbox lives");
     }
 
+    async fn unlocked(&self) {
+        self.wait_for("the lock", |inner| !inner.locked).await;
+    }
+
     async fn stored(&self, count: usize) -> Vec<Incoming> {
         self.wait_for(&format!("{count} stored"), |inner| inner.stored.len() >= count).await;
         self.change(|inner| inner.stored.clone())
@@ -65,6 +75,10 @@ impl Inbox {
 #[async_trait]
 impl Intake for Inbox {
     async fn accept(&self, incoming: Incoming) -> Result<bool, IntakeError> {
+        if incoming.thread.channel.as_str() == SHOP {
+            self.change(|inner| inner.given.extend(incoming.said_at().cloned()));
+            self.unlocked().await;
+        }
         self.change(|inner| {
             if inner.refuse > 0 {
                 inner.refuse -= 1;
@@ -88,14 +102,18 @@ impl Intake for Inbox {
     }
 
     fn bound_channels(&self) -> Vec<(ChannelId, String)> {
-        vec![(ChannelId::new(SHOP), "shop".to_owned())]
+        let with_lobby = self.change(|inner| inner.with_lobby);
+        bound(if with_lobby { &[(SHOP, "shop"), (LOBBY, "lobby")] } else { &[(SHOP, "shop")] })
     }
 
     async fn heard_until(&self, _channel: &ChannelId) -> Result<CatchUp, IntakeError> {
         Ok(self.change(|inner| inner.standing.clone()))
     }
 
-    async fn note(&self, _channel: &ChannelId, hearing: Hearing) -> Result<(), IntakeError> {
+    async fn note(&self, channel: &ChannelId, hearing: Hearing) -> Result<(), IntakeError> {
+        if channel.as_str() == SHOP {
+            self.unlocked().await;
+        }
         self.change(|inner| inner.noted.push(hearing));
         Ok(())
     }

@@ -19,9 +19,8 @@ use crate::thread::event::Earlier;
 /// Pages that are read of one thread at most.
 const PAGES: usize = 50;
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
-#[derive(Default)]
 struct Reply {
     ts: String,
     user: Option<String>,
@@ -68,7 +67,7 @@ pub async fn post(
 /// Replaces a message.
 pub async fn edit(web: &WebApi, thread: &ThreadKey, ts: &MessageTs, key: &str, post: &Post) -> Result<(), ChatError> {
     let Post::Message { role, text, buttons } = post else {
-        return Err(ChatError::Refused { code: "only messages can be edited".to_owned() });
+        return Err(ChatError::Refused { code: "only messages can be edited".to_owned(), remedy: None });
     };
     let Rendered { text, blocks } = blocks::message(role.as_deref(), text, buttons);
     let mut arguments = message::arguments(thread, key, &text);
@@ -142,7 +141,7 @@ async fn replies(
 async fn react(web: &WebApi, thread: &ThreadKey, ts: &MessageTs, name: &str) -> Result<(), ChatError> {
     let arguments = json!({ "channel": thread.channel, "timestamp": ts, "name": name });
     match web.post::<Done>("reactions.add", &arguments).await {
-        Err(ChatError::Refused { code }) if code.starts_with("already_reacted") => Ok(()),
+        Err(ChatError::Refused { code, .. }) if code.starts_with("already_reacted") => Ok(()),
         other => other.map(|_| ()),
     }
 }

@@ -12,6 +12,7 @@ use slack_morphism::errors::SlackClientError;
 use slack_morphism::prelude::{SlackClientHyperConnector, SlackHyperClient};
 use slack_morphism::{ClientResult, SlackApiToken, SlackApiTokenValue, SlackClient};
 
+use super::remedies;
 use crate::chat::ChatError;
 
 /// How long one call may take, all in all.
@@ -67,7 +68,7 @@ impl WebApi {
     /// Sends bytes to an address that Slack gave for an upload. Its answer is not JSON.
     pub async fn upload(&self, url: &str, bytes: &[u8]) -> Result<(), ChatError> {
         let Ok(url) = url.parse() else {
-            return Err(ChatError::Refused { code: "invalid_upload_url".to_owned() });
+            return Err(ChatError::Refused { code: "invalid_upload_url".to_owned(), remedy: None });
         };
         let session = self.client.open_session(&self.token);
         let kind = "application/octet-stream".to_owned();
@@ -125,12 +126,15 @@ fn meaning(error: SlackClientError) -> ChatError {
             "internal_error" | "fatal_error" | "service_unavailable" | "request_timeout" | "team_added_to_org" => {
                 trouble(error.code)
             }
-            code => ChatError::Refused { code: explained(code, error.http_response_body.as_deref()) },
+            code => ChatError::Refused {
+                code: explained(code, error.http_response_body.as_deref()),
+                remedy: remedies::remedy(code),
+            },
         },
         SlackClientError::HttpError(error)
             if error.status_code.is_client_error() && !is_of_the_way(error.status_code.as_u16()) =>
         {
-            ChatError::Refused { code: format!("http_{}", error.status_code.as_u16()) }
+            ChatError::Refused { code: format!("http_{}", error.status_code.as_u16()), remedy: None }
         }
         SlackClientError::HttpError(error) => trouble(format!("HTTP status {}", error.status_code)),
         other => ChatError::Unreachable(other.into()),

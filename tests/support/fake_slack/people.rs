@@ -175,6 +175,13 @@ impl FakeSlack {
         ack["payload"]["text"].as_str().expect("the answer has a text").to_owned()
     }
 
+    /// The bot is invited into a channel.
+    pub fn invite_bot(&self, channel: &str) {
+        self.shared.change(|state| {
+            state.channels.get_mut(channel).expect("the channel exists").members.insert(BOT_USER.to_owned());
+        });
+    }
+
     /// The bot is taken out of a channel.
     pub fn kick_bot(&self, channel: &str) {
         self.shared.change(|state| {

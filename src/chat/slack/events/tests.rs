@@ -163,6 +163,20 @@ fn edits_count_when_a_person_changed_the_text() {
             HeardKind::Edited { ts: MessageTs::new("10.1"), text: text.into(), at: Some(MessageTs::new("20.1")) },
         )
     };
+    // By the moment that the history tells, too, and under the key of its copy.
+    let told = json!({
+        "type": "message", "user": "U1", "text": "new", "ts": "10.1", "thread_ts": "9.1",
+        "edited": { "user": "U1", "ts": "20.0" },
+    });
+    let copy = read_past_edit(&told, &ChannelId::new("C1"), &own()).expect("it was edited");
+    let at_20 = Heard {
+        dedupe: vec!["event:Ev1".into(), copy.dedupe[0].clone(), "edit:C1:20.1".into()],
+        what: copy.what.clone(),
+        ..edited("new")
+    };
+    let other = json!({ "type": "message", "user": "U1", "text": "newer", "ts": "10.1", "edited": told["edited"] });
+    let other = read_past_edit(&other, &ChannelId::new("C1"), &own()).expect("it was edited");
+    assert_ne!(other.dedupe, copy.dedupe, "another edit in the same second");
     let mut from_bot = of("new");
     from_bot["bot_id"] = json!("B2");
     let mut marked = of("new");
@@ -172,7 +186,8 @@ fn edits_count_when_a_person_changed_the_text() {
         (edit(of("old"), of("<@UBOT> new")), Ok(edited("new"))),
         (edit(of("<@U2> old"), of("new")), Ok(edited("new"))),
         (edit(of("old"), of("<@U2> new")), Ok(edited("<@U2> new"))),
-        (edit(Value::Null, marked), Ok(edited("new"))),
+        (edit(of("old"), marked.clone()), Ok(at_20.clone())),
+        (edit(Value::Null, marked), Ok(at_20)),
         (edit(of("<@U2> old"), of("<@U2> new")), Err("begins with a mention of somebody else")),
         (edit(of("same"), of("same")), Err("the text did not change")),
         (edit(Value::Null, of("new")), Err("the text did not change")),

@@ -136,10 +136,35 @@ async fn what_is_refused_for_good_goes_out_as_text_at_once() {
         let text = goes_out_as_text(&slack, &chat, &thread, &format!("file/{number}")).await;
         assert!(text.contains(words) && text.contains("fn main() {}"), "{text}");
     }
-    // What refuses every post is told as it is: it may pass.
+}
+
+#[tokio::test]
+async fn a_file_that_only_its_channel_does_not_let_in_is_uploaded_once() {
+    let (slack, chat, thread) = begin().await;
+    let uploads = |slack: &FakeSlack| slack.look(|state| state.uploads.len());
     slack.kick_bot(SHOP);
-    let refused = chat.post(&thread, "file/x", &main_rs()).await.expect_err("refused");
-    assert_eq!(refused.to_string(), "the chat refused: not_in_channel");
+    for _ in 0..5 {
+        let refused = chat.post(&thread, "file/1", &main_rs()).await.expect_err("refused");
+        assert!(
+            matches!(&refused, ChatError::Refused { code, remedy: Some(_) } if code == "not_in_channel"),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(uploads(&slack), 1);
+    slack.invite_bot(SHOP);
+    goes_up(&slack, &chat, &thread, "file/1").await;
+    assert_eq!((uploads(&slack), posted(&slack, &thread).len()), (1, 1));
+    // What is refused for another reason the second time, such as that Slack has forgotten the file, begins anew.
+    slack.fail_next(COMPLETE, Fault::Refuse("is_archived"));
+    chat.post(&thread, "file/2", &main_rs()).await.expect_err("refused");
+    slack.fail_next(COMPLETE, Fault::Refuse("file_not_found"));
+    goes_up(&slack, &chat, &thread, "file/2").await;
+    assert_eq!((uploads(&slack), posted(&slack, &thread).len()), (3, 2));
+    // The file of one post is never shown as another's.
+    slack.fail_next(COMPLETE, Fault::Refuse("is_archived"));
+    chat.post(&thread, "file/3", &main_rs()).await.expect_err("refused");
+    goes_up(&slack, &chat, &thread, "file/4").await;
+    assert_eq!(uploads(&slack), 5);
 }
 
 #[tokio::test]

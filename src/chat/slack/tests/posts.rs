@@ -51,7 +51,7 @@ async fn an_edit_replaces_text_and_buttons() {
     chat.edit(&thread(&root), &ts, "plan/1", &long).await.expect("cut to what may be edited");
     assert_eq!(chat.find(&thread(&root), "plan/1").await.expect("found"), Some(ts));
     let gone = chat.edit(&thread(&root), &MessageTs::new("1.1"), "plan/1", &long).await;
-    assert!(matches!(gone, Err(ChatError::Refused { ref code }) if code == "message_not_found"), "{gone:?}");
+    assert!(matches!(gone, Err(ChatError::Refused { ref code, .. }) if code == "message_not_found"), "{gone:?}");
 }
 
 #[tokio::test]

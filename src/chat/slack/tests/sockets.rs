@@ -132,3 +132,56 @@ async fn frames_that_mean_nothing_end_nothing() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_store_that_is_locked_holds_no_other_channel_and_no_socket() {
+    let inbox = Inbox::new();
+    inbox.change(|inner| (inner.with_lobby, inner.locked) = (true, true));
+    // The start may not wait for it, either.
+    listening_to(FakeSlack::start().await, inbox, timing(), async |slack, inbox| {
+        // More than is taken at once of any channel, on both sockets.
+        let said: Vec<String> = (0..1500).map(|n| slack.say(ANA, SHOP, &format!("locked {n}"), None)).collect();
+        let lobby: Vec<String> = (0..4).map(|n| slack.say(BEN, LOBBY, &format!("free {n}"), None)).collect();
+        let acked = |state: &State, ts: &String| {
+            let mut of = state.envelopes.iter().filter(|envelope| envelope.payload["event"]["ts"] == *ts);
+            of.any(|envelope| envelope.ack.is_some())
+        };
+        slack.wait_for("the lobby's acks", |state| lobby.iter().all(|ts| acked(state, ts)).then_some(())).await;
+        assert!(slack.look(|state| !said.iter().any(|ts| acked(state, ts))), "nothing is acked that is not stored");
+        // A socket that is lost is replaced while the lock is held.
+        slack.cut_sockets();
+        slack.wait_for("two new sockets", |state| two_of(state, 4)).await;
+        let more = slack.say(BEN, LOBBY, "free again", None);
+        slack.wait_for("its ack", |state| acked(state, &more).then_some(())).await;
+        assert!(slack.look(|state| !said.iter().any(|ts| acked(state, ts))));
+        inbox.change(|inner| inner.locked = false);
+        // What found no place comes again.
+        slack.redeliver_unacked();
+        slack.wait_until_acked().await;
+        let stored =
+            inbox.change(|inner| inner.stored.iter().filter_map(|one| one.said_at().cloned()).collect::<HashSet<_>>());
+        assert!(said.iter().chain(&lobby).all(|ts| stored.contains(&MessageTs::new(ts.as_str()))));
+        assert_eq!(slack.look(|state| state.opened), 4);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_channel_s_events_are_given_to_its_store_in_the_order_of_their_socket() {
+    listening(async |slack, inbox| {
+        inbox.change(|inner| inner.locked = true);
+        let said: Vec<String> = (0..200).map(|n| slack.say(ANA, SHOP, &format!("{n}"), None)).collect();
+        inbox.wait_for("all to be given", |inner| inner.given.len() == said.len()).await;
+        let given = inbox.change(|inner| inner.given.clone());
+        // Each other one comes over the other socket.
+        for socket in 0..2 {
+            let over: Vec<&String> = said.iter().skip(socket).step_by(2).collect();
+            let in_order: Vec<&str> =
+                given.iter().map(MessageTs::as_str).filter(|ts| over.iter().any(|one| one == ts)).collect();
+            assert_eq!(in_order, over);
+        }
+        inbox.change(|inner| inner.locked = false);
+        slack.wait_until_acked().await;
+    })
+    .await;
+}

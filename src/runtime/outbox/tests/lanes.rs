@@ -44,6 +44,36 @@ async fn what_cannot_be_sent_while_we_are_kept_out_is_sent_afterwards() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_channel_that_lets_nothing_in_holds_no_other_and_is_tried_ever_less_often() {
+    let world = with_every_lane().await;
+    world.put("C2", &[("other", said("old"))]).await;
+    world.run(1.0).await;
+    world.room.state().closed = Some("C1");
+    // More than is looked at of one lane at once.
+    let keys: Vec<String> = (0..40).map(|number| format!("held/{number}")).collect();
+    let held: Vec<(&str, Post)> = keys.iter().map(|key| (key.as_str(), eyes())).collect();
+    world.put("C1", &held).await;
+    world.put("C1", &[("card", said("newest")), ("late", said("late"))]).await;
+    let others = async {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        world.put("C2", &[("eyes/2", eyes()), ("other", said("new")), ("d", said("d"))]).await;
+        tokio::time::sleep(Duration::from_secs(24 * 60 * 60)).await;
+    };
+    world.run_while(others).await;
+    let began = world.room.began("late")[0] + 60.0;
+    for (key, call) in [("eyes/2", 0), ("other", 1), ("d", 0)] {
+        assert!(world.room.began(key)[call] - began < 2.0, "{key}");
+    }
+    let tries = world.room.began("late");
+    assert!((280..310).contains(&tries.len()), "{}: every five minutes in the end", tries.len());
+    world.room.state().closed = None;
+    world.run(60.0).await;
+    assert_eq!(world.store.due_posts().await.expect("read"), []);
+    assert_eq!(world.room.keys("C1"), ["card", "a", "b", "late"]);
+    assert_eq!(world.room.state().messages[0].text, "newest");
+}
+
+#[tokio::test(start_paused = true)]
 async fn edits_and_reactions_that_want_a_pause_hold_no_post() {
     let world = with_every_lane().await;
     world.room.mood("card", &[Mood::TooFast(60_000)]);

@@ -48,6 +48,8 @@ pub(super) struct State {
     pub(super) most_reactions: usize,
     pub(super) began: Vec<(String, Duration)>,
     pub(super) finds: usize,
+    /// The channel into which the bot is not let.
+    pub(super) closed: Option<&'static str>,
     pub(super) start: Option<Instant>,
 }
 
@@ -64,7 +66,13 @@ impl Room {
     }
 
     /// One call: `act` is done unless the mood is against it.
-    async fn call<T>(&self, key: &str, reaction: bool, act: impl FnOnce(&mut State) -> T) -> Result<T, ChatError> {
+    async fn call<T>(
+        &self,
+        thread: &ThreadKey,
+        key: &str,
+        reaction: bool,
+        act: impl FnOnce(&mut State) -> T,
+    ) -> Result<T, ChatError> {
         let mood = {
             let mut state = self.state();
             let start = *state.start.get_or_insert_with(Instant::now);
@@ -72,15 +80,19 @@ impl Room {
             assert!(state.now.insert(key.to_owned()), "two calls at once for {key}");
             let reactions = state.now.iter().filter(|key| key.starts_with("eyes/")).count();
             state.most_reactions = state.most_reactions.max(if reaction { reactions } else { 0 });
-            state.moods.get_mut(key).and_then(VecDeque::pop_front)
+            let closed = state.closed == Some(thread.channel.as_str());
+            let mood = state.moods.get_mut(key).and_then(VecDeque::pop_front);
+            if closed { Some(Mood::KeepsOut) } else { mood }
         };
         let lost = || ChatError::Unreachable(anyhow::anyhow!("lost"));
         let (wait, done, result) = match mood {
             None => (0, true, Ok(())),
             Some(Mood::Slow(wait)) => (wait, true, Ok(())),
             Some(Mood::TooFast(retry_after_ms)) => (1, false, Err(ChatError::RateLimited { retry_after_ms })),
-            Some(Mood::Refuses) => (1, false, Err(ChatError::Refused { code: "no".into() })),
-            Some(Mood::KeepsOut) => (1, false, Err(ChatError::Refused { code: "not_in_channel: x".into() })),
+            Some(Mood::Refuses) => (1, false, Err(ChatError::Refused { code: "no".into(), remedy: None })),
+            Some(Mood::KeepsOut) => {
+                (1, false, Err(ChatError::Refused { code: "not_in_channel: x".into(), remedy: Some("invite the bot") }))
+            }
             Some(Mood::Lost { done, after }) => (after, done, Err(lost())),
         };
         let acted = done.then(|| act(&mut self.state()));
@@ -129,16 +141,16 @@ impl Chat for Room {
             state.messages.push(message);
             (!ephemeral).then_some(ts)
         };
-        self.call(key, reaction, act).await
+        self.call(thread, key, reaction, act).await
     }
 
-    async fn edit(&self, _thread: &ThreadKey, ts: &MessageTs, key: &str, post: &Post) -> Result<(), ChatError> {
+    async fn edit(&self, thread: &ThreadKey, ts: &MessageTs, key: &str, post: &Post) -> Result<(), ChatError> {
         let act = |state: &mut State| {
             let message = state.messages.iter_mut().find(|message| message.ts == *ts).expect("an edit after its post");
             message.text = text(post);
             message.edits += 1;
         };
-        self.call(key, false, act).await
+        self.call(thread, key, false, act).await
     }
 
     async fn find(&self, thread: &ThreadKey, key: &str) -> Result<Option<MessageTs>, ChatError> {
