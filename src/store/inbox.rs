@@ -36,7 +36,9 @@ impl Store {
             }
             let changes = match incoming.what {
                 IncomingKind::Message { .. } | IncomingKind::Edited { .. } => row.changes(connection)?,
-                IncomingKind::Deleted { .. } | IncomingKind::Pressed { .. } | IncomingKind::PullChanged { .. } => vec![],
+                IncomingKind::Deleted { .. } | IncomingKind::Pressed { .. } | IncomingKind::PullChanged { .. } => {
+                    vec![]
+                }
             };
             let Some(what) = settle(&incoming, &changes) else { return Ok(false) };
             let gone = matches!(what, IncomingKind::Deleted { .. });

@@ -369,8 +369,7 @@ async fn commits_that_come_after_the_merge_outlive_a_daemon_that_was_killed_befo
     let daemon = story.start();
     let ts = story.open_pull().await;
     // The clean-up gets as far as the remote, which does not let the branch go before somebody has pushed to it.
-    let waits =
-        "while read _ new name; do case $new in 00000000*) touch asked; until [ -e go ]; do sleep 0.02; done;; esac; done";
+    let waits = "while read _ new name; do case $new in 00000000*) touch asked; until [ -e go ]; do sleep 0.02; done;; esac; done";
     story.hook("pre-receive", waits);
     story.slack.say(ANA, SHOP, "merge", Some(&ts));
     story.until("the clean-up", || story.remote().join("asked").exists()).await;
