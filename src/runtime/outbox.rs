@@ -1,13 +1,15 @@
-//! Sends posts: brings the chat in line with the outbox, at the chat's pace, each post once. New posts (in order within a
-//! channel), edits and reactions go by lanes of their own: what holds one of them holds no other. A channel that lets
-//! nothing in holds only what is for it.
+//! Sends posts: brings the chat in line with the outbox, at the chat's pace, each post once. New posts, edits and reactions
+//! of a channel go by lanes of their own, in which threads take turns; only the posts of one thread are kept in order. So
+//! what holds one thread, a flood of posts or one that fails, holds no other. A channel that lets nothing in holds only
+//! what is for it.
 //!
-//! Knows a row only while it is on its way; everything else is read from the store again each time.
+//! Knows a row only while it is on its way or in trouble; everything else is read from the store again each time.
 
+mod holds;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::error::Error;
 use std::pin::pin;
 use std::sync::Arc;
@@ -20,24 +22,27 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::holds::{Holds, Rest, Subject, WAITS};
 use super::pace::Pace;
 use crate::chat::{Chat, ChatError};
-use crate::ids::{ChannelId, MessageTs};
+use crate::ids::{MessageTs, ThreadKey};
 use crate::render::post::Post;
-use crate::store::{DuePost, Lane, Store, StoreError};
+use crate::store::{Ask, Due, DuePost, Lane, Store, StoreError, Turn};
 
 /// How long news are let come together while something waits or is under way: a run changes its progress message with
 /// every turn, and each look costs the store a query.
 const GATHER: Duration = Duration::from_millis(20);
 
-/// The first and the longest wait between tries while the chat or the store does not answer.
-const WAITS: (Duration, Duration) = (Duration::from_millis(400), Duration::from_secs(30));
-
-/// The longest wait between tries in a channel that lets nothing in: somebody must do something first, or never will.
-const KEPT_OUT: Duration = Duration::from_secs(5 * 60);
+/// How many calls of a lane of a channel are under way at once, each post of another thread; and how many of them for
+/// what failed before, so that what hangs leaves places for the others.
+const PLACES: usize = 4;
+const TROUBLED: usize = 2;
 
 /// How long the last round may take, in which what was decided at the end is brought out.
 const LAST_ROUND: Duration = Duration::from_secs(2);
+
+/// What the store notes of a post that was given up.
+const GIVEN_UP: &str = "given_up";
 
 /// Sends until `stop`, and then what is due at once. `changed` is notified whenever the outbox has something new.
 pub async fn send(store: Store, chat: Arc<dyn Chat>, changed: Arc<Notify>, stop: CancellationToken) {
@@ -46,9 +51,12 @@ pub async fn send(store: Store, chat: Arc<dyn Chat>, changed: Arc<Notify>, stop:
         store,
         chat,
         calls: FuturesUnordered::new(),
-        under_way: HashSet::new(),
+        under_way: HashMap::new(),
         lanes: HashMap::new(),
-        kept_out: HashMap::new(),
+        holds: Holds::default(),
+        ask: Arc::default(),
+        newest: 0,
+        served: 0,
         outbox: Rest::default(),
     };
     let sending = async {
@@ -72,54 +80,53 @@ struct Sender {
     chat: Arc<dyn Chat>,
     pace: Pace,
     calls: FuturesUnordered<BoxFuture<'static, Ended>>,
-    /// Rows with a call under way: never two for one row, for the second would not know of the first.
-    under_way: HashSet<i64>,
-    lanes: HashMap<Lane, LaneState>,
-    /// What is let into no channel at the moment: a part of a lane.
-    kept_out: HashMap<(Lane, ChannelId), KeptOut>,
+    /// Rows with a call under way, and threads of which it is a post: never two for one of them, for the second would not
+    /// know of the first.
+    under_way: HashMap<i64, Subject>,
+    lanes: HashMap<Lane, Calls>,
+    holds: Holds,
+    /// What the store is asked for next. Of this only the turns are kept from one look to the next.
+    ask: Arc<Ask>,
+    /// The newest row at the last look.
+    newest: i64,
+    /// How many rows were served.
+    served: u64,
     /// Holds back the next look after the store failed.
     outbox: Rest,
 }
 
+/// The calls of a lane that are under way.
 #[derive(Default)]
-struct LaneState {
-    calls: usize,
-    rest: Rest,
-}
-
-/// A channel into which nothing of a lane is let.
-#[derive(Default)]
-struct KeptOut {
-    rest: Rest,
-    /// The code that the operator was told of.
-    told: Option<String>,
-}
-
-/// A rest after trouble, longer each time.
-#[derive(Default)]
-struct Rest {
-    until: Option<Instant>,
-    wait: Option<Duration>,
+struct Calls {
+    all: usize,
+    /// Those for what failed before.
+    troubled: usize,
 }
 
 /// A call that has ended.
 struct Ended {
     row: i64,
+    thread: ThreadKey,
     lane: Lane,
-    channel: ChannelId,
+    /// Whether others of its thread wait behind it.
+    more: bool,
+    /// Whether it was in trouble before.
+    troubled: bool,
     outcome: Outcome,
 }
 
 /// What a call came to.
 enum Outcome {
     /// The row is where it should be, or never will be, and the store knows.
-    Noted,
+    Noted { shown: bool },
     /// The chat lets nothing of us into this channel until somebody does something about it.
     KeptOut { code: String, remedy: &'static str },
     /// The chat wants to be left alone for so long.
     TooFast(Duration),
-    /// The chat or the store did not answer.
+    /// The chat did not answer, or only that it has trouble.
     Trouble,
+    /// The store did not answer.
+    NotStored,
 }
 
 impl Sender {
@@ -129,13 +136,16 @@ impl Sender {
             if let Some(until) = self.outbox.until(Instant::now()) {
                 return Some(until);
             }
+            let held = self.hold_back(Instant::now());
             let mut ended = Vec::new();
-            let due = meanwhile(&mut self.calls, self.store.due_posts(), &mut ended).await;
+            let due = meanwhile(&mut self.calls, self.store.due(&self.ask), &mut ended).await;
             let next = match due {
-                Ok(mut due) => {
+                Ok(Due { mut posts, newest }) => {
                     self.outbox = Rest::default();
-                    self.pace.order(&mut due);
-                    due.into_iter().filter_map(|row| self.start(row, Instant::now())).min()
+                    self.newest = newest;
+                    self.pace.order(&mut posts);
+                    self.holds.order(&mut posts);
+                    posts.into_iter().filter_map(|row| self.start(row, Instant::now())).chain(held).min()
                 }
                 Err(error) => {
                     complain(&error, "the outbox cannot be read");
@@ -150,31 +160,54 @@ impl Sender {
         }
     }
 
+    /// Leaves out of the next look what cannot be sent now. Returns when some of it can at the earliest.
+    fn hold_back(&mut self, now: Instant) -> Option<Instant> {
+        let ask = Arc::make_mut(&mut self.ask);
+        ask.shut = self.lanes.iter().filter(|(_, calls)| calls.all >= PLACES).map(|(lane, _)| lane.clone()).collect();
+        ask.threads.clear();
+        ask.rows.clear();
+        for (row, subject) in &self.under_way {
+            match subject {
+                Subject::Thread(thread) => drop(ask.threads.insert(thread.clone())),
+                Subject::Row(_) => drop(ask.rows.insert(*row)),
+            }
+        }
+        let lanes = &self.lanes;
+        let full = |lane: &Lane| lanes.get(lane).is_some_and(|calls| calls.troubled >= TROUBLED);
+        let mut next = self.holds.fill(ask, now, self.calls.len(), full);
+        for (channel, until) in self.pace.held(now) {
+            ask.shut.insert(Lane::Posts(channel.clone()));
+            next = next.into_iter().chain([until]).min();
+        }
+        next
+    }
+
     /// Starts a call for this row, unless there is one, or its lane has no place for it. Returns how long it waits if it
     /// waits for a moment, and not for the end of a call.
     fn start(&mut self, row: DuePost, now: Instant) -> Option<Instant> {
-        let (lane, channel) = (row.lane(), row.thread.channel.clone());
+        let (lane, subject, troubled) = (row.lane(), Subject::of(&row), self.holds.is_troubled(&row));
         let state = self.lanes.entry(lane.clone()).or_default();
-        if self.under_way.contains(&row.id) || state.calls >= places(&lane) {
+        let busy = self.under_way.contains_key(&row.id) || self.under_way.values().any(|other| *other == subject);
+        // Into a channel that let nothing in one goes ahead.
+        let places = if self.holds.is_kept_out(&lane) { 1 } else { PLACES };
+        if busy || state.all >= places || (troubled && state.troubled >= TROUBLED) {
             return None;
         }
-        if let Some(until) = state.rest.until(now) {
-            return Some(until);
-        }
-        let place = (lane, channel);
-        if let Some(until) = self.kept_out.get(&place).and_then(|kept_out| kept_out.rest.until(now)) {
-            return Some(until);
+        if let Err(wait) = self.holds.check(&row, now, self.calls.len()) {
+            return wait;
         }
         if let Err(wait) = self.pace.take(&row, now) {
             return Some(now + wait);
         }
-        state.calls += 1;
-        self.under_way.insert(row.id);
+        state.all += 1;
+        state.troubled += usize::from(troubled);
+        self.holds.started(&row, now);
+        self.under_way.insert(row.id, subject);
+        let last_try = self.holds.is_last_try(&row, now);
         let (store, chat) = (self.store.clone(), Arc::clone(&self.chat));
-        let (lane, channel) = place;
         let call = async move {
-            let outcome = bring(&store, &*chat, &row).await;
-            Ended { row: row.id, lane, channel, outcome }
+            let outcome = bring(&store, &*chat, &row, last_try).await;
+            Ended { row: row.id, thread: row.thread, lane, more: row.more, troubled, outcome }
         };
         self.calls.push(call.boxed());
         None
@@ -189,30 +222,37 @@ impl Sender {
         }
     }
 
-    fn settle(&mut self, Ended { row, lane, channel, outcome }: Ended) {
-        self.under_way.remove(&row);
-        let state = self.lanes.entry(lane.clone()).or_default();
-        state.calls = state.calls.saturating_sub(1);
+    fn settle(&mut self, Ended { row, thread, lane, more, troubled, outcome }: Ended) {
+        let subject = self.under_way.remove(&row).unwrap_or(Subject::Row(row));
+        if let Some(calls) = self.lanes.get_mut(&lane) {
+            calls.all = calls.all.saturating_sub(1);
+            calls.troubled = calls.troubled.saturating_sub(usize::from(troubled));
+        }
+        self.take_turn(&thread, &lane, more || !matches!(outcome, Outcome::Noted { .. }));
+        let now = Instant::now();
         match outcome {
-            Outcome::Noted => {
-                state.rest.wait = None;
-                if self.kept_out.remove(&(lane, channel.clone())).is_some() {
-                    tracing::info!(%channel, "the chat lets us in again");
-                }
-            }
-            Outcome::KeptOut { code, remedy } => {
-                let kept_out = self.kept_out.entry((lane, channel.clone())).or_default();
-                kept_out.rest.lengthen(Instant::now(), KEPT_OUT);
-                // Once, and not with every try: it may last for ever.
-                if kept_out.told.as_ref() != Some(&code) {
-                    tracing::error!(%channel, code, hint = remedy, "the chat lets nothing be sent here; it is kept, and tried on");
-                    kept_out.told = Some(code);
-                }
-            }
-            Outcome::TooFast(pause) => state.rest.at_least(Instant::now() + pause),
-            Outcome::Trouble => {
-                state.rest.lengthen(Instant::now(), WAITS.1);
-            }
+            Outcome::Noted { shown } => self.holds.noted(&subject, &lane, shown),
+            Outcome::KeptOut { code, remedy } => self.holds.kept_out(&lane, code, remedy, now),
+            Outcome::TooFast(pause) => self.holds.too_fast(&lane, now + pause),
+            Outcome::Trouble => self.holds.failed(subject, lane, thread, now),
+            Outcome::NotStored => self.holds.not_stored(subject, lane, now),
+        }
+    }
+
+    /// Notes that a thread has had its turn, if it has `more` to send. Otherwise its next is newer than what waits now.
+    fn take_turn(&mut self, thread: &ThreadKey, lane: &Lane, more: bool) {
+        self.served += 1;
+        let turn = Turn { newest: self.newest, number: self.served };
+        let ask = Arc::make_mut(&mut self.ask);
+        let turns = match lane {
+            Lane::Posts(_) => &mut ask.posted,
+            Lane::Reactions(_) => &mut ask.reacted,
+            Lane::Edits(_) => return,
+        };
+        if more {
+            turns.insert(thread.clone(), turn);
+        } else {
+            turns.remove(thread);
         }
     }
 
@@ -240,36 +280,6 @@ impl Sender {
     }
 }
 
-/// How many calls of a lane are under way at once. Posts of a channel are seen in the order in which they were made.
-fn places(lane: &Lane) -> usize {
-    match lane {
-        Lane::Posts(_) => 1,
-        Lane::Edits | Lane::Reactions => 4,
-    }
-}
-
-impl Rest {
-    /// When the rest ends, if it has not.
-    fn until(&self, now: Instant) -> Option<Instant> {
-        self.until.filter(|until| *until > now)
-    }
-
-    fn at_least(&mut self, until: Instant) {
-        self.until = self.until.max(Some(until));
-    }
-
-    /// Begins a rest twice as long as the last, up to `longest`; calls that fail together make one. Returns its end.
-    fn lengthen(&mut self, now: Instant, longest: Duration) -> Instant {
-        if let Some(until) = self.until(now) {
-            return until;
-        }
-        let wait = self.wait.map_or(WAITS.0, |wait| (wait * 2).min(longest));
-        self.wait = Some(wait);
-        self.at_least(now + wait);
-        now + wait
-    }
-}
-
 /// Awaits `work` while the calls go on; those that end meanwhile are put into `ended`.
 async fn meanwhile<T>(
     calls: &mut FuturesUnordered<BoxFuture<'static, Ended>>,
@@ -286,36 +296,89 @@ async fn meanwhile<T>(
     }
 }
 
-/// Brings one row to the chat and notes that it is there.
-async fn bring(store: &Store, chat: &dyn Chat, row: &DuePost) -> Outcome {
+/// Brings one row to the chat and notes that it is there. If it fails on its last try, it makes way.
+async fn bring(store: &Store, chat: &dyn Chat, row: &DuePost, last_try: bool) -> Outcome {
     let (ts, fault) = match send_one(store, chat, row).await {
         Ok(ts) => {
             super::activity::sent(row);
             (ts, None)
         }
-        Err(Fault::Chat(ChatError::RateLimited { retry_after_ms })) => {
-            tracing::debug!(lane = ?row.lane(), retry_after_ms, "the chat wants a pause");
-            return Outcome::TooFast(Duration::from_millis(retry_after_ms.max(100)));
-        }
-        Err(Fault::Chat(ChatError::Refused { code, remedy: Some(remedy) })) => {
-            tracing::debug!(thread.ts = %row.thread, post.key = row.key, code, "kept out");
-            return Outcome::KeptOut { code, remedy };
-        }
-        Err(Fault::Chat(ChatError::Refused { code, remedy: None })) => {
-            tracing::error!(thread.ts = %row.thread, post.key = row.key, code, "the chat refused a post");
-            (None, Some(code))
-        }
-        Err(Fault::Chat(error @ ChatError::Unreachable(_))) => {
-            tracing::warn!(lane = ?row.lane(), error = &error as &dyn Error, "the chat cannot be reached");
-            return Outcome::Trouble;
-        }
+        Err(Fault::Chat(error @ ChatError::Unreachable(_))) if last_try => match make_way(chat, row, &error).await {
+            Ok(ts) => (ts, Some(GIVEN_UP.to_owned())),
+            Err(outcome) => return outcome,
+        },
+        Err(Fault::Chat(error)) => match outcome_of(row, error) {
+            Ok(code) => (None, Some(code)),
+            Err(outcome) => return outcome,
+        },
         Err(Fault::Store(error)) => {
             complain(&error, "the outbox cannot be written");
-            return Outcome::Trouble;
+            return Outcome::NotStored;
         }
     };
+    let shown = fault.is_none();
     note(store, row, ts, fault).await;
-    Outcome::Noted
+    Outcome::Noted { shown }
+}
+
+/// What an error of the chat means: the code, when the row is refused for good.
+fn outcome_of(row: &DuePost, error: ChatError) -> Result<String, Outcome> {
+    match error {
+        ChatError::RateLimited { retry_after_ms } => {
+            tracing::debug!(lane = ?row.lane(), retry_after_ms, "the chat wants a pause");
+            Err(Outcome::TooFast(Duration::from_millis(retry_after_ms.max(100))))
+        }
+        ChatError::Refused { code, remedy: Some(remedy) } => {
+            tracing::debug!(thread.ts = %row.thread, post.key = row.key, code, "kept out");
+            Err(Outcome::KeptOut { code, remedy })
+        }
+        ChatError::Refused { code, remedy: None } => {
+            tracing::error!(thread.ts = %row.thread, post.key = row.key, code, "the chat refused a post");
+            Ok(code)
+        }
+        error @ ChatError::Unreachable(_) => {
+            let error = &error as &dyn Error;
+            tracing::warn!(thread.ts = %row.thread, post.key = row.key, error, "the chat cannot be reached");
+            Err(Outcome::Trouble)
+        }
+    }
+}
+
+/// Gives a row up that the chat fails for although it takes others. In a new post's place, under its key, comes a message
+/// that says so: whoever waits in the thread sees that something is missing, and what comes behind it. Returns where it is.
+async fn make_way(chat: &dyn Chat, row: &DuePost, error: &ChatError) -> Result<Option<MessageTs>, Outcome> {
+    let DuePost { thread, key, post, ts, .. } = row;
+    let mut shown = None;
+    if ts.is_none() && matches!(post, Post::Message { .. } | Post::File { .. }) {
+        let found = chat.find(thread, key).await;
+        shown = match found {
+            Ok(Some(ts)) => Some(ts),
+            Ok(None) => match chat.post(thread, key, &stand_in(thread)).await {
+                Ok(ts) => ts,
+                Err(ChatError::RateLimited { retry_after_ms }) => {
+                    return Err(Outcome::TooFast(Duration::from_millis(retry_after_ms.max(100))));
+                }
+                Err(ChatError::Refused { code, remedy: Some(remedy) }) => {
+                    return Err(Outcome::KeptOut { code, remedy });
+                }
+                Err(ChatError::Refused { .. } | ChatError::Unreachable(_)) => None,
+            },
+            // It is not the post, then.
+            Err(_) => return Err(Outcome::Trouble),
+        };
+    }
+    let hint = format!("`codebutler show {}` has its text", thread.ts);
+    let error = error as &dyn Error;
+    tracing::error!(thread.ts = %thread, post.key = key, error, hint, "a post that fails again and again is given up");
+    Ok(shown)
+}
+
+fn stand_in(thread: &ThreadKey) -> Post {
+    let text = format!(
+        "⚠️ A message that belongs here could not be posted: the chat failed each time. `codebutler show {}` has its text.",
+        thread.ts
+    );
+    Post::Message { role: None, text, buttons: Vec::new() }
 }
 
 /// Notes what became of a row, again and again until the store takes it: as long as it does not, the row keeps its place,

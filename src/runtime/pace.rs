@@ -36,10 +36,16 @@ impl Pace {
         Self { interval, posts: HashMap::new(), edits: Bucket::default(), shown: HashMap::new() }
     }
 
-    /// Brings rows into the order in which they are tried: as they were made, then new versions of progress messages,
+    /// Brings rows into the order in which they are tried: as they come, then new versions of progress messages,
     /// the one that has not changed for longest first, so that a busy thread takes nobody's turn.
     pub fn order(&self, due: &mut [DuePost]) {
         due.sort_by_key(|row| is_new_version(row).then(|| self.shown.get(&row.id).copied()));
+    }
+
+    /// The channels in which no post may go out now, and until when.
+    pub fn held(&self, now: Instant) -> impl Iterator<Item = (&ChannelId, Instant)> {
+        let wait = move |bucket: &Bucket| bucket.earliest(self.interval, POSTS, now).filter(|earliest| *earliest > now);
+        self.posts.iter().filter_map(move |(channel, bucket)| Some((channel, wait(bucket)?)))
     }
 
     /// Takes a place for this row, or says how long to wait for one. Reactions have limits of their own, far off.
@@ -83,13 +89,16 @@ struct Bucket {
 
 impl Bucket {
     fn take(&mut self, interval: Duration, burst: u32, now: Instant) -> Result<(), Duration> {
-        let next = self.next.map_or(now, |next| next.max(now));
-        let earliest = next.checked_sub(interval * (burst - 1)).unwrap_or(now);
-        if earliest > now {
+        if let Some(earliest) = self.earliest(interval, burst, now).filter(|earliest| *earliest > now) {
             return Err(earliest - now);
         }
-        self.next = Some(next + interval);
+        self.next = Some(self.next.map_or(now, |next| next.max(now)) + interval);
         Ok(())
+    }
+
+    /// When there is a place; `None`: it has long been there.
+    fn earliest(&self, interval: Duration, burst: u32, now: Instant) -> Option<Instant> {
+        self.next.map_or(now, |next| next.max(now)).checked_sub(interval * (burst - 1))
     }
 }
 
@@ -111,6 +120,7 @@ mod tests {
             revision: 1,
             ts: ts.map(MessageTs::new),
             tried: false,
+            more: false,
         }
     }
 

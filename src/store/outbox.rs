@@ -1,8 +1,13 @@
 //! The outbox: what the chat should show, one row per key. A newer version of a row replaces an unsent older one, so
 //! that a progress message is edited, not repeated.
 
-use rusqlite::{Connection, params};
+mod due;
 
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+pub use self::due::{Ask, Due, Turn};
 use super::queue::Operation;
 use super::{Store, StoreError};
 use crate::ids::{ChannelId, MessageTs, ThreadKey};
@@ -32,37 +37,31 @@ pub struct DuePost {
     pub ts: Option<MessageTs>,
     /// Whether posting it was tried before, so that it may be there already.
     pub tried: bool,
+    /// Whether its thread has others behind it in its lane.
+    pub more: bool,
 }
 
 /// What is sent without waiting for the others.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Lane {
-    /// What is new in a channel, in order.
+    /// What is new in a channel, in order within each thread.
     Posts(ChannelId),
     /// New versions of what is there.
-    Edits,
+    Edits(ChannelId),
     /// Reactions.
-    Reactions,
+    Reactions(ChannelId),
 }
 
 impl DuePost {
     /// The lane it goes by.
     pub fn lane(&self) -> Lane {
+        let channel = self.thread.channel.clone();
         match (&self.post, &self.ts) {
-            (Post::Reaction { .. }, _) => Lane::Reactions,
-            (Post::Message { .. } | Post::File { .. } | Post::Ephemeral { .. }, Some(_)) => Lane::Edits,
-            (Post::Message { .. } | Post::File { .. } | Post::Ephemeral { .. }, None) => {
-                Lane::Posts(self.thread.channel.clone())
-            }
+            (Post::Reaction { .. }, _) => Lane::Reactions(channel),
+            (Post::Message { .. } | Post::File { .. } | Post::Ephemeral { .. }, Some(_)) => Lane::Edits(channel),
+            (Post::Message { .. } | Post::File { .. } | Post::Ephemeral { .. }, None) => Lane::Posts(channel),
         }
     }
-}
-
-/// The channel of a row: `thread` is WORKSPACE/CHANNEL/TS.
-macro_rules! channel {
-    () => {
-        "substr(substr(thread, instr(thread, '/') + 1), 1, instr(substr(thread, instr(thread, '/') + 1), '/') - 1)"
-    };
 }
 
 /// A post as it is stored.
@@ -85,37 +84,42 @@ pub(super) fn prepare(posts: &[(String, Post)]) -> Result<Vec<Prepared>, StoreEr
 /// Puts a post under a key; the same content again changes nothing.
 pub(super) fn put(connection: &Connection, thread: &ThreadKey, post: &Prepared) -> Result<(), StoreError> {
     let Prepared { key, post, reaction } = post;
-    let lane = if *reaction { "reaction".to_owned() } else { format!("post/{}", thread.channel) };
+    let (channel, thread) = (&thread.channel, thread.to_text());
+    let posts = format!("post/{channel}");
+    let lane = match reaction {
+        false => posts,
+        // It says that all was told, and comes when it was.
+        true if key.starts_with("done/") && is_told_something(connection, &posts, &thread)? => {
+            format!("done/{channel}")
+        }
+        true => format!("reaction/{channel}"),
+    };
     connection
         .prepare_cached(
             "INSERT INTO outbox (thread, key, post, lane) VALUES (?1, ?2, ?3, ?4) \
              ON CONFLICT (thread, key) DO UPDATE SET post = excluded.post, revision = revision + 1 \
              WHERE post <> excluded.post",
         )?
-        .execute(params![thread.to_text(), key, post, lane])?;
+        .execute(params![thread, key, post, lane])?;
     Ok(())
 }
 
-/// What may be sent next: the first of each channel's posts, which are sent in order; some reactions, of which the one
-/// that says "done" comes after what its thread was told before it; and the edits, of which progress messages come last
-/// because they may lag behind. Of each channel so many, for what one channel does not let in must not hide the others'.
-const DUE: [&str; 3] = [
-    "WHERE id IN (SELECT min(id) FROM outbox WHERE revision > sent AND lane GLOB 'post/*' GROUP BY lane) ORDER BY id",
-    concat!(
-        "WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY ",
-        channel!(),
-        " ORDER BY id) AS place FROM outbox WHERE revision > sent AND lane = 'reaction' \
-         AND NOT (key GLOB 'done/*' AND EXISTS (SELECT 1 FROM outbox AS post \
-         WHERE post.thread = outbox.thread AND post.id < outbox.id AND post.revision > post.sent \
-         AND post.lane GLOB 'post/*'))) WHERE place <= 16) ORDER BY id"
-    ),
-    concat!(
-        "WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY ",
-        channel!(),
-        " ORDER BY key GLOB 'progress/*', id) AS place FROM outbox WHERE revision > sent AND lane = 'edit') \
-         WHERE place <= 500) ORDER BY key GLOB 'progress/*', id"
-    ),
-];
+fn is_told_something(connection: &Connection, posts: &str, thread: &str) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM outbox WHERE revision > sent AND lane = ?1 AND thread = ?2 LIMIT 1";
+    Ok(connection.prepare_cached(sql)?.exists(params![posts, thread])?)
+}
+
+/// Lets the reactions go that waited for a post of this thread, as far as no other comes before them.
+fn release_done(connection: &Connection, thread: &str, channel: &str) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "UPDATE outbox SET lane = 'reaction/' || ?2 \
+             WHERE revision > sent AND lane = 'done/' || ?2 AND thread = ?1 AND id < coalesce((SELECT min(id) \
+             FROM outbox WHERE revision > sent AND lane = 'post/' || ?2 AND thread = ?1), 9e18)",
+        )?
+        .execute(params![thread, channel])?;
+    Ok(())
+}
 
 impl Store {
     /// Puts a post outside a decision, unless there is one under this key.
@@ -133,29 +137,20 @@ impl Store {
     }
 
     /// What may be sent next in each lane: never a row before another that must be sent first.
+    pub async fn due(&self, ask: &Arc<Ask>) -> Result<Due, StoreError> {
+        let ask = Arc::clone(ask);
+        self.read(move |connection| due::look(connection, &ask)).await
+    }
+
+    /// The rows of [`Self::due`] when nothing is held back.
+    #[cfg(test)]
     pub async fn due_posts(&self) -> Result<Vec<DuePost>, StoreError> {
-        self.posts(&DUE).await
+        Ok(self.due(&Arc::default()).await?.posts)
     }
 
     /// Every row that was sent, in order: what the local chat shows after a restart.
     pub async fn sent_posts(&self) -> Result<Vec<DuePost>, StoreError> {
-        self.posts(&["WHERE sent > 0 ORDER BY id"]).await
-    }
-
-    async fn posts(&self, conditions: &'static [&'static str]) -> Result<Vec<DuePost>, StoreError> {
-        self.read(move |connection| {
-            let mut found = Vec::new();
-            for condition in conditions {
-                let sql = format!("SELECT id, thread, key, post, revision, ts, tried FROM outbox {condition}");
-                let mut statement = connection.prepare_cached(&sql)?;
-                let mut rows = statement.query([])?;
-                while let Some(row) = rows.next()? {
-                    found.extend(due_post(row)?);
-                }
-            }
-            Ok(found)
-        })
-        .await
+        self.read(|connection| due::rows(connection, "WHERE sent > 0 ORDER BY id", [])).await
     }
 
     /// Notes that a row is about to be posted: from now on it may be there.
@@ -176,25 +171,19 @@ impl Store {
         fault: Option<String>,
     ) -> Result<(), StoreError> {
         self.write(MARK_SENT, move |connection| {
+            // thread is WORKSPACE/CHANNEL/TS, and a lane is KIND/CHANNEL.
             let sql = "UPDATE outbox SET sent = ?2, ts = coalesce(?3, ts), fault = ?4, tried = 1, \
-                       lane = CASE WHEN ?3 IS NULL THEN lane ELSE 'edit' END WHERE id = ?1";
+                       lane = CASE WHEN ?3 IS NULL THEN lane ELSE 'edit' || substr(lane, instr(lane, '/')) END \
+                       WHERE id = ?1 RETURNING thread, substr(lane, instr(lane, '/') + 1)";
             let ts = ts.as_ref().map(MessageTs::as_str);
-            connection.prepare_cached(sql)?.execute(params![id, revision, ts, fault])?;
-            Ok(())
+            let marked = connection
+                .prepare_cached(sql)?
+                .query_row(params![id, revision, ts, fault], |row| {
+                    Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+                })
+                .optional()?;
+            marked.map_or(Ok(()), |(thread, channel)| release_done(connection, &thread, &channel))
         })
         .await
     }
-}
-
-fn due_post(row: &rusqlite::Row<'_>) -> Result<Option<DuePost>, StoreError> {
-    let Some(thread) = ThreadKey::parse(&row.get::<_, String>(1)?) else { return Ok(None) };
-    Ok(Some(DuePost {
-        id: row.get(0)?,
-        thread,
-        key: row.get(2)?,
-        post: serde_json::from_str(&row.get::<_, String>(3)?)?,
-        revision: row.get(4)?,
-        ts: row.get::<_, Option<String>>(5)?.map(MessageTs::new),
-        tried: row.get(6)?,
-    }))
 }

@@ -10,8 +10,12 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::StoreError;
 
 /// The migrations in order; a file is never changed once it is on the main branch, from which people build too.
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql"), include_str!("migrations/0003.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
+    include_str!("migrations/0004.sql"),
+];
 
 /// How long opening waits for the lock of another program.
 const WAIT: Duration = Duration::from_secs(10);
@@ -87,7 +91,7 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Copies the store as it is beside itself (`store.db.before-0003`): whoever must go back to the older program has what
+/// Copies the store as it is beside itself (`store.db.before-0004`): whoever must go back to the older program has what
 /// it knew. Complete or not there at all.
 fn keep_copy(connection: &Connection, path: &Path, known: i64) -> Result<(), StoreError> {
     let copy = beside(path, &format!(".before-{known:04}"));

@@ -4,8 +4,8 @@
 //! Never waits or repeats: the outbox tries again, and looks before it does. Nothing is seen of an upload before its last
 //! step; only until then may a message stand in for it within the same try.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Deserialize;
 use serde_json::json;
@@ -30,26 +30,28 @@ pub struct File<'a> {
     pub content: &'a str,
 }
 
-/// What is remembered of uploads: one entry per channel at most, for the posts of a channel go out one at a time. After a
+/// What is remembered of uploads: one entry per thread at most, for the posts of a thread go out one at a time. After a
 /// restart it begins anew, which costs a few tries.
 #[derive(Default)]
 pub struct Uploads {
     // Std locks: held for a look or an insert, never over an await.
-    failed: Mutex<HashMap<ChannelId, Failed>>,
+    failed: Mutex<HashMap<ThreadKey, Failed>>,
+    /// Channels in which a file was given up and none was uploaded since.
+    given_up: Mutex<HashSet<ChannelId>>,
     /// Files that Slack has and that their channel does not let in yet, with their posts.
-    waiting: Mutex<HashMap<ChannelId, Waiting>>,
+    waiting: Mutex<HashMap<ThreadKey, Waiting>>,
 }
 
-/// A file that Slack has, and of which post it is.
+/// A file that Slack has, and the key of its post.
 struct Waiting {
-    post: (ThreadKey, String),
+    key: String,
     file_id: String,
 }
 
-/// Uploads of a channel that failed one after the other.
+/// Uploads of a thread that failed one after the other.
 struct Failed {
-    /// The post that was to be uploaded last; a key says which only within its thread.
-    post: (ThreadKey, String),
+    /// The post that was to be uploaded last.
+    key: String,
     times: u32,
     reason: Reason,
 }
@@ -89,7 +91,7 @@ pub async fn post(
     file: &File<'_>,
 ) -> Result<Option<MessageTs>, ChatError> {
     if let Some(reason) = uploads.given_up(thread, key) {
-        return post_text(web, thread, key, file, &reason).await.map(Some);
+        return post_in_its_place(web, uploads, thread, key, file, &reason).await.map(Some);
     }
     let reason = match upload(web, uploads, thread, key, file).await {
         Ok(()) => {
@@ -106,50 +108,63 @@ pub async fn post(
             reason
         }
     };
-    post_text(web, thread, key, file, &reason).await.map(Some)
+    post_in_its_place(web, uploads, thread, key, file, &reason).await.map(Some)
+}
+
+/// Posts a file's text. Until that is there the file stays given up.
+async fn post_in_its_place(
+    web: &WebApi,
+    uploads: &Uploads,
+    thread: &ThreadKey,
+    key: &str,
+    file: &File<'_>,
+    reason: &Reason,
+) -> Result<MessageTs, ChatError> {
+    let posted = post_text(web, thread, key, file, reason).await;
+    if posted.is_ok() {
+        locked(&uploads.failed).remove(thread);
+    }
+    posted
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Uploads {
     /// Why this post goes out without its file, if that is settled.
     fn given_up(&self, thread: &ThreadKey, key: &str) -> Option<Reason> {
-        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        let failed = failed.get(&thread.channel).filter(|last| last.is_of(thread, key) && last.times >= TRIES)?;
+        let failed = locked(&self.failed);
+        let failed = failed.get(thread).filter(|last| last.key == key && last.times >= TRIES)?;
         Some(failed.reason.clone())
     }
 
-    /// Notes a failure; how many there were. A file behind one that was given up has one try.
+    /// Notes a failure; how many there were. After one that was given up the channel's next has one try.
     fn failed(&self, thread: &ThreadKey, key: &str, reason: &Reason) -> u32 {
-        let mut all = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = all.get(&thread.channel).map_or(0, |last| match last.times {
-            times if last.is_of(thread, key) => times,
-            TRIES.. => TRIES - 1,
-            _ => 0,
-        });
-        let failed = Failed { post: (thread.clone(), key.to_owned()), times: before + 1, reason: reason.clone() };
-        all.insert(thread.channel.clone(), failed);
+        let mut given_up = locked(&self.given_up);
+        let mut failed = locked(&self.failed);
+        let before = failed.get(thread).filter(|last| last.key == key).map_or(0, |last| last.times);
+        let before = if given_up.contains(&thread.channel) { before.max(TRIES - 1) } else { before };
+        if before + 1 >= TRIES {
+            given_up.insert(thread.channel.clone());
+        }
+        failed.insert(thread.clone(), Failed { key: key.to_owned(), times: before + 1, reason: reason.clone() });
         before + 1
     }
 
     /// The file of this post, when Slack has its bytes already. It is kept only if [`Self::keep`] is called again.
     fn take(&self, thread: &ThreadKey, key: &str) -> Option<String> {
-        let Waiting { post, file_id } =
-            self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&thread.channel)?;
-        (post.0 == *thread && post.1 == key).then_some(file_id)
+        let Waiting { key: of, file_id } = locked(&self.waiting).remove(thread)?;
+        (of == key).then_some(file_id)
     }
 
     fn keep(&self, thread: &ThreadKey, key: &str, file_id: String) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.insert(thread.channel.clone(), Waiting { post: (thread.clone(), key.to_owned()), file_id });
+        locked(&self.waiting).insert(thread.clone(), Waiting { key: key.to_owned(), file_id });
     }
 
     fn succeeded(&self, thread: &ThreadKey) {
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner).remove(&thread.channel);
-    }
-}
-
-impl Failed {
-    fn is_of(&self, thread: &ThreadKey, key: &str) -> bool {
-        self.post.0 == *thread && self.post.1 == key
+        locked(&self.given_up).remove(&thread.channel);
+        locked(&self.failed).remove(thread);
     }
 }
 

@@ -58,7 +58,7 @@ async fn a_store_of_the_first_release_keeps_everything() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("store.db");
     write_old(&path);
-    std::fs::write(folder.path().join("store.db.before-0003.part"), "cut short").expect("written");
+    std::fs::write(folder.path().join("store.db.before-0004.part"), "cut short").expect("written");
     let store = Store::open(&path).expect("opens");
     assert_eq!(store.load(&key("1.0")).await.expect("read"), [(Millis(5), opened())]);
     assert_eq!(store.threads_at_work().await.expect("read"), [key("1.0")]);
@@ -70,9 +70,10 @@ async fn a_store_of_the_first_release_keeps_everything() {
     assert_eq!(store.setting("pm").await.expect("read").as_deref(), Some("claude"));
     let due = store.due_posts().await.expect("read");
     let due: Vec<_> = due.iter().map(|row| (row.key.as_str(), row.lane(), row.tried)).collect();
-    let posts = Lane::Posts(key("1.0").channel);
-    let expected =
-        [("tried", posts.clone(), true), ("eyes/1.0", Lane::Reactions, false), ("edited", Lane::Edits, true)];
+    let channel = key("1.0").channel;
+    let (posts, reactions, edits) =
+        (Lane::Posts(channel.clone()), Lane::Reactions(channel.clone()), Lane::Edits(channel));
+    let expected = [("tried", posts.clone(), true), ("eyes/1.0", reactions, false), ("edited", edits, true)];
     assert_eq!(due, expected);
     store.mark_sent(3, 1, Some(MessageTs::new("1.3")), None).await.expect("noted");
     let due = store.due_posts().await.expect("read");
@@ -108,7 +109,7 @@ async fn a_store_of_the_second_schema_ends_as_a_fresh_one() {
     assert_eq!(store.load(&key("1.0")).await.expect("read"), [(Millis(5), opened())]);
     drop(Store::open(&fresh).expect("opens"));
     assert_eq!(schema(&second), schema(&fresh));
-    let (version, kept) = schema(&folder.path().join("second.db.before-0003"));
+    let (version, kept) = schema(&folder.path().join("second.db.before-0004"));
     assert!(version == 2 && !kept.contains("messages_changed"), "{kept}");
 }
 
@@ -118,7 +119,7 @@ async fn a_copy_is_kept_before_an_old_store_is_changed() {
     let path = folder.path().join("store.db");
     write_old(&path);
     drop(Store::open(&path).expect("opens"));
-    let copy = folder.path().join("store.db.before-0003");
+    let copy = folder.path().join("store.db.before-0004");
     assert_eq!(std::fs::metadata(&copy).expect("it is there").permissions().mode() & 0o777, 0o600);
     let old = Connection::open(&copy).expect("opens");
     let version: i64 = old.pragma_query_value(None, "user_version", |row| row.get(0)).expect("read");
@@ -132,9 +133,9 @@ async fn a_copy_is_kept_before_an_old_store_is_changed() {
         .filter(|name| name.contains("before"))
         .collect();
     names.sort();
-    assert_eq!(names, ["store.db.before-0003"]);
+    assert_eq!(names, ["store.db.before-0004"]);
 
     let fresh = tempfile::tempdir().expect("a folder");
     drop(Store::open(&fresh.path().join("store.db")).expect("opens"));
-    assert!(!fresh.path().join("store.db.before-0003").exists(), "there was nothing to copy");
+    assert!(!fresh.path().join("store.db.before-0004").exists(), "there was nothing to copy");
 }

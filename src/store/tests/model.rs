@@ -131,6 +131,8 @@ struct Shown {
     sent: i64,
     tried: bool,
     ts: Option<MessageTs>,
+    /// Whether it waits for what its thread is told before it.
+    blocked: bool,
 }
 
 fn thread(number: usize) -> ThreadKey {
@@ -186,7 +188,8 @@ impl Model {
                 shown.revision += 1;
             }
             None => {
-                self.outbox.push(Shown { thread, key, post, revision: 1, sent: 0, tried: false, ts: None });
+                let blocked = key.starts_with("done/") && self.head(thread).is_some();
+                self.outbox.push(Shown { thread, key, post, revision: 1, sent: 0, tried: false, ts: None, blocked });
             }
         }
     }
@@ -210,22 +213,37 @@ impl Model {
         Ok(())
     }
 
+    /// The first of a thread that is to be posted.
+    fn head(&self, thread: usize) -> Option<usize> {
+        let new = |shown: &Shown| shown.revision > shown.sent && shown.ts.is_none() && !is_reaction(shown);
+        self.outbox.iter().position(|shown| shown.thread == thread && new(shown))
+    }
+
+    /// What was sent may let those go that waited for it.
+    fn release(&mut self, thread: usize) {
+        let head = self.head(thread).unwrap_or(usize::MAX);
+        for (number, shown) in self.outbox.iter_mut().enumerate() {
+            shown.blocked &= shown.thread != thread || number > head;
+        }
+    }
+
     /// What may be sent next.
     fn due(&self) -> Vec<&Shown> {
         let due = |shown: &&Shown| shown.revision > shown.sent;
-        let reaction = |shown: &&Shown| matches!(shown.post, Post::Reaction { .. });
-        let new = |shown: &&Shown| due(shown) && shown.ts.is_none() && !reaction(shown);
-        let head = self.outbox.iter().find(new);
-        let told = |number: usize, shown: &Shown| {
-            !self.outbox[..number].iter().any(|other| other.thread == shown.thread && new(&other))
-        };
-        let reactions = self.outbox.iter().enumerate().filter(|(_, shown)| due(shown) && reaction(shown));
-        let reactions = reactions.filter(|(number, shown)| told(*number, shown)).map(|(_, shown)| shown);
+        let mut heads: Vec<usize> = (0..THREADS).filter_map(|thread| self.head(thread)).collect();
+        heads.sort_unstable();
+        let heads = heads.into_iter().map(|number| &self.outbox[number]);
+        // There is one in each thread.
+        let reactions = self.outbox.iter().filter(|shown| due(shown) && is_reaction(shown) && !shown.blocked);
         let edits = || self.outbox.iter().filter(|shown| due(shown) && shown.ts.is_some());
         let lags = |shown: &&Shown| shown.key.starts_with("progress/");
         let edits = edits().filter(|shown| !lags(shown)).chain(edits().filter(lags));
-        head.into_iter().chain(reactions).chain(edits).collect()
+        heads.chain(reactions).chain(edits).collect()
     }
+}
+
+fn is_reaction(shown: &Shown) -> bool {
+    matches!(shown.post, Post::Reaction { .. })
 }
 
 /// A store in a folder of its own.
@@ -333,6 +351,8 @@ async fn send(store: &Store, model: &mut Model, row: usize, shown: Option<bool>)
     let ts = (shown && !reaction).then(|| MessageTs::new(format!("9.{}", row.id)));
     known.sent = row.revision;
     known.ts = ts.clone().or(known.ts.take());
+    let number = known.thread;
+    model.release(number);
     store.mark_sent(row.id, row.revision, ts, (!shown).then(|| "refused".into())).await.expect("noted");
 }
 

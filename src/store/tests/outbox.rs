@@ -1,7 +1,7 @@
 //! What of the outbox may be sent next.
 
 use super::{append, key, open, said};
-use crate::ids::{Epoch, MessageTs, ThreadKey};
+use crate::ids::{ChannelId, Epoch, MessageTs, ThreadKey};
 use crate::render::post::Post;
 use crate::render::posts::is_progress_key;
 use crate::store::{Append, Lane, Store};
@@ -15,7 +15,7 @@ async fn due(store: &Store) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn each_channel_shows_its_first_post_and_the_rest_waits_for_it() {
+async fn each_thread_shows_its_first_post_and_the_rest_waits_for_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = open(&folder).await;
     let other = ThreadKey::parse("T1/C2/1.0").expect("a thread");
@@ -31,8 +31,8 @@ async fn each_channel_shows_its_first_post_and_the_rest_waits_for_it() {
     store.append(append(0, vec![], &newer, vec![])).await.expect("appended");
     let rows = store.due_posts().await.expect("read");
     let rows: Vec<_> = rows.iter().map(|row| (row.key.as_str(), row.lane(), row.revision)).collect();
-    let posts = |channel| Lane::Posts(crate::ids::ChannelId::new(channel));
-    assert_eq!(rows, [("b", posts("C1"), 2), ("d", posts("C2"), 1), ("a", Lane::Edits, 2)]);
+    let posts = |channel| Lane::Posts(ChannelId::new(channel));
+    assert_eq!(rows, [("b", posts("C1"), 2), ("d", posts("C2"), 1), ("a", Lane::Edits(ChannelId::new("C1")), 2)]);
     // The older version was under way when the newer came: the newer is an edit of it.
     store.mark_sent(2, 1, Some(MessageTs::new("1.2")), None).await.expect("noted");
     assert_eq!(due(&store).await, ["c", "d", "a", "b"]);

@@ -6,6 +6,8 @@ mod room;
 mod any_weather;
 mod lanes;
 mod once;
+mod patience;
+mod turns;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -49,7 +51,12 @@ impl World {
 
     /// Puts posts into a channel.
     async fn put(&self, channel: &str, posts: &[(&str, Post)]) {
-        let thread = ThreadKey::parse(&format!("T1/{channel}/1.0")).expect("a thread");
+        self.put_into(channel, 1, posts).await;
+    }
+
+    /// Puts posts into a thread of a channel.
+    async fn put_into(&self, channel: &str, thread: usize, posts: &[(&str, Post)]) {
+        let thread = ThreadKey::parse(&format!("T1/{channel}/{thread}.0")).expect("a thread");
         let epoch: Epoch = self.store.lease(&thread).await.expect("leased");
         let append = Append {
             thread,

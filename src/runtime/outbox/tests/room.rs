@@ -50,6 +50,13 @@ pub(super) struct State {
     pub(super) finds: usize,
     /// The channel into which the bot is not let.
     pub(super) closed: Option<&'static str>,
+    /// Nothing can be reached.
+    pub(super) down: bool,
+    /// Texts that the chat fails for, whatever else it takes.
+    pub(super) poison: HashSet<String>,
+    pub(super) pace: Duration,
+    /// The most calls at once for what is not a reaction.
+    pub(super) most_posts: usize,
     pub(super) start: Option<Instant>,
 }
 
@@ -70,6 +77,7 @@ impl Room {
         &self,
         thread: &ThreadKey,
         key: &str,
+        shown: &str,
         reaction: bool,
         act: impl FnOnce(&mut State) -> T,
     ) -> Result<T, ChatError> {
@@ -80,9 +88,13 @@ impl Room {
             assert!(state.now.insert(key.to_owned()), "two calls at once for {key}");
             let reactions = state.now.iter().filter(|key| key.starts_with("eyes/")).count();
             state.most_reactions = state.most_reactions.max(if reaction { reactions } else { 0 });
+            let posts = state.now.len() - reactions;
+            state.most_posts = state.most_posts.max(posts);
+            let fails = state.down || state.poison.contains(shown);
             let closed = state.closed == Some(thread.channel.as_str());
             let mood = state.moods.get_mut(key).and_then(VecDeque::pop_front);
-            if closed { Some(Mood::KeepsOut) } else { mood }
+            let lost = fails.then_some(Mood::Lost { done: false, after: 1 });
+            if closed { Some(Mood::KeepsOut) } else { lost.or(mood) }
         };
         let lost = || ChatError::Unreachable(anyhow::anyhow!("lost"));
         let (wait, done, result) = match mood {
@@ -131,6 +143,7 @@ impl Chat for Room {
     async fn post(&self, thread: &ThreadKey, key: &str, post: &Post) -> Result<Option<MessageTs>, ChatError> {
         let (channel, shown) = (thread.channel.to_string(), text(post));
         let (reaction, ephemeral) = (matches!(post, Post::Reaction { .. }), matches!(post, Post::Ephemeral { .. }));
+        let words = shown.clone();
         let act = |state: &mut State| {
             if reaction {
                 state.reactions.push(key.to_owned());
@@ -141,7 +154,7 @@ impl Chat for Room {
             state.messages.push(message);
             (!ephemeral).then_some(ts)
         };
-        self.call(thread, key, reaction, act).await
+        self.call(thread, key, &words, reaction, act).await
     }
 
     async fn edit(&self, thread: &ThreadKey, ts: &MessageTs, key: &str, post: &Post) -> Result<(), ChatError> {
@@ -150,18 +163,25 @@ impl Chat for Room {
             message.text = text(post);
             message.edits += 1;
         };
-        self.call(thread, key, false, act).await
+        self.call(thread, key, &text(post), false, act).await
     }
 
     async fn find(&self, thread: &ThreadKey, key: &str) -> Result<Option<MessageTs>, ChatError> {
         let mut state = self.state();
         state.finds += 1;
+        if state.down {
+            return Err(ChatError::Unreachable(anyhow::anyhow!("no network")));
+        }
         let is_it = |message: &&Message| message.channel == thread.channel.as_str() && message.key == key;
         Ok(state.messages.iter().find(is_it).map(|message| message.ts.clone()))
     }
 
     async fn history(&self, _thread: &ThreadKey, _before: &MessageTs) -> Result<Vec<Earlier>, ChatError> {
         Ok(Vec::new())
+    }
+
+    fn pace(&self) -> Duration {
+        self.state().pace
     }
 
     fn permalink(&self, _thread: &ThreadKey) -> Option<String> {

@@ -1,0 +1,81 @@
+//! When a post that fails again and again makes way, and when it does not.
+
+use super::*;
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// A post that the chat fails for, with one behind it.
+async fn poisoned() -> World {
+    let world = World::new();
+    world.room.state().poison.insert("bad".into());
+    world.put_into("C1", 1, &[("a", said("bad")), ("b", said("b"))]).await;
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_post_that_fails_for_hours_while_others_succeed_makes_way_and_it_is_said() {
+    let world = poisoned().await;
+    let others = async {
+        for number in 0..30 {
+            let key = format!("other/{number}");
+            world.put_into("C1", 2, &[(&key, said(&key))]).await;
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            if number < 29 {
+                continue;
+            }
+            assert!(!world.room.keys("C1").contains(&"b".to_owned()), "not before an hour is over");
+        }
+        tokio::time::sleep(HOUR).await;
+    };
+    world.run_while(others).await;
+    let shown =
+        |key: &str| world.room.state().messages.iter().find(|message| message.key == key).map(|m| m.text.clone());
+    assert_eq!(shown("b").as_deref(), Some("b"));
+    let instead = shown("a").expect("something is in its place");
+    assert!(instead.contains("could not be posted") && instead.contains("codebutler show 1.0"), "{instead}");
+    let keys = world.room.keys("C1");
+    let place = |key: &str| keys.iter().position(|shown| shown == key);
+    assert!(place("a") < place("b"));
+    assert_eq!(world.store.due_posts().await.expect("read"), []);
+    // A newer version, which the chat takes, is shown in that place.
+    world.put_into("C1", 1, &[("a", said("good"))]).await;
+    world.run(10.0).await;
+    assert_eq!(shown("a").as_deref(), Some("good"));
+    assert_eq!(world.room.keys("C1").len(), keys.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_given_up_while_the_chat_takes_nothing() {
+    let world = poisoned().await;
+    world.put_into("C2", 1, &[("c", said("c"))]).await;
+    world.room.state().down = true;
+    world.run(48.0 * HOUR.as_secs_f64()).await;
+    world.room.state().down = false;
+    world.room.state().poison.clear();
+    world.run(40.0).await;
+    assert_eq!(world.room.keys("C1"), ["a", "b"]);
+    let texts: Vec<String> = world.room.state().messages.iter().map(|message| message.text.clone()).collect();
+    assert!(["bad", "b", "c"].iter().all(|text| texts.iter().any(|shown| shown == text)), "{texts:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_that_fails_for_hours_is_given_up_and_its_next_version_is_tried() {
+    let world = World::new();
+    world.put("C1", &[("card", said("old"))]).await;
+    world.run(1.0).await;
+    world.room.state().poison.insert("bad".into());
+    world.put("C1", &[("card", said("bad"))]).await;
+    let others = async {
+        for number in 0..150 {
+            let key = format!("other/{number}");
+            world.put_into("C1", 2, &[(&key, said(&key))]).await;
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
+    };
+    world.run_while(others).await;
+    assert_eq!(world.store.due_posts().await.expect("read"), []);
+    assert_eq!(world.room.state().messages[0].text, "old");
+    world.put("C1", &[("card", said("new"))]).await;
+    world.run(1.0).await;
+    assert_eq!(world.room.state().messages[0].text, "new");
+}
