@@ -11,6 +11,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::holds::{Holds, Rest, Subject, WAITS};
 use super::pace::Pace;
+use super::tasks::panic_text;
 use crate::chat::{Chat, ChatError};
 use crate::ids::{MessageTs, ThreadKey};
 use crate::render::post::Post;
@@ -206,7 +208,7 @@ impl Sender {
         let last_try = self.holds.is_last_try(&row, now);
         let (store, chat) = (self.store.clone(), Arc::clone(&self.chat));
         let call = async move {
-            let outcome = bring(&store, &*chat, &row, last_try).await;
+            let outcome = bring_whatever_happens(&store, &*chat, &row, last_try).await;
             Ended { row: row.id, thread: row.thread, lane, more: row.more, troubled, outcome }
         };
         self.calls.push(call.boxed());
@@ -296,6 +298,23 @@ async fn meanwhile<T>(
     }
 }
 
+/// Brings one row to the chat; one over which our own code panics makes way. It would end the sender, and again after
+/// each restart.
+async fn bring_whatever_happens(store: &Store, chat: &dyn Chat, row: &DuePost, last_try: bool) -> Outcome {
+    let panic = match AssertUnwindSafe(bring(store, chat, row, last_try)).catch_unwind().await {
+        Ok(outcome) => return outcome,
+        Err(panic) => panic,
+    };
+    let error = ChatError::Unreachable(anyhow::anyhow!("a bug of ours: {}", panic_text(&*panic)));
+    match make_way(chat, row, &error).await {
+        Ok(ts) => {
+            note(store, row, ts, Some(GIVEN_UP.to_owned())).await;
+            Outcome::Noted { shown: false }
+        }
+        Err(outcome) => outcome,
+    }
+}
+
 /// Brings one row to the chat and notes that it is there. If it fails on its last try, it makes way.
 async fn bring(store: &Store, chat: &dyn Chat, row: &DuePost, last_try: bool) -> Outcome {
     let (ts, fault) = match send_one(store, chat, row).await {
@@ -369,7 +388,7 @@ async fn make_way(chat: &dyn Chat, row: &DuePost, error: &ChatError) -> Result<O
     }
     let hint = format!("`codebutler show {}` has its text", thread.ts);
     let error = error as &dyn Error;
-    tracing::error!(thread.ts = %thread, post.key = key, error, hint, "a post that fails again and again is given up");
+    tracing::error!(thread.ts = %thread, post.key = key, error, hint, "a post that cannot be brought to the chat is given up");
     Ok(shown)
 }
 

@@ -79,3 +79,16 @@ async fn an_edit_that_fails_for_hours_is_given_up_and_its_next_version_is_tried(
     world.run(1.0).await;
     assert_eq!(world.room.state().messages[0].text, "new");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_post_that_our_own_code_fails_for_makes_way_at_once_and_ends_nothing() {
+    let world = World::new();
+    world.room.mood("a", &[Mood::Bug]);
+    world.put("C1", &[("a", said("a")), ("b", said("b"))]).await;
+    world.put_into("C1", 2, &[("c", said("c"))]).await;
+    world.run(5.0).await;
+    let texts: Vec<String> = world.room.state().messages.iter().map(|message| message.text.clone()).collect();
+    assert!(["b", "c"].iter().all(|text| texts.iter().any(|shown| shown == text)), "{texts:?}");
+    assert!(texts.iter().any(|text| text.contains("could not be posted")), "{texts:?}");
+    assert_eq!(world.store.due_posts().await.expect("read"), []);
+}

@@ -26,6 +26,8 @@ pub(super) enum Mood {
     Refuses,
     /// Does not let us in for the moment.
     KeepsOut,
+    /// What speaks to it has a bug.
+    Bug,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -106,6 +108,10 @@ impl Room {
                 (1, false, Err(ChatError::Refused { code: "not_in_channel: x".into(), remedy: Some("invite the bot") }))
             }
             Some(Mood::Lost { done, after }) => (after, done, Err(lost())),
+            Some(Mood::Bug) => {
+                self.state().now.remove(key);
+                panic!("a bug with {key}");
+            }
         };
         let acted = done.then(|| act(&mut self.state()));
         // At once, but not always equally fast, so that calls end at every point of what the sender does.
