@@ -18,7 +18,7 @@ use self::script::Word;
 const DEEPEST: u8 = 4;
 
 /// Words of an unreadable script that are looked at together.
-const WINDOW: usize = 64;
+const WINDOW: usize = 16;
 
 /// A platform whose builds are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -7,8 +7,8 @@
 /// How deep `$(…)` may lie within each other; deeper is unreadable.
 const DEEPEST: u8 = 32;
 
-/// Bytes up to which the end of `((…))` is looked for, so that a script of parentheses is read in no long time.
-const LONGEST_ARITHMETIC: usize = 500;
+/// Bytes up to which the end of `((…))` is looked for, so that a script of nothing but parentheses is read soon.
+const LONGEST_ARITHMETIC: usize = 200;
 
 /// A word of a command, its quotes taken away.
 #[derive(Clone, Debug, PartialEq, Eq)]
