@@ -59,11 +59,11 @@ impl Turnstile {
         self.builds.retain(|id, _| pending.iter().any(|effect| effect.id() == *id));
         for effect in pending {
             let run = run_of(effect);
-            if let Some((run, role)) = run {
-                if !self.runs.contains_key(&run) {
-                    let claim = self.slots.claim(self.lanes(role, settings), Arc::clone(&self.changed));
-                    self.runs.insert(run, claim);
-                }
+            if let Some((run, role)) = run
+                && !self.runs.contains_key(&run)
+            {
+                let claim = self.slots.claim(self.lanes(role, settings), Arc::clone(&self.changed));
+                self.runs.insert(run, claim);
             }
             let run = run.map(|(run, _)| run);
             let goes = run.is_none_or(|run| self.runs.get(&run).is_some_and(|claim| claim.place().is_none()));
