@@ -1,7 +1,24 @@
-//! Which commands are heavy builds, and of which platform: several of them at once would bring a machine to a halt, so
+//! Which commands are heavy builds, and of which platforms: several of them at once would bring a machine to a halt, so
 //! their number is limited (`limits.concurrentBuilds`).
 //!
-//! A guess from the command's words, like a person's; a build that hides in a script is not seen.
+//! A guess from the command's words, like a person's. It is a courtesy for speed and no border: a build that hides in a
+//! script, a Makefile or a variable is not seen, and whoever wants to get past it can.
+
+mod invocation;
+mod script;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use self::invocation::{Invocation, Runs, after_options};
+use self::script::Word;
+
+/// How often a script may hold another (`bash -c`) before it is taken by its words.
+const DEEPEST: u8 = 4;
+
+/// Words of an unreadable script that are looked at together.
+const WINDOW: usize = 16;
 
 /// A platform whose builds are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,75 +66,67 @@ impl Platform {
         (self == Self::Xcode).then_some(1)
     }
 
-    /// The platform that this command builds for; `None` when it is no heavy build.
-    pub fn of_command(command: &str) -> Option<Self> {
-        command.split(['\n', ';', '&', '|', '(', ')']).find_map(|part| {
-            let mut words = part.split_whitespace().skip_while(|word| is_prefix(word));
-            let program = words.next()?.rsplit('/').next()?;
-            of_words(program, words.find(|word| !word.starts_with(['-', '+'])).unwrap_or_default())
-        })
+    /// The platforms that this command builds for; none when it is no heavy build.
+    pub fn of_command(command: &str) -> BTreeSet<Self> {
+        let mut found = BTreeSet::new();
+        read(command, DEEPEST, &mut found);
+        found
     }
 }
 
-/// Words before the program itself: assignments and programs that run another.
-fn is_prefix(word: &str) -> bool {
-    word.contains('=') || matches!(word, "sudo" | "time" | "nice" | "env" | "exec" | "command" | "xcrun" | "nohup")
+/// Adds what a script builds for.
+fn read(script: &str, depth: u8, found: &mut BTreeSet<Platform>) {
+    match script::commands(script) {
+        Some(commands) if depth > 0 => commands.iter().for_each(|words| of_words(words, Some(depth), found)),
+        _ => by_words(script, found),
+    }
 }
 
-fn of_words(program: &str, verb: &str) -> Option<Platform> {
-    match (program, verb) {
+/// A script that cannot be read: whatever stands in it as a word may be run.
+fn by_words(script: &str, found: &mut BTreeSet<Platform>) {
+    let is_border = |c: char| c.is_whitespace() || ";&|(){}<>`'\"$".contains(c);
+    let words: Vec<Word> = script.split(is_border).filter(|word| !word.is_empty()).map(Word::bare).collect();
+    for start in 0..words.len() {
+        // Scripts within it are not read: their words are looked at anyway.
+        of_words(&words[start..words.len().min(start + WINDOW)], None, found);
+    }
+}
+
+/// Adds what a simple command builds for; `depth`: how many scripts within scripts are still read.
+fn of_words(words: &[Word], depth: Option<u8>, found: &mut BTreeSet<Platform>) {
+    match (invocation::of(words), depth) {
+        (Runs::Program(invocation), _) => found.extend(of_invocation(&invocation)),
+        (Runs::Script(script), Some(depth)) => read(&script, depth - 1, found),
+        (Runs::Script(_), None) | (Runs::Nothing, _) => {}
+    }
+}
+
+fn of_invocation(invocation: &Invocation<'_>) -> Option<Platform> {
+    let with_value: &[&str] = match invocation.program {
+        "cargo" => &["-C", "-Z", "--color", "--config", "--manifest-path"],
+        "npm" => &["-w", "--prefix", "--workspace"],
+        "pnpm" => &["-C", "-F", "--dir", "--filter"],
+        "yarn" => &["--cwd"],
+        "go" => &["-C"],
+        _ => &[],
+    };
+    let verb = after_options(invocation.arguments, with_value).first().map_or("", |word| word.text.as_str());
+    match (invocation.program, verb) {
         (
             "cargo",
-            "build" | "b" | "test" | "t" | "check" | "c" | "clippy" | "run" | "r" | "bench" | "nextest" | "doc",
+            "build" | "b" | "test" | "t" | "check" | "c" | "clippy" | "run" | "r" | "bench" | "nextest" | "doc"
+            | "install",
         ) => Some(Platform::Rust),
         ("npm" | "pnpm" | "yarn" | "bun", "run" | "test" | "t" | "build" | "install" | "i" | "ci") => {
             Some(Platform::Node)
         }
         ("go", "build" | "test" | "vet" | "run" | "install") => Some(Platform::Go),
-        ("pip" | "pip3", "install") => Some(Platform::Python),
-        ("swift", "build" | "test") | ("pod", "install" | "update") => Some(Platform::Xcode),
+        ("pip" | "pip3", "install") | ("pytest" | "tox" | "nox", _) => Some(Platform::Python),
+        ("swift", "build" | "test" | "run")
+        | ("pod", "install" | "update")
+        | ("carthage", "bootstrap" | "build" | "update")
+        | ("xcodebuild", _) => Some(Platform::Xcode),
         ("mvn" | "mvnw" | "gradle" | "gradlew", _) => Some(Platform::Jvm),
-        _ => of_program(program),
-    }
-}
-
-/// Programs that build whatever they are told.
-fn of_program(program: &str) -> Option<Platform> {
-    match program {
-        "xcodebuild" => Some(Platform::Xcode),
-        "pytest" | "tox" | "nox" => Some(Platform::Python),
-        "gradlew" | "mvnw" => Some(Platform::Jvm),
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Platform;
-
-    #[test]
-    fn builds_are_known_by_their_words() {
-        let cases = [
-            ("xcodebuild -scheme App test", Some(Platform::Xcode)),
-            ("xcodebuild", Some(Platform::Xcode)),
-            ("cd app && xcrun xcodebuild build", Some(Platform::Xcode)),
-            ("pod install", Some(Platform::Xcode)),
-            ("cargo test --lib", Some(Platform::Rust)),
-            ("RUST_BACKTRACE=1 cargo +stable --locked test", Some(Platform::Rust)),
-            ("cargo fmt --check", None),
-            ("./gradlew", Some(Platform::Jvm)),
-            ("./gradlew assemble", Some(Platform::Jvm)),
-            ("npm ci; npm run build", Some(Platform::Node)),
-            ("npm view left-pad", None),
-            ("(cd x; go test ./...)", Some(Platform::Go)),
-            ("python -m pytest", None),
-            ("pytest -q", Some(Platform::Python)),
-            ("echo xcodebuild", None),
-            ("grep -rn cargo test", None),
-            ("", None),
-        ];
-        for (command, platform) in cases {
-            assert_eq!(Platform::of_command(command), platform, "{command}");
-        }
     }
 }

@@ -53,13 +53,20 @@ impl Intake for Routes {
             posts.push((seen_key(ts), Post::Reaction { ts: ts.clone(), name: "eyes".to_owned() }));
         }
         let thread = incoming.thread.clone();
-        let accepted = route.project.store.accept(incoming, posts, route.project.clock.now()).await;
-        let fresh = accepted.map_err(|error| IntakeError(error.into()))?;
-        if fresh {
+        let store = &route.project.store;
+        let accepted = store.accept(incoming, posts, route.project.clock.now()).await;
+        // It may have been stored before without anybody hearing of it, or now although an error is told. What was dealt
+        // with needs no worker: the chat brings much again.
+        let waits = match &accepted {
+            Ok(true) => true,
+            Ok(false) => store.waiting(&thread).await.map_or(true, |waiting| !waiting.is_empty()),
+            Err(_) => store.waiting(&thread).await.is_ok_and(|waiting| !waiting.is_empty()),
+        };
+        if waits {
             route.project.outbox_changed.notify_one();
             route.supervisor.wake(thread);
         }
-        Ok(fresh)
+        accepted.map_err(|error| IntakeError(error.into()))
     }
 
     async fn choose_channel_model(&self, channel: &ChannelId, by: &UserId, name: &str) -> Result<String, IntakeError> {

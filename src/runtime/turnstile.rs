@@ -1,9 +1,13 @@
-//! Lets a thread's effects begin when it is their turn: a run needs a place of its role, a build one of its platform.
+//! Lets a thread's effects begin when it is their turn: a run needs a place of its role, a build one of each of its
+//! platforms. The initialisation of a worktree builds too (`pod install`), and belongs to no run.
 //!
 //! A place is held exactly as long as the run has something to do: a run that waits for a person holds none. Which
 //! places are taken is `slots`' business; what is pending is the core's.
 
-use std::collections::BTreeMap;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::sync::Notify;
@@ -13,6 +17,7 @@ use super::slots::{Claim, Lane, Limited, Slots};
 use crate::agent::{Platform, Role, ToolName};
 use crate::ids::{ChannelId, EffectId, RunId};
 use crate::render::progress::argument;
+use crate::thread::state::Run;
 use crate::thread::{Command, Effect, Thread};
 
 /// Runs of each role but the Coder at the same time, over all repositories (`decisions.md` 27b).
@@ -28,12 +33,13 @@ pub struct Turnstile {
     /// Notified when a place in a queue changes.
     changed: Arc<Notify>,
     runs: BTreeMap<RunId, Claim>,
-    builds: BTreeMap<EffectId, Build>,
+    /// What each effect builds whose run's turn has come; `None`: nothing whose number is limited.
+    builds: BTreeMap<EffectId, Option<Build>>,
 }
 
 struct Build {
-    run: RunId,
-    platform: Platform,
+    /// `None`: the initialisation of the worktree.
+    run: Option<RunId>,
     claim: Claim,
 }
 
@@ -43,21 +49,30 @@ impl Turnstile {
         Self { slots, channel, changed: Arc::default(), runs: BTreeMap::new(), builds: BTreeMap::new() }
     }
 
-    /// Asks for what the pending effects need and gives back what none needs any more.
-    pub fn align(&mut self, pending: &[Effect], settings: &ProjectSettings) {
+    /// Asks for what the pending effects need and gives back what none needs any more; `init` gives the commands that
+    /// initialise the worktree.
+    ///
+    /// A build asks only once its run has a place. Whoever held a build's place while waiting for a run's could wait for
+    /// one that waits for the build.
+    pub fn align(&mut self, pending: &[Effect], settings: &ProjectSettings, init: impl Fn() -> Vec<String>) {
         self.runs.retain(|run, _| pending.iter().any(|effect| run_of(effect).is_some_and(|(of, _)| of == *run)));
         self.builds.retain(|id, _| pending.iter().any(|effect| effect.id() == *id));
         for effect in pending {
-            let Some((run, role)) = run_of(effect) else { continue };
-            if !self.runs.contains_key(&run) {
+            let run = run_of(effect);
+            if let Some((run, role)) = run
+                && !self.runs.contains_key(&run)
+            {
                 let claim = self.slots.claim(self.lanes(role, settings), Arc::clone(&self.changed));
                 self.runs.insert(run, claim);
             }
-            if let Some((platform, limit)) = build_of(effect, settings)
-                && !self.builds.contains_key(&effect.id())
-            {
-                let claim = self.slots.claim(vec![(Lane::Builds(platform), limit)], Arc::clone(&self.changed));
-                self.builds.insert(effect.id(), Build { run, platform, claim });
+            let run = run.map(|(run, _)| run);
+            let goes = run.is_none_or(|run| self.runs.get(&run).is_some_and(|claim| claim.place().is_none()));
+            if goes && !self.builds.contains_key(&effect.id()) {
+                let lanes = builds_of(effect, settings, &init);
+                let is_limited = !lanes.is_empty();
+                let claim = || self.slots.claim(lanes, Arc::clone(&self.changed));
+                let build = is_limited.then(|| Build { run, claim: claim() });
+                self.builds.insert(effect.id(), build);
             }
         }
     }
@@ -73,35 +88,47 @@ impl Turnstile {
 
     /// Whether this effect may begin.
     pub fn admits(&self, effect: &Effect) -> bool {
-        let run = run_of(effect).and_then(|(run, _)| self.runs.get(&run));
-        let build = self.builds.get(&effect.id()).map(|build| &build.claim);
-        run.into_iter().chain(build).all(|claim| claim.place().is_none())
+        // Unknown: its run waits, or waited when it was last asked; who has got a place since is told so and asks again.
+        let build = self.builds.get(&effect.id());
+        build.is_some_and(|build| build.as_ref().is_none_or(|build| build.claim.place().is_none()))
     }
 
     /// Whether something waits for its turn.
     pub fn waits(&self) -> bool {
-        self.runs.values().chain(self.builds.values().map(|build| &build.claim)).any(|claim| claim.place().is_some())
+        let builds = self.builds.values().flatten().map(|build| &build.claim);
+        self.runs.values().chain(builds).any(|claim| claim.place().is_some())
     }
 
     /// Runs that stand elsewhere than the thread noted, as commands that note it.
     pub fn moved(&self, thread: &Thread) -> Vec<Command> {
-        let place = |(run, claim): (&RunId, &Claim)| {
-            let of_build = || {
-                let build = self.builds.values().find(|build| build.run == *run)?;
-                Some((build.claim.place()?, Some(build.platform.name().to_owned())))
-            };
-            let (place, build) = match claim.place().map(|place| (place, None)).or_else(of_build) {
-                Some((place, build)) => (Some(place), build),
+        let moved = |run: &Run| {
+            let (place, build) = match self.queue(run) {
+                Some((place, Lane::Builds(platform))) => (Some(place), Some(platform.name().to_owned())),
+                Some((place, Lane::Role(_) | Lane::Coders(_))) => (Some(place), None),
                 None => (None, None),
             };
-            let noted = thread.run(*run).and_then(|(_, run)| run.queue.as_ref());
-            let is_noted = match (noted, place) {
+            let is_noted = match (&run.queue, place) {
                 (Some(noted), Some(place)) => noted.build == build && !is_news(noted.place, place),
                 (noted, place) => noted.is_none() && place.is_none(),
             };
-            (!is_noted).then(|| Command::Queued { run: *run, place, build: build.clone() })
+            (!is_noted).then_some(Command::Queued { run: run.id, place, build })
         };
-        self.runs.iter().filter_map(place).collect()
+        thread.runs.values().filter_map(moved).collect()
+    }
+
+    /// Where a run stands, and for what: its role's turn, its build's, or that of the initialisation which its command
+    /// waits for.
+    fn queue(&self, run: &Run) -> Option<(u32, Lane)> {
+        let of = |run| {
+            let builds = self.builds.values().flatten();
+            builds.filter(move |build| build.run == run).find_map(|build| build.claim.queue())
+        };
+        let wants_shell = || {
+            let mut open = run.calls.iter().filter(|call| call.started && !call.done);
+            open.any(|call| call.tool == Some(ToolName::Bash))
+        };
+        let own = self.runs.get(&run.id).and_then(Claim::queue).or_else(|| of(Some(run.id)));
+        own.or_else(|| of(None).filter(|_| wants_shell()))
     }
 
     /// Waits until a place may have changed.
@@ -129,29 +156,22 @@ fn run_of(effect: &Effect) -> Option<(RunId, Role)> {
     }
 }
 
-/// The platform of a build whose number is limited, and the limit.
-fn build_of(effect: &Effect, settings: &ProjectSettings) -> Option<(Platform, u32)> {
-    let Effect::RunTool { tool: ToolName::Bash, call, .. } = effect else { return None };
-    let platform = Platform::of_command(&argument(&call.arguments, "command")?)?;
-    let limit = settings.builds.get(&platform).copied().or(platform.default_limit())?;
-    Some((platform, limit))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_news;
-
-    #[test]
-    fn the_front_of_the_queue_is_told_each_step_and_the_rest_now_and_then() {
-        let (mut noted, mut told) = (500, 0);
-        for place in (1..500).rev() {
-            if is_news(noted, place) {
-                (noted, told) = (place, told + 1);
-            }
-            assert!(noted == place || noted > 5 && noted - noted / 4 < place, "{noted} stands for {place}");
+/// The platforms that an effect builds for and whose builds are limited, with the limits.
+fn builds_of(effect: &Effect, settings: &ProjectSettings, init: impl Fn() -> Vec<String>) -> Vec<Limited> {
+    let commands: Vec<String> = match effect {
+        Effect::RunTool { tool: ToolName::Bash, call, .. } => {
+            argument(&call.arguments, "command").into_iter().collect()
         }
-        assert!(told < 25, "{told}");
-        assert!(is_news(3, 7), "who asked anew says so");
-        assert!(!is_news(7, 7));
-    }
+        Effect::InitWorkspace => init(),
+        Effect::RunTool { .. }
+        | Effect::CallModel { .. }
+        | Effect::PrepareBase
+        | Effect::PrepareWorkspace { .. }
+        | Effect::Publish { .. }
+        | Effect::Merge { .. }
+        | Effect::CleanUp { .. } => return Vec::new(),
+    };
+    let platforms: BTreeSet<Platform> = commands.iter().flat_map(|command| Platform::of_command(command)).collect();
+    let limit = |platform: &Platform| settings.builds.get(platform).copied().or(platform.default_limit());
+    platforms.into_iter().filter_map(|platform| Some((Lane::Builds(platform), limit(&platform)?))).collect()
 }

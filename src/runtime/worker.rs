@@ -311,7 +311,8 @@ impl<'a> Worker<'a> {
         let wanted = pending(&self.thread, |role| settings.rules.turns(role));
         let ids: Vec<EffectId> = wanted.iter().map(Effect::id).collect();
         self.running.retain(|id, _| ids.contains(id));
-        self.turnstile.align(&wanted, settings);
+        let init = || effects::init_commands(self.project, &self.thread);
+        self.turnstile.align(&wanted, settings, init);
         for command in self.turnstile.moved(&self.thread) {
             self.carry_out(command, Vec::new()).await?;
         }

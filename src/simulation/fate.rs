@@ -82,6 +82,8 @@ struct Inner {
     trace: Option<Vec<String>>,
     digest: u64,
     crashes: u32,
+    /// Where the next write fails, whatever the weather.
+    fails_at: Option<&'static str>,
     /// Whether every cut is a power failure.
     dark: bool,
     /// Whether the last crash was one.
@@ -105,6 +107,7 @@ impl Fate {
             trace: None,
             digest: 0xcbf2_9ce4_8422_2325,
             crashes: 0,
+            fails_at: None,
             dark: false,
             power_failed: false,
         })))
@@ -113,6 +116,11 @@ impl Fate {
     /// Every cut is a power failure.
     pub fn darken(&self) {
         self.inner().dark = true;
+    }
+
+    /// The next write that passes this point fails.
+    pub fn fail_at(&self, label: &'static str) {
+        self.inner().fails_at = Some(label);
     }
 
     /// Whether this life ended by a power failure; asked once for each.
@@ -321,6 +329,9 @@ impl Inner {
             self.kill(label);
             return Turn::Crash;
         }
+        if self.fails_at.take_if(|at| *at == label).is_some() {
+            return Turn::Fail;
+        }
         let now = self.now();
         let Some(weather) = self.weather.as_mut().filter(|weather| now < weather.calm_from) else { return Turn::Go };
         if label.starts_with("store.") {
@@ -329,7 +340,9 @@ impl Inner {
                 return Turn::Crash;
             }
             let fails = weather.store.iter().any(|(from, to)| (*from..*to).contains(&now));
-            return if fails && label.ends_with(".before") { Turn::Fail } else { Turn::Go };
+            // A row of the inbox may also be stored without anybody being told so.
+            let may_fail = label.ends_with(".before") || label == "store.accept.after";
+            return if fails && may_fail { Turn::Fail } else { Turn::Go };
         }
         if weather.dice.chance(weather.crash) {
             self.kill(label);

@@ -15,4 +15,5 @@ pub mod probe;
 mod replacement;
 mod stories;
 mod sweep;
+mod unheard;
 mod world;

@@ -34,7 +34,8 @@ pub enum Verdict {
     Go,
     /// The process dies here: the call never returns.
     Crash,
-    /// The write fails as if the disk were full, and nothing is written. After the commit this is the same as `Go`.
+    /// The write fails as if the disk were full, and nothing is written. After the commit: all is written, and the caller
+    /// is told that it failed.
     Fail,
 }
 
@@ -172,11 +173,14 @@ impl State {
         if operation.durable {
             self.disk.flush();
         }
-        if (self.hook)(Moment::After, self.writes, operation.label) == Verdict::Crash {
-            self.connection = None;
-            return None;
+        match (self.hook)(Moment::After, self.writes, operation.label) {
+            Verdict::Go => Some(done),
+            Verdict::Fail => Some(Err(disk_full())),
+            Verdict::Crash => {
+                self.connection = None;
+                None
+            }
         }
-        Some(done)
     }
 }
 

@@ -166,7 +166,7 @@ pub enum Event {
         run: RunId,
         /// Its place in the queue, from 1; `None`: it goes on.
         place: Option<u32>,
-        /// The platform of the build that it waits to begin; `None`: it waits for its role's turn.
+        /// The platform whose builds it waits for, the first of several; `None`: it waits for its role's turn.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         build: Option<String>,
     },

@@ -64,7 +64,7 @@ async fn coders_beyond_the_limit_say_their_place_and_begin_by_themselves() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_xcode_build_at_a_time() {
-    let mut world = World::with_script(with_coder(runs("xcodebuild -scheme App"))).await;
+    let mut world = World::with_script(with_coder(runs("npm --version; timeout 600 xcodebuild -scheme App"))).await;
     let programs = world.folder.path().join("bin");
     std::fs::create_dir(&programs).expect("made");
     let program = programs.join("xcodebuild");

@@ -24,6 +24,12 @@ pub(super) fn prepare(project: Arc<Project>, thread: &Thread, title: String) -> 
     }
 }
 
+/// The commands with which the thread's worktree is initialised; none when there is no worktree.
+pub fn init_commands(project: &Project, thread: &Thread) -> Vec<String> {
+    let Some(workspace) = thread.workspace() else { return Vec::new() };
+    sandbox::init::plan(&project.repository.worktree_path(workspace), project.settings.init.as_deref()).commands
+}
+
 pub(super) fn initialise(
     project: Arc<Project>,
     thread: &Thread,
