@@ -105,10 +105,10 @@ impl Opened {
         }
         let tree = index.write_tree().and_then(|id| self.git.find_tree(id)).map_err(fault)?;
         let head = self.head_commit()?;
-        let merged = self.merge_heads();
+        let merged = self.merge_heads(&head).map_err(fault)?;
         if tree.id() == head.tree_id() && merged.is_empty() {
             // Ours of an attempt that was cut before it was known: the same message right at the head.
-            let own = head.message().ok() == Some(message) && head.parent_count() == 1;
+            let own = head.message().ok() == Some(message) && head.parent_count() > 0;
             let parent = own.then(|| head.parent(0)).transpose().map_err(fault)?;
             let Some(parent) = parent else { return Ok(Commit { left_out, ..Commit::default() }) };
             let files = self.files_between(&parent, &tree).map_err(fault)?;
@@ -116,6 +116,7 @@ impl Opened {
         }
         let files = self.files_between(&head, &tree).map_err(fault)?;
         let signature = git2::Signature::now(&author.name, &author.mail).map_err(fault)?;
+            self.complete(&mut index).map_err(fault)?;
         let parents: Vec<&git2::Commit<'_>> = std::iter::once(&head).chain(&merged).collect();
         // The branch by its name, and only if its head is still this parent.
         let branch = self.workspace.as_ref().map(|workspace| format!("refs/heads/{}", workspace.branch));
@@ -141,11 +142,27 @@ impl Opened {
         ))
     }
 
-    /// The other parents of a merge that is in progress.
-    fn merge_heads(&self) -> Vec<git2::Commit<'_>> {
+    /// Ends what a commit that was cut left open: its index, and the state of the merge that it was.
+    fn complete(&self, index: &mut git2::Index) -> Result<(), git2::Error> {
+        index.write()?;
+        if self.git.state() == git2::RepositoryState::Merge {
+            self.git.cleanup_state()?;
+        }
+        Ok(())
+    }
+
+    /// The other parents of a merge that is in progress. What the head has already is not one of them: its commit was
+    /// made, and cut before it could say so.
+    fn merge_heads(&self, head: &git2::Commit<'_>) -> Result<Vec<git2::Commit<'_>>, git2::Error> {
         let text = std::fs::read_to_string(self.git.path().join("MERGE_HEAD")).unwrap_or_default();
         let ids = text.lines().filter_map(|line| git2::Oid::from_str(line.trim()).ok());
-        ids.filter_map(|id| self.git.find_commit(id).ok()).collect()
+        let mut heads = Vec::new();
+        for other in ids.filter_map(|id| self.git.find_commit(id).ok()) {
+            if other.id() != head.id() && !self.git.graph_descendant_of(head.id(), other.id())? {
+                heads.push(other);
+            }
+        }
+        Ok(heads)
     }
 
     fn changes(&self) -> Result<Vec<(String, Status)>, GitError> {

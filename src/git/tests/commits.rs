@@ -125,3 +125,43 @@ fn an_author_is_a_name_and_a_mail() {
         assert_eq!(Author::parse(bad), None, "{bad}");
     }
 }
+
+const IN_WORKTREE: &str = "cd checkout/.codebutler/branches/add-b";
+
+#[tokio::test]
+async fn a_take_over_that_was_cut_before_its_clean_up_is_committed_once() {
+    let fixture = Fixture::local().await;
+    let git = fixture.thread(&fixture.repository(), "Add b").await;
+    let theirs = "git switch -q -c elsewhere && echo x >x.txt && git add . && git commit -qm Theirs";
+    let ours = "git switch -q codebutler/add-b && echo y >y.txt && git add . && git commit -qm Ours";
+    let merge = "git merge -q --no-commit elsewhere && cp $(git rev-parse --git-path MERGE_HEAD) ../../../../saved";
+    fixture.run(&format!("{IN_WORKTREE} && {theirs} && {ours} && {merge}")).await;
+    let first = git.commit_all("Take over", Selection::Everything).await.expect("committed");
+    let left = "cp ../../../../saved $(git rev-parse --git-path MERGE_HEAD)";
+    fixture.run(&format!("{IN_WORKTREE} && {left}")).await;
+    assert_eq!(git.commit_all("Take over", Selection::Everything).await, Ok(first.clone()), "a repeat finds it");
+    let state = "ls $(git rev-parse --git-path MERGE_HEAD) 2>/dev/null | wc -l && git rev-list --count HEAD";
+    assert_eq!(fixture.run(&format!("{IN_WORKTREE} && {state}")).await, "0\n4", "nothing of the merge is left");
+
+    // The next piece of work is no merge either.
+    fixture.run(&format!("{IN_WORKTREE} && {left} && echo z >z.txt")).await;
+    let next = git.commit_all("Add z", Selection::Everything).await.expect("committed");
+    let parents = fixture.run(&format!("{IN_WORKTREE} && git log -1 --format=%P")).await;
+    assert_eq!((next.files, Some(CommitId::new(parents))), (vec!["z.txt".to_owned()], first.commit));
+}
+
+#[tokio::test]
+async fn a_commit_that_was_cut_before_its_index_leaves_nothing_uncommitted() {
+    for again in ["Work", "In other words"] {
+        let fixture = Fixture::local().await;
+        let git = fixture.thread(&fixture.repository(), "Add b").await;
+        fixture.run(&format!("{IN_WORKTREE} && echo c >c.txt && git add . && git commit -qm Before")).await;
+        fixture.run(&format!("{IN_WORKTREE} && cp $(git rev-parse --git-path index) ../../../../saved")).await;
+        fixture.run(&format!("{IN_WORKTREE} && echo two >a.txt && echo b >b.txt && rm c.txt")).await;
+        let first = git.commit_all("Work", Selection::Everything).await.expect("committed");
+        fixture.run(&format!("{IN_WORKTREE} && cp ../../../../saved $(git rev-parse --git-path index)")).await;
+        let repeat = git.commit_all(again, Selection::Everything).await.expect("found");
+        assert_eq!(repeat.commit, first.commit.filter(|_| again == "Work"), "{again}");
+        assert_eq!(fixture.run(&format!("{IN_WORKTREE} && git status --porcelain")).await, "", "{again}");
+    }
+}
