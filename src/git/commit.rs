@@ -58,10 +58,16 @@ pub struct Commit {
 impl ThreadGit {
     /// Commits the worktree's changes on the thread's branch.
     pub async fn commit_all(&self, message: &str, selection: Selection) -> Result<Commit, GitError> {
-        self.workspace()?;
+        let slug = &self.workspace()?.slug;
         let message = with_trailer(message, &self.requested_by)?;
         let author = self.author.clone();
-        self.in_repository(move |opened| opened.commit(&message, &author, &selection)).await
+        let hold = self.repository.hold(slug).await?;
+        self.in_repository(move |opened| {
+            // Held to the end even when nobody waits for it any more: the next commit must find this one's.
+            let _hold = hold;
+            opened.commit(&message, &author, &selection)
+        })
+        .await
     }
 
     /// Files that differ from the last commit, ignored ones aside.

@@ -31,6 +31,7 @@ impl Repository {
     /// Brings a thread's worktree into order: mends what git needs of it, and makes it again when its files are gone,
     /// from the local branch, else from the remote's.
     pub async fn restore_worktree(&self, thread: &ThreadKey, workspace: &Workspace) -> Result<Condition, GitError> {
+        let hold = self.hold(&workspace.slug).await?;
         let one_at_a_time = Arc::clone(&self.0.worktrees).lock_owned().await;
         let (key, workspace) = (thread.to_text(), workspace.clone());
         let name = format!("refs/heads/{}", workspace.branch);
@@ -41,7 +42,7 @@ impl Repository {
         };
         self.blocking(move |repository| {
             // Held to the end even when nobody waits for it any more: a clean-up must not come in between.
-            let _one_at_a_time = one_at_a_time;
+            let _held = (hold, one_at_a_time);
             repository.restore(key, workspace, head)
         })
         .await

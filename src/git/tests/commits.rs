@@ -1,5 +1,7 @@
 //! Commits: what goes in, what stays out, in whose name.
 
+use std::time::Duration;
+
 use super::*;
 use crate::git::commit::Commit;
 
@@ -164,4 +166,35 @@ async fn a_commit_that_was_cut_before_its_index_leaves_nothing_uncommitted() {
         assert_eq!(repeat.commit, first.commit.filter(|_| again == "Work"), "{again}");
         assert_eq!(fixture.run(&format!("{IN_WORKTREE} && git status --porcelain")).await, "", "{again}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_next_commit_waits_for_one_that_nobody_awaits_any_more() {
+    let fixture = Fixture::local().await;
+    let git = fixture.thread(&fixture.repository(), "Add b").await;
+    let folder = folder_of(&git);
+    let fill = |text: String| (0..400).for_each(|n| write(&folder, &format!("d{}/f{n}.txt", n % 20), &text));
+    fill("x".repeat(2000));
+    git.commit_all("Begin", Selection::Everything).await.expect("committed");
+    for round in 0..12 {
+        fill(format!("{round} {}", "y".repeat(2000)));
+        // `!stop` drops the tool's future; its blocking half goes on.
+        let tool = git.commit_all("The tool's", Selection::Everything);
+        let _ = tokio::time::timeout(Duration::from_millis(1 + round % 8), tool).await;
+        git.commit_all("The plan's title", Selection::TrackedAnd(Default::default())).await.expect("committed");
+        assert_eq!(git.uncommitted().await, Ok(vec![]), "{round}");
+    }
+}
+
+#[tokio::test]
+async fn work_that_never_ends_is_not_waited_for_without_end() {
+    let fixture = Fixture::local().await;
+    let repository = fixture.repository();
+    tokio::time::pause();
+    let held = repository.hold("add-b").await.expect("nobody has it");
+    repository.hold("another").await.expect("another worktree");
+    let error = repository.hold("add-b").await.expect_err("it is held");
+    assert_eq!(error.what, "Other work on the worktree `add-b` does not come to its end.");
+    drop(held);
+    repository.hold("add-b").await.expect("nobody has it any more");
 }
