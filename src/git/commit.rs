@@ -10,7 +10,7 @@ use git2::{Status, StatusOptions};
 
 use super::snapshot::holds_secrets;
 use super::thread_git::{Opened, ThreadGit};
-use super::{GitError, commit_id, internal};
+use super::{GitError, commit_id, internal, leftover};
 use crate::ids::CommitId;
 
 /// New files over this size are left out.
@@ -91,7 +91,10 @@ impl Opened {
         let mut index = self.git.index().map_err(fault)?;
         index.read(true).map_err(fault)?;
         let mut left_out = Vec::new();
-        for (path, status) in self.changes()? {
+        for (path, status) in self.all_changes()? {
+            if leftover::is_untracked(&path, status) && self.delete_leftover(&path) || status.is_ignored() {
+                continue;
+            }
             if status.is_conflicted() {
                 return Err(GitError::new(
                     format!("`{path}` has an unresolved merge conflict."),
@@ -113,6 +116,7 @@ impl Opened {
         let head = self.head_commit()?;
         let merged = self.merge_heads(&head).map_err(fault)?;
         if tree.id() == head.tree_id() && merged.is_empty() {
+            self.complete(&mut index).map_err(fault)?;
             // Ours of an attempt that was cut before it was known: the same message right at the head.
             let own = head.message().ok() == Some(message) && head.parent_count() > 0;
             let parent = own.then(|| head.parent(0)).transpose().map_err(fault)?;
@@ -122,7 +126,6 @@ impl Opened {
         }
         let files = self.files_between(&head, &tree).map_err(fault)?;
         let signature = git2::Signature::now(&author.name, &author.mail).map_err(fault)?;
-            self.complete(&mut index).map_err(fault)?;
         let parents: Vec<&git2::Commit<'_>> = std::iter::once(&head).chain(&merged).collect();
         // The branch by its name, and only if its head is still this parent.
         let branch = self.workspace.as_ref().map(|workspace| format!("refs/heads/{}", workspace.branch));
@@ -172,8 +175,17 @@ impl Opened {
     }
 
     fn changes(&self) -> Result<Vec<(String, Status)>, GitError> {
+        let all = self.all_changes()?;
+        Ok(all
+            .into_iter()
+            .filter(|(path, status)| !status.is_ignored() && !leftover::is_untracked(path, *status))
+            .collect())
+    }
+
+    /// With what is ignored, ignored folders as one.
+    pub(super) fn all_changes(&self) -> Result<Vec<(String, Status)>, GitError> {
         let mut options = StatusOptions::new();
-        options.include_untracked(true).recurse_untracked_dirs(true).exclude_submodules(true);
+        options.include_untracked(true).recurse_untracked_dirs(true).exclude_submodules(true).include_ignored(true);
         options.include_unreadable(false).update_index(false);
         let statuses = self.git.statuses(Some(&mut options)).map_err(|error| internal("look at the files", &error))?;
         let path = |entry: &git2::StatusEntry<'_>| String::from_utf8(entry.path_bytes().to_vec()).ok();
@@ -193,6 +205,9 @@ impl Opened {
         }
         if !new {
             return None;
+        }
+        if leftover::is_one(path) {
+            return Some("is what a write of a file left that was cut".to_owned());
         }
         if path.ends_with('/') {
             return Some("is a git repository of its own".to_owned());

@@ -11,6 +11,7 @@ pub mod diff;
 mod exclude;
 pub mod guard;
 mod hold;
+pub mod leftover;
 mod locks;
 mod log;
 pub mod port;

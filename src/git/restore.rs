@@ -81,6 +81,7 @@ impl Repository {
         let half_made = record.is_some_and(|record| !record.complete) && !admin.join("index").is_file();
         let condition = if has_files(&folder) && !half_made {
             self.mend(&workspace)?;
+            self.delete_leftovers(&workspace);
             Condition::Whole
         } else {
             self.write_record(&Record { thread: thread.clone(), workspace: workspace.clone(), complete: false })?;

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::hold::Hold;
 use super::restore::has_files;
 use super::slug::slug;
-use super::{BaseCommit, GitError, Repository, internal, io_error, oid};
+use super::{BaseCommit, GitError, Repository, internal, io_error, leftover, oid};
 use crate::ids::{CommitId, ThreadKey};
 use crate::thread::event::Workspace;
 
@@ -44,7 +44,14 @@ impl Repository {
         let key = thread.to_text();
         let (found, held) = self.find_and_hold(key.clone()).await?;
         let (record, held) = match found {
-            Some(record) if record.complete => return Ok(record.workspace),
+            Some(Record { complete: true, workspace, .. }) => {
+                let tidy = move |repository: &Self| {
+                    let _held = held;
+                    repository.delete_leftovers(&workspace);
+                    Ok(workspace)
+                };
+                return self.blocking(tidy).await;
+            }
             Some(record) => (record, held),
             None => {
                 let slug = slug(title);
@@ -205,7 +212,7 @@ impl Repository {
 
     pub(super) fn make(&self, workspace: &Workspace) -> Result<(), GitError> {
         self.clear_stale_locks(workspace);
-        self.exclude(&[&format!("/{BRANCHES}/")])?;
+        self.exclude_ours()?;
         let mut folder = self.root().to_path_buf();
         for part in BRANCHES.split('/') {
             folder.push(part);
@@ -292,6 +299,11 @@ impl Repository {
 
     fn record_path(&self, slug: &str) -> PathBuf {
         self.records_dir().join(format!("{slug}.json"))
+    }
+
+    /// Has git overlook what is ours: the worktrees in the owner's checkout, and what a cut write leaves in them.
+    pub(super) fn exclude_ours(&self) -> Result<(), GitError> {
+        self.exclude(&[&format!("/{BRANCHES}/"), leftover::PATTERN])
     }
 
     fn record_of(&self, thread: &str) -> Option<Record> {

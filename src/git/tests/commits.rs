@@ -168,6 +168,34 @@ async fn a_commit_that_was_cut_before_its_index_leaves_nothing_uncommitted() {
     }
 }
 
+#[tokio::test]
+async fn what_a_cut_write_left_is_neither_committed_nor_kept() {
+    for rules in ["", "!.codebutler-*\n"] {
+        let fixture = Fixture::local().await;
+        let git = fixture.thread(&fixture.repository(), "Add b").await;
+        let folder = folder_of(&git);
+        let (left, staged) = (".codebutler-0123456789abcdef.tmp", "x/.codebutler-00000000000000ff.tmp");
+        let (own, tracked) = (".codebutler-notes.tmp", "y/.codebutler-00000000000000aa.tmp");
+        write(&folder, ".gitignore", rules);
+        for path in [left, staged, own, tracked] {
+            write(&folder, path, "half of a.txt");
+        }
+        fixture.run(&format!("{IN_WORKTREE} && git add -f {tracked} && git commit -qm 'Of the owner'")).await;
+        write(&folder, tracked, "more");
+        fixture.run(&format!("{IN_WORKTREE} && git add -f {staged}")).await;
+        let done = git.commit_all("Work", Selection::Everything).await.expect("committed");
+        assert_eq!(done.files, [own, ".gitignore", tracked], "{rules}");
+        assert!(done.left_out.iter().any(|line| line.contains(staged)), "{:?}", done.left_out);
+        assert!(folder.join(left).exists(), "this life may be writing it");
+
+        let next_life = fixture.thread(&fixture.repository(), "Add b").await;
+        fixture.run(&format!("{IN_WORKTREE} && git status --porcelain --ignored")).await;
+        let here = |path: &str| folder.join(path).exists();
+        assert_eq!([left, staged, own, tracked].map(here), [false, false, true, true], "{rules}");
+        assert_eq!(next_life.uncommitted().await, Ok(vec![]), "{rules}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_next_commit_waits_for_one_that_nobody_awaits_any_more() {
     let fixture = Fixture::local().await;
