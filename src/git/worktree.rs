@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::hold::Hold;
-use super::restore::has_files;
+use super::restore::{has_files, write_whole};
 use super::slug::slug;
 use super::{BaseCommit, GitError, Repository, internal, io_error, leftover, oid};
 use crate::ids::{CommitId, ThreadKey};
@@ -343,11 +343,8 @@ pub(super) fn restore_link(folder: &Path, admin: &Path) -> std::io::Result<()> {
     }
     if meta.as_ref().is_ok_and(std::fs::Metadata::is_dir) {
         remove_folder(&path)?;
-    } else {
-        remove_file(&path)?;
     }
-    // New, so that nothing is written through a link that was put in its place.
-    std::fs::OpenOptions::new().write(true).create_new(true).open(&path)?.write_all(content.as_bytes())
+    write_whole(&path, &content)
 }
 
 /// Makes a folder, and refuses a link in its place: the repository's files may hold one that leads elsewhere.
