@@ -10,7 +10,7 @@ use git2::{Status, StatusOptions};
 
 use super::snapshot::holds_secrets;
 use super::thread_git::{Opened, ThreadGit};
-use super::{GitError, commit_id, internal};
+use super::{GitError, commit_id, internal, leftover};
 use crate::ids::CommitId;
 
 /// New files over this size are left out.
@@ -58,10 +58,16 @@ pub struct Commit {
 impl ThreadGit {
     /// Commits the worktree's changes on the thread's branch.
     pub async fn commit_all(&self, message: &str, selection: Selection) -> Result<Commit, GitError> {
-        self.workspace()?;
+        let slug = &self.workspace()?.slug;
         let message = with_trailer(message, &self.requested_by)?;
         let author = self.author.clone();
-        self.in_repository(move |opened| opened.commit(&message, &author, &selection)).await
+        let hold = self.repository.hold(slug).await?;
+        self.in_repository(move |opened| {
+            // Held to the end even when nobody waits for it any more: the next commit must find this one's.
+            let _hold = hold;
+            opened.commit(&message, &author, &selection)
+        })
+        .await
     }
 
     /// Files that differ from the last commit, ignored ones aside.
@@ -85,7 +91,10 @@ impl Opened {
         let mut index = self.git.index().map_err(fault)?;
         index.read(true).map_err(fault)?;
         let mut left_out = Vec::new();
-        for (path, status) in self.changes()? {
+        for (path, status) in self.all_changes()? {
+            if leftover::is_untracked(&path, status) && self.delete_leftover(&path) || status.is_ignored() {
+                continue;
+            }
             if status.is_conflicted() {
                 return Err(GitError::new(
                     format!("`{path}` has an unresolved merge conflict."),
@@ -105,10 +114,11 @@ impl Opened {
         }
         let tree = index.write_tree().and_then(|id| self.git.find_tree(id)).map_err(fault)?;
         let head = self.head_commit()?;
-        let merged = self.merge_heads();
+        let merged = self.merge_heads(&head).map_err(fault)?;
         if tree.id() == head.tree_id() && merged.is_empty() {
+            self.complete(&mut index).map_err(fault)?;
             // Ours of an attempt that was cut before it was known: the same message right at the head.
-            let own = head.message().ok() == Some(message) && head.parent_count() == 1;
+            let own = head.message().ok() == Some(message) && head.parent_count() > 0;
             let parent = own.then(|| head.parent(0)).transpose().map_err(fault)?;
             let Some(parent) = parent else { return Ok(Commit { left_out, ..Commit::default() }) };
             let files = self.files_between(&parent, &tree).map_err(fault)?;
@@ -141,16 +151,41 @@ impl Opened {
         ))
     }
 
-    /// The other parents of a merge that is in progress.
-    fn merge_heads(&self) -> Vec<git2::Commit<'_>> {
+    /// Ends what a commit that was cut left open: its index, and the state of the merge that it was.
+    fn complete(&self, index: &mut git2::Index) -> Result<(), git2::Error> {
+        index.write()?;
+        if self.git.state() == git2::RepositoryState::Merge {
+            self.git.cleanup_state()?;
+        }
+        Ok(())
+    }
+
+    /// The other parents of a merge that is in progress. What the head has already is not one of them: its commit was
+    /// made, and cut before it could say so.
+    fn merge_heads(&self, head: &git2::Commit<'_>) -> Result<Vec<git2::Commit<'_>>, git2::Error> {
         let text = std::fs::read_to_string(self.git.path().join("MERGE_HEAD")).unwrap_or_default();
         let ids = text.lines().filter_map(|line| git2::Oid::from_str(line.trim()).ok());
-        ids.filter_map(|id| self.git.find_commit(id).ok()).collect()
+        let mut heads = Vec::new();
+        for other in ids.filter_map(|id| self.git.find_commit(id).ok()) {
+            if other.id() != head.id() && !self.git.graph_descendant_of(head.id(), other.id())? {
+                heads.push(other);
+            }
+        }
+        Ok(heads)
     }
 
     fn changes(&self) -> Result<Vec<(String, Status)>, GitError> {
+        let all = self.all_changes()?;
+        Ok(all
+            .into_iter()
+            .filter(|(path, status)| !status.is_ignored() && !leftover::is_untracked(path, *status))
+            .collect())
+    }
+
+    /// With what is ignored, ignored folders as one.
+    pub(super) fn all_changes(&self) -> Result<Vec<(String, Status)>, GitError> {
         let mut options = StatusOptions::new();
-        options.include_untracked(true).recurse_untracked_dirs(true).exclude_submodules(true);
+        options.include_untracked(true).recurse_untracked_dirs(true).exclude_submodules(true).include_ignored(true);
         options.include_unreadable(false).update_index(false);
         let statuses = self.git.statuses(Some(&mut options)).map_err(|error| internal("look at the files", &error))?;
         let path = |entry: &git2::StatusEntry<'_>| String::from_utf8(entry.path_bytes().to_vec()).ok();
@@ -170,6 +205,9 @@ impl Opened {
         }
         if !new {
             return None;
+        }
+        if leftover::is_one(path) {
+            return Some("is what a write of a file left that was cut".to_owned());
         }
         if path.ends_with('/') {
             return Some("is a git repository of its own".to_owned());

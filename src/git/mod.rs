@@ -10,6 +10,8 @@ pub mod commit;
 pub mod diff;
 mod exclude;
 pub mod guard;
+mod hold;
+pub mod leftover;
 mod locks;
 mod log;
 pub mod port;
@@ -96,6 +98,8 @@ struct Inner {
     fetching: tokio::sync::Mutex<()>,
     /// One worktree is made or removed at a time: the choice of a name must hold until it is taken.
     worktrees: Arc<tokio::sync::Mutex<()>>,
+    /// One piece of work at a time on each.
+    holds: hold::Holds,
 }
 
 /// The remote that fetches and pushes go to, as it was when the repository was opened.
@@ -144,7 +148,7 @@ impl Repository {
             )
         })?;
         let remote = Remote::find(&repository).map_err(|error| internal("read the remotes", &error))?;
-        let (bases, fetching, worktrees) = Default::default();
+        let (bases, fetching, worktrees, holds) = Default::default();
         let turns = Arc::new(tokio::sync::Semaphore::new(AT_ONCE));
         let settings = guard::read(&common);
         let (opened, life) = (SystemTime::now(), snapshot::random());
@@ -160,6 +164,7 @@ impl Repository {
             bases,
             fetching,
             worktrees,
+            holds,
         })))
     }
 

@@ -5,8 +5,9 @@ use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::snapshot::random;
 use super::worktree::{Record, remove_folder, restore_link};
-use super::{GitError, Repository, internal, io_error, oid};
+use super::{GitError, Repository, internal, io_error, leftover, oid};
 use crate::ids::{CommitId, ThreadKey};
 use crate::thread::event::Workspace;
 
@@ -24,13 +25,15 @@ impl Repository {
     pub fn is_whole(&self, workspace: &Workspace) -> bool {
         let (folder, admin) = (self.worktree_path(workspace), self.admin_dir(&workspace.slug));
         let link = folder.join(".git").symlink_metadata();
-        link.is_ok_and(|meta| meta.is_file())
-            && ["HEAD", "index", "gitdir"].iter().all(|name| admin.join(name).is_file())
+        link.is_ok_and(|meta| meta.is_file() && meta.len() > 0)
+            && ["HEAD", "gitdir"].iter().all(|name| has_content(&admin.join(name)))
+            && admin.join("index").is_file()
     }
 
     /// Brings a thread's worktree into order: mends what git needs of it, and makes it again when its files are gone,
     /// from the local branch, else from the remote's.
     pub async fn restore_worktree(&self, thread: &ThreadKey, workspace: &Workspace) -> Result<Condition, GitError> {
+        let hold = self.hold(&workspace.slug).await?;
         let one_at_a_time = Arc::clone(&self.0.worktrees).lock_owned().await;
         let (key, workspace) = (thread.to_text(), workspace.clone());
         let name = format!("refs/heads/{}", workspace.branch);
@@ -41,7 +44,7 @@ impl Repository {
         };
         self.blocking(move |repository| {
             // Held to the end even when nobody waits for it any more: a clean-up must not come in between.
-            let _one_at_a_time = one_at_a_time;
+            let _held = (hold, one_at_a_time);
             repository.restore(key, workspace, head)
         })
         .await
@@ -80,6 +83,7 @@ impl Repository {
         let half_made = record.is_some_and(|record| !record.complete) && !admin.join("index").is_file();
         let condition = if has_files(&folder) && !half_made {
             self.mend(&workspace)?;
+            self.delete_leftovers(&workspace);
             Condition::Whole
         } else {
             self.write_record(&Record { thread: thread.clone(), workspace: workspace.clone(), complete: false })?;
@@ -127,9 +131,18 @@ pub(super) fn has_files(folder: &Path) -> bool {
 }
 
 fn write_missing(path: &Path, content: &str) -> std::io::Result<()> {
-    if path.is_file() {
-        return Ok(());
-    }
-    // New, so that nothing is written through a link that was put in its place.
-    std::fs::OpenOptions::new().write(true).create_new(true).open(path)?.write_all(content.as_bytes())
+    if has_content(path) { Ok(()) } else { write_whole(path, content) }
+}
+
+/// Whether a file is there, and not only its beginning: a cut may leave an empty one.
+fn has_content(path: &Path) -> bool {
+    path.metadata().is_ok_and(|meta| meta.is_file() && meta.len() > 0)
+}
+
+/// Writes a file whole or not at all. A link in its place is replaced, never written through.
+pub(super) fn write_whole(path: &Path, content: &str) -> std::io::Result<()> {
+    let temporary = path.with_file_name(leftover::name(random()));
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&temporary)?;
+    let written = file.write_all(content.as_bytes()).and_then(|()| std::fs::rename(&temporary, path));
+    written.inspect_err(|_| drop(std::fs::remove_file(&temporary)))
 }

@@ -124,7 +124,9 @@ fn remove_left(folder: &Path, ours: &str) {
             }
         };
         if left {
-            let _ = std::fs::remove_dir_all(entry.path());
+            // Under a name that says so: a folder under its own, of which a cut left the half, would count as whole.
+            let aside = folder.join(format!("{ours}{:016x}", random()));
+            let _ = std::fs::rename(entry.path(), &aside).and_then(|()| std::fs::remove_dir_all(&aside));
         }
     }
 }

@@ -103,15 +103,15 @@ impl Opened {
                 let git = repository.git2()?;
                 Ok(Self { repository: repository.clone(), git, head: oid(&base)?, workspace: None })
             }
-            View::Worktree(workspace) => {
-                let git = repository.open_worktree(&workspace)?;
-                let name = format!("refs/heads/{}", workspace.branch);
-                let head = git.refname_to_id(&name);
-                let head =
-                    head.map_err(|error| internal(&format!("find the branch `{}`", workspace.branch), &error))?;
-                Ok(Self { repository: repository.clone(), git, head, workspace: Some(workspace) })
-            }
+            View::Worktree(workspace) => Self::worktree(repository, workspace),
         }
+    }
+
+    pub(super) fn worktree(repository: &Repository, workspace: Arc<Workspace>) -> Result<Self, GitError> {
+        let git = repository.open_worktree(&workspace)?;
+        let head = git.refname_to_id(&format!("refs/heads/{}", workspace.branch));
+        let head = head.map_err(|error| internal(&format!("find the branch `{}`", workspace.branch), &error))?;
+        Ok(Self { repository: repository.clone(), git, head, workspace: Some(workspace) })
     }
 
     pub(super) fn head_commit(&self) -> Result<git2::Commit<'_>, GitError> {

@@ -11,14 +11,18 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::restore::has_files;
+use super::hold::Hold;
+use super::restore::{has_files, write_whole};
 use super::slug::slug;
-use super::{BaseCommit, GitError, Repository, internal, io_error, oid};
+use super::{BaseCommit, GitError, Repository, internal, io_error, leftover, oid};
 use crate::ids::{CommitId, ThreadKey};
 use crate::thread::event::Workspace;
 
 /// Where worktrees are, from the checkout's root.
 const BRANCHES: &str = ".codebutler/branches";
+
+/// What the work on a thread's worktree holds: the worktree, if there is one, and the making of worktrees.
+type Held = (Option<Hold>, tokio::sync::OwnedMutexGuard<()>);
 
 /// Which thread a worktree belongs to, and whether it is complete.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,24 +41,29 @@ impl Repository {
         base: &BaseCommit,
         branch_prefix: &str,
     ) -> Result<Workspace, GitError> {
-        let one_at_a_time = Arc::clone(&self.0.worktrees).lock_owned().await;
         let key = thread.to_text();
-        let owner = key.clone();
-        let found = self.blocking(move |repository| repository.take_up(&owner)).await?;
-        let record = match found {
-            Some(record) if record.complete => return Ok(record.workspace),
-            Some(record) => record,
+        let (found, held) = self.find_and_hold(key.clone()).await?;
+        let (record, held) = match found {
+            Some(Record { complete: true, workspace, .. }) => {
+                let tidy = move |repository: &Self| {
+                    let _held = held;
+                    repository.delete_leftovers(&workspace);
+                    Ok(workspace)
+                };
+                return self.blocking(tidy).await;
+            }
+            Some(record) => (record, held),
             None => {
                 let slug = slug(title);
                 let taken = self.remote_branches(&format!("{branch_prefix}{slug}")).await;
                 let (base, prefix) = (base.clone(), branch_prefix.to_owned());
-                let reserve = move |repository: &Self| repository.reserve(key, &slug, &base, &prefix, &taken);
+                let reserve =
+                    move |repository: &Self| Ok((repository.reserve(key, &slug, &base, &prefix, &taken)?, held));
                 self.blocking(reserve).await?
             }
         };
         self.blocking(move |repository| {
-            // Held to the end even when nobody waits for it any more: a clean-up must not come in between.
-            let _one_at_a_time = one_at_a_time;
+            let _held = held;
             repository.make(&record.workspace)?;
             let complete = Record { complete: true, ..record };
             repository.write_record(&complete)?;
@@ -77,18 +86,36 @@ impl Repository {
     /// has commits that are neither in `secured` (what was merged or pushed) nor anywhere on the remote. Gives what is
     /// left, one sentence each.
     pub async fn remove_worktree(&self, workspace: &Workspace, secured: Option<&CommitId>) -> Vec<String> {
-        let _one_at_a_time = self.0.worktrees.lock().await;
+        let hold = match self.hold(&workspace.slug).await {
+            Ok(hold) => hold,
+            Err(error) => return vec![error.what],
+        };
+        let one_at_a_time = Arc::clone(&self.0.worktrees).lock_owned().await;
         let (workspace, secured) = (workspace.clone(), secured.cloned());
-        let removed = self.blocking(move |repository| Ok(repository.remove(&workspace, secured.as_ref()))).await;
-        removed.unwrap_or_else(|error| vec![error.what])
+        let remove = move |repository: &Self| {
+            let _held = (hold, one_at_a_time);
+            Ok(repository.remove(&workspace, secured.as_ref()))
+        };
+        self.blocking(remove).await.unwrap_or_else(|error| vec![error.what])
     }
 
     /// The worktree that a thread has by its record, complete or not.
     pub async fn workspace_of(&self, thread: &ThreadKey) -> Option<Workspace> {
-        let _one_at_a_time = self.0.worktrees.lock().await;
-        let owner = thread.to_text();
-        let found = self.blocking(move |repository| repository.take_up(&owner)).await;
-        found.ok().flatten().map(|record| record.workspace)
+        let (found, _held) = self.find_and_hold(thread.to_text()).await.ok()?;
+        found.map(|record| record.workspace)
+    }
+
+    /// Takes up a thread's record, and holds what is its own and the making of worktrees. To be moved into every piece
+    /// of work that blocks: held to its end even when nobody waits for it any more, so that no clean-up comes in between.
+    async fn find_and_hold(&self, thread: String) -> Result<(Option<Record>, Held), GitError> {
+        let owner = thread.clone();
+        let known = self.blocking(move |repository| Ok(repository.record_of(&owner))).await?;
+        let hold = match known {
+            Some(record) => Some(self.hold(&record.workspace.slug).await?),
+            None => None,
+        };
+        let held = (hold, Arc::clone(&self.0.worktrees).lock_owned().await);
+        self.blocking(move |repository| Ok((repository.take_up(&thread)?, held))).await
     }
 
     /// Its registration with git.
@@ -99,7 +126,7 @@ impl Repository {
     /// The thread's record. One whose parts have gone is handed back as incomplete, its place cleared: what is left of
     /// a half-made worktree is removed, a folder that may hold work is moved aside.
     fn take_up(&self, thread: &str) -> Result<Option<Record>, GitError> {
-        let Some(record) = self.records().into_iter().find(|record| record.thread == thread) else { return Ok(None) };
+        let Some(record) = self.record_of(thread) else { return Ok(None) };
         let workspace = &record.workspace;
         let (folder, admin) = (self.worktree_path(workspace), self.admin_dir(&workspace.slug));
         let branch = self.commit_of_ref(&format!("refs/heads/{}", workspace.branch))?;
@@ -185,7 +212,7 @@ impl Repository {
 
     pub(super) fn make(&self, workspace: &Workspace) -> Result<(), GitError> {
         self.clear_stale_locks(workspace);
-        self.exclude(&[&format!("/{BRANCHES}/")])?;
+        self.exclude_ours()?;
         let mut folder = self.root().to_path_buf();
         for part in BRANCHES.split('/') {
             folder.push(part);
@@ -274,6 +301,15 @@ impl Repository {
         self.records_dir().join(format!("{slug}.json"))
     }
 
+    /// Has git overlook what is ours: the worktrees in the owner's checkout, and what a cut write leaves in them.
+    pub(super) fn exclude_ours(&self) -> Result<(), GitError> {
+        self.exclude(&[&format!("/{BRANCHES}/"), leftover::PATTERN])
+    }
+
+    fn record_of(&self, thread: &str) -> Option<Record> {
+        self.records().into_iter().find(|record| record.thread == thread)
+    }
+
     pub(super) fn records(&self) -> Vec<Record> {
         let entries = std::fs::read_dir(self.records_dir()).into_iter().flatten().flatten();
         // Others were not written to their end.
@@ -307,11 +343,8 @@ pub(super) fn restore_link(folder: &Path, admin: &Path) -> std::io::Result<()> {
     }
     if meta.as_ref().is_ok_and(std::fs::Metadata::is_dir) {
         remove_folder(&path)?;
-    } else {
-        remove_file(&path)?;
     }
-    // New, so that nothing is written through a link that was put in its place.
-    std::fs::OpenOptions::new().write(true).create_new(true).open(&path)?.write_all(content.as_bytes())
+    write_whole(&path, &content)
 }
 
 /// Makes a folder, and refuses a link in its place: the repository's files may hold one that leads elsewhere.

@@ -17,6 +17,7 @@ use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt as _};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 
 use super::ToolError;
+use crate::git::leftover;
 pub use path::PlacePath;
 
 /// The largest file that is read or searched.
@@ -347,7 +348,7 @@ impl Found {
 
     fn replace(&self, content: &[u8], mode: Option<Mode>) -> io::Result<()> {
         let number = getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?;
-        let temporary = format!(".codebutler-{number:016x}.tmp");
+        let temporary = leftover::name(number);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let new = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP | Mode::ROTH | Mode::WOTH;
         let file = rustix::fs::openat(&self.folder, temporary.as_str(), flags, new)?;

@@ -4,6 +4,7 @@
 //! whose record was lost is known again. Talks to no remote itself: [`Upstream`] does.
 
 mod changes;
+mod checkout;
 mod records;
 mod squash;
 #[cfg(test)]
@@ -202,7 +203,7 @@ impl Forge for Local {
                 "Say `merge` again.",
             )
         })?;
-        let merged = Record { state: State::Merged, merged: Some(commit.clone()), ..record };
+        let merged = Record { state: State::Merged, merged: Some(commit.clone()), moving: None, ..record };
         // It is merged whatever becomes of the record: the next look finds it in the base.
         if let Err(error) = self.blocking(move |inner| inner.save(merged)).await {
             tracing::warn!(pull = number, commit = %commit, error = error.what, "a merge could not be recorded");
@@ -229,6 +230,12 @@ fn refused(what: impl Into<String>, hint: impl Into<String>) -> ForgeError {
 }
 
 fn git_error(doing: &str, error: &git2::Error) -> ForgeError {
+    if error.code() == git2::ErrorCode::Locked {
+        return refused(
+            format!("Could not {doing}: another git command is at work in this repository."),
+            "Wait until it ended and try again. If none runs, delete the `.lock` file that it left in `.git`.",
+        );
+    }
     refused(
         format!("Could not {doing}: {}.", error.message().trim_end_matches('.')),
         "Look at the repository with `git status` and `git fsck`, then try again.",

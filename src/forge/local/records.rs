@@ -25,6 +25,9 @@ pub(super) struct Record {
     /// The squash commit.
     #[serde(default)]
     pub(super) merged: Option<CommitId>,
+    /// The squash commit that the owner's checkout is being moved to. Stays when the move was cut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) moving: Option<CommitId>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,6 +120,7 @@ impl Inner {
             draft: new.draft,
             state: State::Open,
             merged: None,
+            moving: None,
         })
     }
 

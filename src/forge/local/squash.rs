@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use git2::{Oid, Repository};
 
+use super::checkout::Move;
 use super::records::Record;
 use super::{Inner, git_error, refused};
 use crate::forge::{ForgeError, MergeRequest};
@@ -124,25 +125,49 @@ impl Inner {
         let (old, new) = (oid(base)?, oid(commit)?);
         self.refuse_other_checkouts(&git, request, &name)?;
         if !git.is_bare() && is_on(&git, &name) {
-            let tree = git.find_commit(new).and_then(|commit| commit.tree()).map_err(fault)?;
-            match standing(&git, tree.id()).map_err(fault)? {
-                Standing::Changed => return Err(self.unclean(request)),
-                Standing::Clean => {
-                    let mut checkout = git2::build::CheckoutBuilder::new();
-                    checkout.safe();
-                    git.checkout_tree(tree.as_object(), Some(&mut checkout)).map_err(|_| self.unclean(request))?;
-                }
-                Standing::Arrived => {}
-            }
+            self.move_checkout(&git, request, old, new)?;
         }
         let log = format!("codebutler: pull request #{}", request.number);
         match git.reference_matching(&name, new, true, old, &log) {
             Ok(_) => Ok(()),
-            Err(error) if error.code() == git2::ErrorCode::Modified => {
-                Err(refused(format!("`{}` moved while it was merged to.", request.base), "Say `merge` again."))
-            }
+            Err(error) if error.code() == git2::ErrorCode::Modified => Err(moved(request)),
             Err(error) => Err(fault(error)),
         }
+    }
+
+    fn move_checkout(&self, git: &Repository, request: &MergeRequest, old: Oid, new: Oid) -> Result<(), ForgeError> {
+        let fault = |error: git2::Error| git_error("move your checkout on", &error);
+        if git.refname_to_id("HEAD").map_err(fault)? != old {
+            return Err(moved(request));
+        }
+        let record = self.record(request.number)?;
+        let begun = record.moving.as_ref().map(oid).transpose()?;
+        let mut checkout = Move::new(git, old, new, begun).map_err(fault)?;
+        let Some(progress) = checkout.progress().map_err(fault)? else { return Err(self.unclean(request)) };
+        if progress.is_complete() {
+            return Ok(());
+        }
+        let is_first = !checkout.was_begun();
+        if is_first {
+            let moving = Some(CommitId::new(new.to_string()));
+            // Without it a cut is only taken for the owner's change, more often than need be.
+            if let Err(error) = self.save(Record { moving, ..record.clone() }) {
+                tracing::warn!(
+                    pull = record.number,
+                    error = error.what,
+                    "a move of the checkout could not be recorded"
+                );
+            }
+        }
+        checkout.complete(&progress).map_err(|error| match error.code() {
+            git2::ErrorCode::Conflict if is_first => {
+                // Nothing was moved. Should this fail too, the next attempt only takes more for its own.
+                let _ = self.save(record);
+                self.unclean(request)
+            }
+            git2::ErrorCode::Conflict => self.unclean(request),
+            _ => fault(error),
+        })
     }
 
     fn unclean(&self, request: &MergeRequest) -> ForgeError {
@@ -178,40 +203,16 @@ impl Inner {
     }
 }
 
+fn moved(request: &MergeRequest) -> ForgeError {
+    refused(format!("`{}` moved while it was merged to.", request.base), "Say `merge` again.")
+}
+
 fn oid(commit: &CommitId) -> Result<Oid, ForgeError> {
     Oid::from_str(commit.as_str()).map_err(|error| git_error("read a commit's hash", &error))
 }
 
 fn is_on(git: &Repository, name: &str) -> bool {
     git.find_reference("HEAD").is_ok_and(|head| head.symbolic_target().ok().flatten() == Some(name))
-}
-
-/// How a checkout stands before it is moved to a tree.
-enum Standing {
-    /// It has changes of its own.
-    Changed,
-    /// It is as its last commit.
-    Clean,
-    /// It holds the tree already: an attempt was cut between checkout and branch.
-    Arrived,
-}
-
-fn standing(git: &Repository, tree: Oid) -> Result<Standing, git2::Error> {
-    let mut index = git.index()?;
-    index.read(true)?;
-    if index.has_conflicts() || git.state() != git2::RepositoryState::Clean {
-        return Ok(Standing::Changed);
-    }
-    let mut options = git2::DiffOptions::new();
-    options.ignore_submodules(true);
-    if git.diff_index_to_workdir(Some(&index), Some(&mut options))?.deltas().len() > 0 {
-        return Ok(Standing::Changed);
-    }
-    let staged = index.write_tree_to(git)?;
-    if staged == tree {
-        return Ok(Standing::Arrived);
-    }
-    Ok(if staged == git.head()?.peel_to_tree()?.id() { Standing::Clean } else { Standing::Changed })
 }
 
 fn merged_index(git: &Repository, base: &CommitId, head: &CommitId) -> Result<git2::Index, git2::Error> {

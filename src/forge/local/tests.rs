@@ -1,5 +1,7 @@
 //! Records and merges in real repositories; the remote is another repository on the disk.
 
+mod checkouts;
+
 use super::*;
 use crate::forge::PullState;
 use crate::process::{Exit, Program};

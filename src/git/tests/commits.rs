@@ -1,5 +1,7 @@
 //! Commits: what goes in, what stays out, in whose name.
 
+use std::time::Duration;
+
 use super::*;
 use crate::git::commit::Commit;
 
@@ -124,4 +126,103 @@ fn an_author_is_a_name_and_a_mail() {
     for bad in ["", "Name", "<a@b>", "Name <>", "A <b> <c>", "Name <a@b> x"] {
         assert_eq!(Author::parse(bad), None, "{bad}");
     }
+}
+
+const IN_WORKTREE: &str = "cd checkout/.codebutler/branches/add-b";
+
+#[tokio::test]
+async fn a_take_over_that_was_cut_before_its_clean_up_is_committed_once() {
+    let fixture = Fixture::local().await;
+    let git = fixture.thread(&fixture.repository(), "Add b").await;
+    let theirs = "git switch -q -c elsewhere && echo x >x.txt && git add . && git commit -qm Theirs";
+    let ours = "git switch -q codebutler/add-b && echo y >y.txt && git add . && git commit -qm Ours";
+    let merge = "git merge -q --no-commit elsewhere && cp $(git rev-parse --git-path MERGE_HEAD) ../../../../saved";
+    fixture.run(&format!("{IN_WORKTREE} && {theirs} && {ours} && {merge}")).await;
+    let first = git.commit_all("Take over", Selection::Everything).await.expect("committed");
+    let left = "cp ../../../../saved $(git rev-parse --git-path MERGE_HEAD)";
+    fixture.run(&format!("{IN_WORKTREE} && {left}")).await;
+    assert_eq!(git.commit_all("Take over", Selection::Everything).await, Ok(first.clone()), "a repeat finds it");
+    let state = "ls $(git rev-parse --git-path MERGE_HEAD) 2>/dev/null | wc -l && git rev-list --count HEAD";
+    assert_eq!(fixture.run(&format!("{IN_WORKTREE} && {state}")).await, "0\n4", "nothing of the merge is left");
+
+    // The next piece of work is no merge either.
+    fixture.run(&format!("{IN_WORKTREE} && {left} && echo z >z.txt")).await;
+    let next = git.commit_all("Add z", Selection::Everything).await.expect("committed");
+    let parents = fixture.run(&format!("{IN_WORKTREE} && git log -1 --format=%P")).await;
+    assert_eq!((next.files, Some(CommitId::new(parents))), (vec!["z.txt".to_owned()], first.commit));
+}
+
+#[tokio::test]
+async fn a_commit_that_was_cut_before_its_index_leaves_nothing_uncommitted() {
+    for again in ["Work", "In other words"] {
+        let fixture = Fixture::local().await;
+        let git = fixture.thread(&fixture.repository(), "Add b").await;
+        fixture.run(&format!("{IN_WORKTREE} && echo c >c.txt && git add . && git commit -qm Before")).await;
+        fixture.run(&format!("{IN_WORKTREE} && cp $(git rev-parse --git-path index) ../../../../saved")).await;
+        fixture.run(&format!("{IN_WORKTREE} && echo two >a.txt && echo b >b.txt && rm c.txt")).await;
+        let first = git.commit_all("Work", Selection::Everything).await.expect("committed");
+        fixture.run(&format!("{IN_WORKTREE} && cp ../../../../saved $(git rev-parse --git-path index)")).await;
+        let repeat = git.commit_all(again, Selection::Everything).await.expect("found");
+        assert_eq!(repeat.commit, first.commit.filter(|_| again == "Work"), "{again}");
+        assert_eq!(fixture.run(&format!("{IN_WORKTREE} && git status --porcelain")).await, "", "{again}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_cut_write_left_is_neither_committed_nor_kept() {
+    for rules in ["", "!.codebutler-*\n"] {
+        let fixture = Fixture::local().await;
+        let git = fixture.thread(&fixture.repository(), "Add b").await;
+        let folder = folder_of(&git);
+        let (left, staged) = (".codebutler-0123456789abcdef.tmp", "x/.codebutler-00000000000000ff.tmp");
+        let (own, tracked) = (".codebutler-notes.tmp", "y/.codebutler-00000000000000aa.tmp");
+        write(&folder, ".gitignore", rules);
+        for path in [left, staged, own, tracked] {
+            write(&folder, path, "half of a.txt");
+        }
+        fixture.run(&format!("{IN_WORKTREE} && git add -f {tracked} && git commit -qm 'Of the owner'")).await;
+        write(&folder, tracked, "more");
+        fixture.run(&format!("{IN_WORKTREE} && git add -f {staged}")).await;
+        let done = git.commit_all("Work", Selection::Everything).await.expect("committed");
+        assert_eq!(done.files, [own, ".gitignore", tracked], "{rules}");
+        assert!(done.left_out.iter().any(|line| line.contains(staged)), "{:?}", done.left_out);
+        assert!(folder.join(left).exists(), "this life may be writing it");
+
+        let next_life = fixture.thread(&fixture.repository(), "Add b").await;
+        fixture.run(&format!("{IN_WORKTREE} && git status --porcelain --ignored")).await;
+        let here = |path: &str| folder.join(path).exists();
+        assert_eq!([left, staged, own, tracked].map(here), [false, false, true, true], "{rules}");
+        assert_eq!(next_life.uncommitted().await, Ok(vec![]), "{rules}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_next_commit_waits_for_one_that_nobody_awaits_any_more() {
+    let fixture = Fixture::local().await;
+    let git = fixture.thread(&fixture.repository(), "Add b").await;
+    let folder = folder_of(&git);
+    let fill = |text: String| (0..400).for_each(|n| write(&folder, &format!("d{}/f{n}.txt", n % 20), &text));
+    fill("x".repeat(2000));
+    git.commit_all("Begin", Selection::Everything).await.expect("committed");
+    for round in 0..12 {
+        fill(format!("{round} {}", "y".repeat(2000)));
+        // `!stop` drops the tool's future; its blocking half goes on.
+        let tool = git.commit_all("The tool's", Selection::Everything);
+        let _ = tokio::time::timeout(Duration::from_millis(1 + round % 8), tool).await;
+        git.commit_all("The plan's title", Selection::TrackedAnd(Default::default())).await.expect("committed");
+        assert_eq!(git.uncommitted().await, Ok(vec![]), "{round}");
+    }
+}
+
+#[tokio::test]
+async fn work_that_never_ends_is_not_waited_for_without_end() {
+    let fixture = Fixture::local().await;
+    let repository = fixture.repository();
+    tokio::time::pause();
+    let held = repository.hold("add-b").await.expect("nobody has it");
+    repository.hold("another").await.expect("another worktree");
+    let error = repository.hold("add-b").await.expect_err("it is held");
+    assert_eq!(error.what, "Other work on the worktree `add-b` does not come to its end.");
+    drop(held);
+    repository.hold("add-b").await.expect("nobody has it any more");
 }

@@ -59,6 +59,10 @@ async fn what_git_needs_is_written_anew_and_work_stays() {
         "rm checkout/.git/worktrees/add-b/HEAD",
         "rm checkout/.git/worktrees/add-b/gitdir",
         "rm checkout/.git/worktrees/add-b/* || true",
+        ": >checkout/.codebutler/branches/add-b/.git",
+        ": >checkout/.git/worktrees/add-b/HEAD",
+        ": >checkout/.git/worktrees/add-b/gitdir",
+        ": >checkout/.git/worktrees/add-b/commondir && rm checkout/.git/worktrees/add-b/HEAD",
         "rm -rf checkout/.git/worktrees/add-b checkout/.codebutler/branches/add-b/.git checkout/.git/codebutler",
     ] {
         let fixture = Fixture::local().await;
