@@ -17,7 +17,7 @@ use crate::store::{Standing, Store, StoreError};
 
 /// How much of what was heard is looked at again: events come out of order, and some come late.
 const OVERLAP: Duration = Duration::from_secs(60 * 60);
-/// Threads that are asked for replies: those of the last 30 days, so many at most.
+/// Threads that are asked for replies: the open ones and those of the last 30 days, so many at most.
 const RECENT_MS: i64 = 30 * 24 * 60 * 60 * 1000;
 const RECENT: u32 = 200;
 /// Open threads that are looked through for what was changed, and for how long they and their messages are.

@@ -38,7 +38,8 @@ impl Store {
         self.read(move |connection| standing(connection, &channel)).await
     }
 
-    /// The threads of a channel in which something was decided since `after`, the latest first, so many at most.
+    /// The threads of a channel that are open, however long they have waited, and those in which something was decided
+    /// since `after`; the open ones and then the latest first, so many at most.
     pub async fn recent_threads(
         &self,
         channel: &ChannelId,
@@ -46,10 +47,13 @@ impl Store {
         most: u32,
     ) -> Result<Vec<MessageTs>, StoreError> {
         let channel = channel.clone();
-        self.read(move |connection| threads(connection, "1", &channel, after, most)).await
+        self.read(move |connection| {
+            threads(connection, "(updated_at >= ?2 OR phase <> 'closed')", &channel, after, most)
+        })
+        .await
     }
 
-    /// Of these the threads that are open.
+    /// The open threads in which something was decided since `after`.
     pub async fn open_threads(
         &self,
         channel: &ChannelId,
@@ -57,7 +61,10 @@ impl Store {
         most: u32,
     ) -> Result<Vec<MessageTs>, StoreError> {
         let channel = channel.clone();
-        self.read(move |connection| threads(connection, "phase <> 'closed'", &channel, after, most)).await
+        self.read(move |connection| {
+            threads(connection, "updated_at >= ?2 AND phase <> 'closed'", &channel, after, most)
+        })
+        .await
     }
 
     /// The messages of a channel between these two, both included, that are not known to be deleted.
@@ -125,8 +132,8 @@ fn threads(
     most: u32,
 ) -> Result<Vec<MessageTs>, StoreError> {
     let sql = format!(
-        "SELECT thread_ts FROM sessions WHERE channel_id = ?1 AND updated_at >= ?2 AND {which} \
-         ORDER BY updated_at DESC LIMIT ?3"
+        "SELECT thread_ts FROM sessions WHERE channel_id = ?1 AND {which} \
+         ORDER BY phase = 'closed', updated_at DESC LIMIT ?3"
     );
     let mut statement = connection.prepare_cached(&sql)?;
     let rows = statement.query_map(params![channel.as_str(), after.0, most], |row| row.get::<_, String>(0))?;
@@ -187,6 +194,8 @@ mod tests {
     use super::*;
     use crate::chat::IncomingKind;
     use crate::ids::{ThreadKey, UserId};
+    use crate::store::log::{Append, Session};
+    use crate::thread::Event;
 
     fn store() -> (tempfile::TempDir, Store) {
         let folder = tempfile::tempdir().expect("a folder");
@@ -271,6 +280,25 @@ mod tests {
         let held = store.held(&shop, &ts(20), &ts(45)).await.expect("read");
         let held: Vec<_> = held.iter().filter_map(|held| held.said_at().cloned()).collect();
         assert_eq!(held, [ts(20), ts(40)]);
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_waits_for_a_person_is_asked_for_replies_however_old_it_is() {
+        let (_folder, store) = store();
+        let shop = ChannelId::new("C1");
+        for (second, phase, at) in [(10, "pm", 1), (20, "closed", 2), (30, "closed", 50), (40, "review", 60)] {
+            let thread = ThreadKey { workspace: "T1".into(), channel: shop.clone(), ts: ts(second) };
+            let epoch = store.lease(&thread).await.expect("leased");
+            let session = Session { phase: phase.into(), title: String::new(), works: false, pull: None };
+            let events = vec![Event::ThreadOpened { by: UserId::new("U1") }];
+            let (posts, acked, at) = (Vec::new(), Vec::new(), Millis(at));
+            let append = Append { thread, epoch, expected: 0, at, events, posts, acked, session, durable: false };
+            store.append(append).await.expect("appended");
+        }
+        let recent = async |most| store.recent_threads(&shop, Millis(40), most).await.expect("read");
+        assert_eq!(recent(10).await, [ts(40), ts(10), ts(30)]);
+        assert_eq!(recent(2).await, [ts(40), ts(10)], "the open ones before the closed");
+        assert_eq!(store.open_threads(&shop, Millis(40), 10).await.expect("read"), [ts(40)]);
     }
 
     #[tokio::test]
