@@ -8,7 +8,7 @@ use super::fate::{BEGIN, Fate, Weather};
 use super::invariants::{check, tail};
 use super::people::Step;
 use super::stories;
-use super::sweep::{asked, in_parallel};
+use super::sweep::{asked, in_parallel, tell_log};
 use super::world::{Setup, World};
 
 const MINUTE: i64 = 60_000;
@@ -99,7 +99,7 @@ fn nothing_is_lost_and_nothing_doubled_whatever_goes_wrong() {
         crashes.fetch_add(told.crashes, std::sync::atomic::Ordering::Relaxed);
         Ok(())
     });
-    println!("{} seeds with {crashes:?} crashes, {} failed", seeds.len(), failures.len());
+    tell_log(&format!("{} seeds with {crashes:?} crashes, {} failed", seeds.len(), failures.len()));
     assert!(failures.is_empty(), "{} of {} seeds failed:\n{}", failures.len(), seeds.len(), failures.join("\n"));
 }
 
