@@ -1,6 +1,7 @@
 //! What befalls a simulated world: where it is cut, what goes wrong, what time it is. Every fake asks here before and
 //! after each deed, so that all of them share one numbering of the points at which a life can end.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -86,6 +87,8 @@ struct Inner {
     dark: bool,
     /// Whether the last crash was one.
     power_failed: bool,
+    /// Until when something last went wrong or took long, by the label of the point.
+    hindered: BTreeMap<String, i64>,
 }
 
 impl Fate {
@@ -107,6 +110,7 @@ impl Fate {
             crashes: 0,
             dark: false,
             power_failed: false,
+            hindered: BTreeMap::new(),
         })))
     }
 
@@ -152,6 +156,8 @@ impl Fate {
         inner.dead = false;
         inner.busy = 0;
         inner.life = Some(Instant::now());
+        let now = inner.now();
+        inner.hinder("life", now);
         inner.crashed = Arc::default();
         Arc::clone(&inner.crashed)
     }
@@ -184,6 +190,26 @@ impl Fate {
     pub fn jump(&self, ms: i64) {
         self.note(&format!("clock jumps by {ms}"));
         self.inner().skew += ms;
+    }
+
+    /// Whatever has this label could not go on before `until`.
+    pub fn hinder(&self, label: &str, until: i64) {
+        self.inner().hinder(label, until);
+    }
+
+    /// Until when something last kept this thread from showing anything: its own calls to chat and model, or what all
+    /// threads share. What goes wrong with git, shell and forge is told at once, and hinders only while it lasts; but who
+    /// did something on the forge is shown nothing until the forge can be looked at.
+    pub fn hindered(&self, thread: &str, looks: bool) -> i64 {
+        let concerns = |label: &str| match label.split('.').next().unwrap_or_default() {
+            "chat" | "model" => label.contains(thread),
+            "look" => looks,
+            "slow" | "store" | "life" | "outage" => true,
+            _ => label == thread,
+        };
+        let inner = self.inner();
+        let until = inner.hindered.iter().filter(|(label, _)| concerns(label)).map(|(_, until)| *until);
+        until.max().unwrap_or_default()
     }
 
     /// Writes a line into the trace.
@@ -246,7 +272,7 @@ impl Fate {
     /// What goes wrong with a call to the network.
     pub fn trouble(&self, port: &str) -> Trouble {
         let mut inner = self.inner();
-        let trouble = inner.trouble();
+        let trouble = inner.trouble(port);
         if trouble != Trouble::None {
             inner.note(&format!("{port}: {trouble:?}"));
         }
@@ -329,7 +355,11 @@ impl Inner {
                 return Turn::Crash;
             }
             let fails = weather.store.iter().any(|(from, to)| (*from..*to).contains(&now));
-            return if fails && label.ends_with(".before") { Turn::Fail } else { Turn::Go };
+            if !fails || !label.ends_with(".before") {
+                return Turn::Go;
+            }
+            self.hinder("store", now);
+            return Turn::Fail;
         }
         if weather.dice.chance(weather.crash) {
             self.kill(label);
@@ -337,23 +367,37 @@ impl Inner {
         }
         if weather.dice.chance(weather.slow) {
             let ms = *weather.dice.pick(&[10, 1_000, 30_000, 400_000]);
-            return Turn::Wait(Duration::from_millis(weather.dice.below(ms)));
+            let ms = weather.dice.below(ms);
+            let until = now + i64::try_from(ms).expect("a short wait");
+            // One post that takes long holds those of all threads.
+            self.hinder(if label.starts_with("model.") { label } else { "slow" }, until);
+            return Turn::Wait(Duration::from_millis(ms));
         }
         Turn::Go
     }
 
-    fn trouble(&mut self) -> Trouble {
+    fn hinder(&mut self, label: &str, until: i64) {
+        let known = self.hindered.entry(label.to_owned()).or_default();
+        *known = until.max(*known);
+    }
+
+    fn trouble(&mut self, port: &str) -> Trouble {
         let now = self.now();
         let Some(weather) = self.weather.as_mut().filter(|weather| now < weather.calm_from) else {
             return Trouble::None;
         };
         if weather.outages.iter().any(|(from, to)| (*from..*to).contains(&now)) {
+            self.hinder("outage", now);
             return Trouble::Before;
         }
         if !weather.dice.chance(weather.trouble) {
             return Trouble::None;
         }
         let wait = weather.dice.below(40_000);
-        *weather.dice.pick(&[Trouble::Before, Trouble::After, Trouble::After, Trouble::TooFast(wait), Trouble::Refused])
+        let kinds = [Trouble::Before, Trouble::After, Trouble::After, Trouble::TooFast(wait), Trouble::Refused];
+        let trouble = *weather.dice.pick(&kinds);
+        let wait = if let Trouble::TooFast(ms) = trouble { i64::try_from(ms).expect("a short wait") } else { 0 };
+        self.hinder(if port == "forge.changes" { "look" } else { port }, now + wait);
+        trouble
     }
 }

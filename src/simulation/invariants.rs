@@ -17,6 +17,7 @@ use crate::thread::{Event, Phase, Thread, pending};
 /// Everything that does not hold, in words.
 pub fn check(world: &World, remains: &Remains) -> Vec<String> {
     let mut broken = Vec::new();
+    broken.extend(world.people.silences.clone());
     broken.extend(world.chat.room().violations.clone());
     broken.extend(world.model.seen().violations.clone());
     broken.extend(world.forge.held().violations.clone());

@@ -158,7 +158,7 @@ impl ChatModel for SimulatedModel {
         let Some(parsed) = parsed else {
             return Err(ModelError::Refused { status: 400, message: "a rule was broken".to_owned() });
         };
-        let trouble = self.fate.trouble("model");
+        let trouble = self.fate.trouble(&format!("model.reply {key}"));
         let odd = if trouble == Trouble::None { self.fate.model_chance(6) } else { Some(0) };
         let result = match odd {
             Some(kind) if kind < 5 => Err(failure(kind)),
