@@ -260,6 +260,10 @@ impl People {
             report.filter(|shown| words(shown).contains("Nothing was changed")).map(|shown| shown.key.clone());
         let wished =
             self.actors[index].steps[..self.actors[index].at].iter().rposition(|step| matches!(step, Step::Say(_)));
+        // Not in a thread that this person has closed since.
+        let actor = &self.actors[index];
+        let ends = |step: &Step| matches!(step, Step::Type("!close") | Step::Press("plan_cancel"));
+        let wished = wished.filter(|wished| !actor.steps[*wished..actor.at].iter().any(ends));
         if let (Some(nothing), Some(wished)) = (nothing, wished)
             && self.actors[index].retried.insert(nothing)
         {
