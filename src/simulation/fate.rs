@@ -61,6 +61,16 @@ pub struct Weather {
     pub outages: Vec<(i64, i64)>,
     /// Times in which the store fails, from and to.
     pub store: Vec<(i64, i64)>,
+    /// Times in which nothing can be read from the store.
+    pub unread: Vec<(i64, i64)>,
+    /// In a thousand writes of the store: it fails, and the next one may not.
+    pub slips: u64,
+    /// Chance of the faults that came later, so that the others stay where they were.
+    pub later: Dice,
+    /// Times in which a rule of the remote refuses every push.
+    pub refused: Vec<(i64, i64)>,
+    /// Times in which the disk that git writes to is full.
+    pub full: Vec<(i64, i64)>,
 }
 
 /// The fate of one world. Clones share it.
@@ -190,6 +200,31 @@ impl Fate {
     pub fn jump(&self, ms: i64) {
         self.note(&format!("clock jumps by {ms}"));
         self.inner().skew += ms;
+    }
+
+    /// Whether nothing can be read from the store now.
+    pub fn reads_fail(&self) -> bool {
+        let mut inner = self.inner();
+        let now = inner.now();
+        let fails = !inner.dead && inner.is_in(|weather| &weather.unread);
+        if fails {
+            inner.note("store: a read fails");
+            inner.hinder("store", now);
+        }
+        fails
+    }
+
+    /// Whether a rule or a full disk is in the way of git at this label. A worktree is half made when the disk is full.
+    pub fn impedes_git(&self, label: &str) -> bool {
+        const WRITES: [&str; 4] =
+            ["git.create_worktree.half", "git.restore_worktree.start", "git.snapshot.start", "git.commit_all.start"];
+        let mut inner = self.inner();
+        let refused = label == "git.push.start" && inner.is_in(|weather| &weather.refused);
+        let full = WRITES.contains(&label) && inner.is_in(|weather| &weather.full);
+        if refused || full {
+            inner.note(&format!("{label}: {}", if refused { "refused by a rule" } else { "the disk is full" }));
+        }
+        refused || full
     }
 
     /// Whatever has this label could not go on before `until`.
@@ -355,7 +390,14 @@ impl Inner {
                 return Turn::Crash;
             }
             let fails = weather.store.iter().any(|(from, to)| (*from..*to).contains(&now));
-            if !fails || !label.ends_with(".before") {
+            if !label.ends_with(".before") {
+                return Turn::Go;
+            }
+            if weather.slips > 0 && weather.later.chance(weather.slips) {
+                self.note("store: a write fails");
+                return Turn::Fail;
+            }
+            if !fails {
                 return Turn::Go;
             }
             self.hinder("store", now);
@@ -374,6 +416,12 @@ impl Inner {
             return Turn::Wait(Duration::from_millis(ms));
         }
         Turn::Go
+    }
+
+    fn is_in(&self, windows: impl Fn(&Weather) -> &Vec<(i64, i64)>) -> bool {
+        let now = self.now();
+        let weather = self.weather.as_ref().filter(|weather| now < weather.calm_from);
+        weather.is_some_and(|weather| windows(weather).iter().any(|(from, to)| (*from..*to).contains(&now)))
     }
 
     fn hinder(&mut self, label: &str, until: i64) {

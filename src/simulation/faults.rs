@@ -25,6 +25,8 @@ fn setup(seed: u64) -> Setup {
         };
         (0..dice.below(3)).map(|_| window(dice)).collect::<Vec<_>>()
     };
+    // Of its own: what came later leaves the schedules of the others as they were.
+    let mut later = Dice::new(seed.rotate_left(41));
     let weather = Weather {
         calm_from: BEGIN + dice.between(60 * MINUTE, 240 * MINUTE),
         crash: *dice.pick(&[0, 2, 5, 10]),
@@ -34,7 +36,12 @@ fn setup(seed: u64) -> Setup {
         model: *dice.pick(&[0, 30, 100]),
         outages: windows(&mut dice, 10 * MINUTE),
         store: windows(&mut dice, 5 * MINUTE),
+        unread: windows(&mut later, 3 * MINUTE),
+        slips: *later.pick(&[0, 0, 5, 20]),
+        refused: windows(&mut later, 10 * MINUTE),
+        full: windows(&mut later, 10 * MINUTE),
         dice: Dice::new(dice.roll()),
+        later: Dice::new(later.roll()),
     };
     let coders = u32::try_from(1 + dice.below(3)).expect("few");
     Setup { stories, fate: Fate::new(Vec::new(), Some(weather)), seed, unkind: true, coders }
