@@ -255,9 +255,11 @@ impl People {
         self.actors[index].since = now;
         self.actors[index].repeats += 1;
         // Where nothing came of a wish, it is wished again.
-        let report = room.thread(&key).iter().rev().find(|shown| shown.key.starts_with("pull/"));
-        let nothing =
-            report.filter(|shown| words(shown).contains("Nothing was changed")).map(|shown| shown.key.clone());
+        let came_to_nothing = |shown: &&Shown| words(shown).starts_with("I cannot read");
+        let is_report = |shown: &&Shown| shown.key.starts_with("pull/");
+        let last = room.thread(&key).iter().rev().find(|shown| is_report(shown) || came_to_nothing(shown));
+        let nothing = last.filter(|shown| came_to_nothing(shown) || words(shown).contains("Nothing was changed"));
+        let nothing = nothing.map(|shown| shown.key.clone());
         let wished =
             self.actors[index].steps[..self.actors[index].at].iter().rposition(|step| matches!(step, Step::Say(_)));
         // Not in a thread that this person has closed since.
