@@ -91,6 +91,17 @@ impl SimulatedGit {
         gone
     }
 
+    /// Somebody deletes a branch of the remote by hand; whether it was there. The record has it by another name than what
+    /// a forge does.
+    pub fn somebody_deletes(&self, branch: &str) -> bool {
+        let mut state = self.lock();
+        let gone = state.remote.remove(branch).is_some();
+        if gone {
+            state.note(format!("somebody deletes {branch}"));
+        }
+        gone
+    }
+
     /// Somebody deletes a local branch; a worktree that was on it stays.
     pub fn delete_local_branch(&self, branch: &str) -> bool {
         self.lock().local.remove(branch).is_some()
@@ -155,7 +166,8 @@ impl SimulatedGit {
     }
 
     /// What took place, in order: `commit BRANCH ID SUBJECT`, `push BRANCH ID`, `create worktree SLUG`,
-    /// `restore worktree SLUG`, `remove worktree SLUG`, `squash ID onto BASE as ID`, `delete remote branch BRANCH`.
+    /// `restore worktree SLUG`, `remove worktree SLUG`, `squash ID onto BASE as ID`, `delete remote branch BRANCH`,
+    /// `somebody deletes BRANCH`.
     pub fn deeds(&self) -> Vec<String> {
         self.lock().deeds.clone()
     }

@@ -19,13 +19,15 @@ pub struct Shown {
     pub ts: MessageTs,
     pub key: String,
     pub post: Post,
-    pub edits: u32,
+    /// When it was posted or last changed.
+    pub at: i64,
 }
 
 /// An ephemeral message.
 #[derive(Clone, Debug)]
 pub struct Whisper {
     pub key: String,
+    pub at: i64,
 }
 
 /// What the chat shows.
@@ -79,9 +81,10 @@ impl SimulatedChat {
     }
 
     /// Begins a call: says whether its answer will be lost.
-    async fn begin(&self, call: &str, key: &str) -> Result<bool, ChatError> {
-        self.fate.at(&format!("chat.{call}.start {key}")).await;
-        match self.fate.trouble(&format!("chat.{call} {key}")) {
+    async fn begin(&self, call: &str, thread: &ThreadKey, key: &str) -> Result<bool, ChatError> {
+        let thread = thread.to_text();
+        self.fate.at(&format!("chat.{call}.start {key} in {thread}")).await;
+        match self.fate.trouble(&format!("chat.{call} {key} in {thread}")) {
             Trouble::Before => Err(unreachable("no network")),
             Trouble::TooFast(ms) => Err(ChatError::RateLimited { retry_after_ms: ms }),
             // What people need to see is never refused for good; a progress message may be.
@@ -93,9 +96,9 @@ impl SimulatedChat {
         }
     }
 
-    async fn end(&self, call: &str, key: &str, lost: bool) -> Result<(), ChatError> {
+    async fn end(&self, call: &str, thread: &ThreadKey, key: &str, lost: bool) -> Result<(), ChatError> {
         self.changed.notify_one();
-        self.fate.at(&format!("chat.{call}.end {key}")).await;
+        self.fate.at(&format!("chat.{call}.end {key} in {}", thread.to_text())).await;
         if lost { Err(unreachable("the answer was lost")) } else { Ok(()) }
     }
 }
@@ -108,7 +111,7 @@ fn unreachable(why: &'static str) -> ChatError {
 impl Chat for SimulatedChat {
     async fn post(&self, thread: &ThreadKey, key: &str, post: &Post) -> Result<Option<MessageTs>, ChatError> {
         let _busy = self.fate.enter();
-        let lost = self.begin("post", key).await?;
+        let lost = self.begin("post", thread, key).await?;
         self.fate.note(&format!("in {thread} shows {post:?}"));
         let made = {
             let now = self.fate.now();
@@ -118,14 +121,14 @@ impl Chat for SimulatedChat {
                 Post::Message { .. } | Post::File { .. } => {
                     let posts = room.posts.entry(thread.clone()).or_default();
                     let twice = posts.iter().any(|shown| shown.key == key);
-                    posts.push(Shown { ts: ts.clone(), key: key.to_owned(), post: post.clone(), edits: 0 });
+                    posts.push(Shown { ts: ts.clone(), key: key.to_owned(), post: post.clone(), at: now });
                     if twice {
                         room.violations.push(format!("{thread}: the post `{key}` was made twice"));
                     }
                     Some(ts)
                 }
                 Post::Ephemeral { .. } => {
-                    let whisper = Whisper { key: key.to_owned() };
+                    let whisper = Whisper { key: key.to_owned(), at: now };
                     let whispers = room.whispers.entry(thread.clone()).or_default();
                     let twice = whispers.iter().any(|whisper| whisper.key == key);
                     whispers.push(whisper);
@@ -140,44 +143,45 @@ impl Chat for SimulatedChat {
                 }
             }
         };
-        self.end("post", key, lost).await?;
+        self.end("post", thread, key, lost).await?;
         Ok(made)
     }
 
     async fn edit(&self, thread: &ThreadKey, ts: &MessageTs, key: &str, post: &Post) -> Result<(), ChatError> {
         let _busy = self.fate.enter();
-        let lost = self.begin("edit", key).await?;
+        let lost = self.begin("edit", thread, key).await?;
         self.fate.note(&format!("in {thread} changes {post:?}"));
         {
+            let now = self.fate.now();
             let mut room = self.room();
             let shown = room.posts.entry(thread.clone()).or_default().iter_mut().find(|shown| shown.ts == *ts);
             match shown {
                 Some(shown) if shown.key == key => {
                     shown.post = post.clone();
-                    shown.edits += 1;
+                    shown.at = now;
                 }
                 Some(_) | None => {
                     room.violations.push(format!("{thread}: an edit of {ts} as `{key}`, which it is not"));
                 }
             }
         }
-        self.end("edit", key, lost).await
+        self.end("edit", thread, key, lost).await
     }
 
     async fn find(&self, thread: &ThreadKey, key: &str) -> Result<Option<MessageTs>, ChatError> {
         let _busy = self.fate.enter();
-        let lost = self.begin("find", key).await?;
+        let lost = self.begin("find", thread, key).await?;
         let found = self.room().thread(thread).iter().find(|shown| shown.key == key).map(|shown| shown.ts.clone());
-        self.end("find", key, lost).await?;
+        self.end("find", thread, key, lost).await?;
         Ok(found)
     }
 
     async fn history(&self, thread: &ThreadKey, before: &MessageTs) -> Result<Vec<Earlier>, ChatError> {
         let _busy = self.fate.enter();
-        let lost = self.begin("history", thread.ts.as_str()).await?;
+        let lost = self.begin("history", thread, thread.ts.as_str()).await?;
         let said = self.room().said.get(thread).cloned().unwrap_or_default();
         let said = said.into_iter().filter(|said| said.ts.as_ref() < Some(before)).collect();
-        self.end("history", thread.ts.as_str(), lost).await?;
+        self.end("history", thread, thread.ts.as_str(), lost).await?;
         Ok(said)
     }
 

@@ -1,6 +1,7 @@
 //! What befalls a simulated world: where it is cut, what goes wrong, what time it is. Every fake asks here before and
 //! after each deed, so that all of them share one numbering of the points at which a life can end.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -60,6 +61,16 @@ pub struct Weather {
     pub outages: Vec<(i64, i64)>,
     /// Times in which the store fails, from and to.
     pub store: Vec<(i64, i64)>,
+    /// Times in which nothing can be read from the store.
+    pub unread: Vec<(i64, i64)>,
+    /// In a thousand writes of the store: it fails, and the next one may not.
+    pub slips: u64,
+    /// Chance of the faults that came later, so that the others stay where they were.
+    pub later: Dice,
+    /// Times in which a rule of the remote refuses every push.
+    pub refused: Vec<(i64, i64)>,
+    /// Times in which the disk that git writes to is full.
+    pub full: Vec<(i64, i64)>,
 }
 
 /// The fate of one world. Clones share it.
@@ -88,6 +99,8 @@ struct Inner {
     dark: bool,
     /// Whether the last crash was one.
     power_failed: bool,
+    /// Until when something last went wrong or took long, by the label of the point.
+    hindered: BTreeMap<String, i64>,
 }
 
 impl Fate {
@@ -110,6 +123,7 @@ impl Fate {
             fails_at: None,
             dark: false,
             power_failed: false,
+            hindered: BTreeMap::new(),
         })))
     }
 
@@ -160,6 +174,8 @@ impl Fate {
         inner.dead = false;
         inner.busy = 0;
         inner.life = Some(Instant::now());
+        let now = inner.now();
+        inner.hinder("life", now);
         inner.crashed = Arc::default();
         Arc::clone(&inner.crashed)
     }
@@ -192,6 +208,51 @@ impl Fate {
     pub fn jump(&self, ms: i64) {
         self.note(&format!("clock jumps by {ms}"));
         self.inner().skew += ms;
+    }
+
+    /// Whether nothing can be read from the store now.
+    pub fn reads_fail(&self) -> bool {
+        let mut inner = self.inner();
+        let now = inner.now();
+        let fails = !inner.dead && inner.is_in(|weather| &weather.unread);
+        if fails {
+            inner.note("store: a read fails");
+            inner.hinder("store", now);
+        }
+        fails
+    }
+
+    /// Whether a rule or a full disk is in the way of git at this label. A worktree is half made when the disk is full.
+    pub fn impedes_git(&self, label: &str) -> bool {
+        const WRITES: [&str; 4] =
+            ["git.create_worktree.half", "git.restore_worktree.start", "git.snapshot.start", "git.commit_all.start"];
+        let mut inner = self.inner();
+        let refused = label == "git.push.start" && inner.is_in(|weather| &weather.refused);
+        let full = WRITES.contains(&label) && inner.is_in(|weather| &weather.full);
+        if refused || full {
+            inner.note(&format!("{label}: {}", if refused { "refused by a rule" } else { "the disk is full" }));
+        }
+        refused || full
+    }
+
+    /// Whatever has this label could not go on before `until`.
+    pub fn hinder(&self, label: &str, until: i64) {
+        self.inner().hinder(label, until);
+    }
+
+    /// Until when something last kept this thread from showing anything: its own calls to chat and model, or what all
+    /// threads share. What goes wrong with git, shell and forge is told at once, and hinders only while it lasts; but who
+    /// did something on the forge is shown nothing until the forge can be looked at.
+    pub fn hindered(&self, thread: &str, looks: bool) -> i64 {
+        let concerns = |label: &str| match label.split('.').next().unwrap_or_default() {
+            "chat" | "model" => label.contains(thread),
+            "look" => looks,
+            "slow" | "store" | "life" | "outage" => true,
+            _ => label == thread,
+        };
+        let inner = self.inner();
+        let until = inner.hindered.iter().filter(|(label, _)| concerns(label)).map(|(_, until)| *until);
+        until.max().unwrap_or_default()
     }
 
     /// Writes a line into the trace.
@@ -254,7 +315,7 @@ impl Fate {
     /// What goes wrong with a call to the network.
     pub fn trouble(&self, port: &str) -> Trouble {
         let mut inner = self.inner();
-        let trouble = inner.trouble();
+        let trouble = inner.trouble(port);
         if trouble != Trouble::None {
             inner.note(&format!("{port}: {trouble:?}"));
         }
@@ -340,9 +401,23 @@ impl Inner {
                 return Turn::Crash;
             }
             let fails = weather.store.iter().any(|(from, to)| (*from..*to).contains(&now));
-            // A row of the inbox may also be stored without anybody being told so.
-            let may_fail = label.ends_with(".before") || label == "store.accept.after";
-            return if fails && may_fail { Turn::Fail } else { Turn::Go };
+            if fails && label == "store.accept.after" {
+                // A row of the inbox may also be stored without anybody being told so.
+                self.hinder("store", now);
+                return Turn::Fail;
+            }
+            if !label.ends_with(".before") {
+                return Turn::Go;
+            }
+            if weather.slips > 0 && weather.later.chance(weather.slips) {
+                self.note("store: a write fails");
+                return Turn::Fail;
+            }
+            if !fails {
+                return Turn::Go;
+            }
+            self.hinder("store", now);
+            return Turn::Fail;
         }
         if weather.dice.chance(weather.crash) {
             self.kill(label);
@@ -350,23 +425,43 @@ impl Inner {
         }
         if weather.dice.chance(weather.slow) {
             let ms = *weather.dice.pick(&[10, 1_000, 30_000, 400_000]);
-            return Turn::Wait(Duration::from_millis(weather.dice.below(ms)));
+            let ms = weather.dice.below(ms);
+            let until = now + i64::try_from(ms).expect("a short wait");
+            // One post that takes long holds those of all threads.
+            self.hinder(if label.starts_with("model.") { label } else { "slow" }, until);
+            return Turn::Wait(Duration::from_millis(ms));
         }
         Turn::Go
     }
 
-    fn trouble(&mut self) -> Trouble {
+    fn is_in(&self, windows: impl Fn(&Weather) -> &Vec<(i64, i64)>) -> bool {
+        let now = self.now();
+        let weather = self.weather.as_ref().filter(|weather| now < weather.calm_from);
+        weather.is_some_and(|weather| windows(weather).iter().any(|(from, to)| (*from..*to).contains(&now)))
+    }
+
+    fn hinder(&mut self, label: &str, until: i64) {
+        let known = self.hindered.entry(label.to_owned()).or_default();
+        *known = until.max(*known);
+    }
+
+    fn trouble(&mut self, port: &str) -> Trouble {
         let now = self.now();
         let Some(weather) = self.weather.as_mut().filter(|weather| now < weather.calm_from) else {
             return Trouble::None;
         };
         if weather.outages.iter().any(|(from, to)| (*from..*to).contains(&now)) {
+            self.hinder("outage", now);
             return Trouble::Before;
         }
         if !weather.dice.chance(weather.trouble) {
             return Trouble::None;
         }
         let wait = weather.dice.below(40_000);
-        *weather.dice.pick(&[Trouble::Before, Trouble::After, Trouble::After, Trouble::TooFast(wait), Trouble::Refused])
+        let kinds = [Trouble::Before, Trouble::After, Trouble::After, Trouble::TooFast(wait), Trouble::Refused];
+        let trouble = *weather.dice.pick(&kinds);
+        let wait = if let Trouble::TooFast(ms) = trouble { i64::try_from(ms).expect("a short wait") } else { 0 };
+        self.hinder(if port == "forge.changes" { "look" } else { port }, now + wait);
+        trouble
     }
 }

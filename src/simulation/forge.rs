@@ -76,6 +76,11 @@ impl SimulatedForge {
         }
     }
 
+    /// Whether a branch has an open pull request.
+    pub fn has_open(&self, branch: &str) -> bool {
+        self.held().open(branch).is_some()
+    }
+
     fn head(&self, branch: &str) -> Option<CommitId> {
         self.remote.remote_heads().get(branch).cloned()
     }

@@ -17,6 +17,7 @@ use crate::thread::{Event, Phase, Thread, pending};
 /// Everything that does not hold, in words.
 pub fn check(world: &World, remains: &Remains) -> Vec<String> {
     let mut broken = Vec::new();
+    broken.extend(world.people.silences.clone());
     broken.extend(world.chat.room().violations.clone());
     broken.extend(world.model.seen().violations.clone());
     broken.extend(world.forge.held().violations.clone());
@@ -126,7 +127,7 @@ fn check_store(remains: &Remains, broken: &mut Vec<String>) {
 /// Nothing was done twice to git or the forge.
 fn check_deeds(world: &World, broken: &mut Vec<String>) {
     let deeds = world.git.deeds();
-    let mut done = BTreeSet::new();
+    let mut done: BTreeSet<String> = BTreeSet::new();
     let mut commits = BTreeSet::new();
     for deed in &deeds {
         let words: Vec<&str> = deed.split(' ').collect();
@@ -137,6 +138,8 @@ fn check_deeds(world: &World, broken: &mut Vec<String>) {
                 }
             }
             ["restore", "worktree", _] => {}
+            // What was pushed has to be pushed again.
+            ["somebody", "deletes", branch] => done.retain(|deed| !deed.starts_with(&format!("push {branch} "))),
             ["create", "worktree", slug] => {
                 if !done.insert(deed.clone()) && !world.robbed.contains(*slug) {
                     broken.push(format!("made twice: {deed}"));

@@ -114,6 +114,8 @@ impl Seen {
                 self.violations.push(format!("{key}: the tools changed"));
             }
             let fits = match old.ended {
+                // All that the first request was made of may be gone; what is deleted meanwhile is never told.
+                Ended::Rewound if old.earlier.is_empty() => true,
                 Ended::Rewound => old.earlier.iter().chain([&old.bytes]).any(|known| goes_on(known, &bytes)),
                 Ended::Answered if strict => bytes == old.bytes || bytes.starts_with(&format!("{},", old.bytes)),
                 Ended::Cut if strict => bytes == old.bytes,
@@ -158,7 +160,7 @@ impl ChatModel for SimulatedModel {
         let Some(parsed) = parsed else {
             return Err(ModelError::Refused { status: 400, message: "a rule was broken".to_owned() });
         };
-        let trouble = self.fate.trouble("model");
+        let trouble = self.fate.trouble(&format!("model.reply {key}"));
         let odd = if trouble == Trouble::None { self.fate.model_chance(6) } else { Some(0) };
         let result = match odd {
             Some(kind) if kind < 5 => Err(failure(kind)),

@@ -2,6 +2,7 @@
 //! outlives the lives; what the product did not take is delivered again, as Slack does.
 
 mod edits;
+mod silence;
 
 use std::collections::BTreeSet;
 
@@ -89,6 +90,10 @@ pub struct Actor {
     fence: Option<MessageTs>,
     /// When it begins.
     begins: i64,
+    /// When this person last did something that is to have an answer.
+    acted: i64,
+    /// Whether that was done outside of the chat.
+    is_outside: bool,
     pub repeats: u32,
 }
 
@@ -105,6 +110,8 @@ pub struct Delivery {
 pub struct People {
     pub actors: Vec<Actor>,
     pub deliveries: Vec<Delivery>,
+    /// Repeats that nothing explained.
+    pub silences: Vec<String>,
     number: u64,
     fate: Fate,
     dice: Dice,
@@ -126,10 +133,12 @@ impl People {
             retried: BTreeSet::new(),
             fence: None,
             begins,
+            acted: 0,
+            is_outside: false,
             repeats: 0,
         };
         let actors = stories.into_iter().enumerate().map(actor).collect();
-        Self { actors, deliveries: Vec::new(), number: 0, fate, dice: Dice::new(seed), unkind }
+        Self { actors, deliveries: Vec::new(), silences: Vec::new(), number: 0, fate, dice: Dice::new(seed), unkind }
     }
 
     /// Whether all scripts are done and nothing is on its way.
@@ -154,6 +163,7 @@ impl People {
         self.deliveries = later;
         let mut due: Vec<Delivery> = due;
         due.sort_by_key(|delivery| (delivery.due, delivery.number));
+        due.iter().for_each(|delivery| self.fate.hinder(&delivery.incoming.thread.to_text(), now));
         due
     }
 
@@ -219,6 +229,11 @@ impl People {
             Step::Rest(ms) => return now >= actor.since + ms,
             Step::Outside(what) => {
                 self.fate.note(&format!("outside: {what:?}"));
+                // A folder that is gone is missed only by who works in it.
+                if *what != Outside::DeleteWorktree {
+                    self.actors[index].acts(now, true);
+                }
+                let actor = &self.actors[index];
                 outside.extend(actor.key.clone().map(|key| (key, *what)));
             }
         }
@@ -236,14 +251,21 @@ impl People {
         if matches!(step, Step::Rest(_)) || now < actor.since + PATIENCE {
             return;
         }
+        self.note_silence(index, room);
         self.actors[index].since = now;
         self.actors[index].repeats += 1;
         // Where nothing came of a wish, it is wished again.
-        let report = room.thread(&key).iter().rev().find(|shown| shown.key.starts_with("pull/"));
-        let nothing =
-            report.filter(|shown| words(shown).contains("Nothing was changed")).map(|shown| shown.key.clone());
+        let came_to_nothing = |shown: &&Shown| words(shown).starts_with("I cannot read");
+        let is_report = |shown: &&Shown| shown.key.starts_with("pull/");
+        let last = room.thread(&key).iter().rev().find(|shown| is_report(shown) || came_to_nothing(shown));
+        let nothing = last.filter(|shown| came_to_nothing(shown) || words(shown).contains("Nothing was changed"));
+        let nothing = nothing.map(|shown| shown.key.clone());
         let wished =
             self.actors[index].steps[..self.actors[index].at].iter().rposition(|step| matches!(step, Step::Say(_)));
+        // Not in a thread that this person has closed since.
+        let actor = &self.actors[index];
+        let ends = |step: &Step| matches!(step, Step::Type("!close") | Step::Press("plan_cancel"));
+        let wished = wished.filter(|wished| !actor.steps[*wished..actor.at].iter().any(ends));
         if let (Some(nothing), Some(wished)) = (nothing, wished)
             && self.actors[index].retried.insert(nothing)
         {
@@ -295,6 +317,7 @@ impl People {
         if marked {
             actor.fence = Some(ts.clone());
         }
+        actor.acts(now, false);
         actor.said.push(Said { ts: ts.clone(), text: text.clone(), mark, edited: false });
         let dedupe = vec![format!("event:Ev{number}"), format!("ts:{CHANNEL}:{ts}"), format!("client:cm{number}")];
         let what = IncomingKind::Message { ts, text, to_bot: false, files: Vec::new() };
@@ -307,6 +330,7 @@ impl People {
     fn press(&mut self, index: usize, action: &str, value: String) {
         self.number += 1;
         let Some(key) = self.actors[index].key.clone() else { return };
+        self.actors[index].acts(self.fate.now(), false);
         let what = IncomingKind::Pressed { action: action.to_owned(), value };
         self.send(index, key, what, vec![format!("press:tr{}", self.number)]);
     }

@@ -114,8 +114,14 @@ pub fn asked(variable: &str, default: u64) -> u64 {
     std::env::var(variable).ok().and_then(|number| number.parse().ok()).unwrap_or(default)
 }
 
+/// Prints a line that the test harness does not swallow, so that every log of a run says how much was tried.
+pub fn tell_log(line: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 fn report(what: &str, all: usize, failures: &[String]) {
-    println!("{what}: survived {}/{all}", all - failures.len());
+    tell_log(&format!("{what}: survived {}/{all}", all - failures.len()));
     let shown: Vec<&str> = failures.iter().take(3).map(String::as_str).collect();
     assert!(failures.is_empty(), "{what}: {} of {all} failed; the first:\n{}", failures.len(), shown.join("\n"));
 }

@@ -65,6 +65,8 @@ pub struct World {
     disk: Disk,
     folder: tempfile::TempDir,
     dice: Dice,
+    /// Chance of what others do to the remote.
+    others: Dice,
     unkind: bool,
     coders: u32,
 }
@@ -98,6 +100,7 @@ impl World {
             shell: SimulatedShell::new(),
             people: People::new(fate.clone(), stories, seed, unkind),
             dice: Dice::new(seed.rotate_left(17)),
+            others: Dice::new(seed.rotate_left(29)),
             fate,
             git,
             disk: Disk::of(&folder.path().join("store.db")),
@@ -197,7 +200,12 @@ impl World {
     fn store(&self) -> Result<Store, crate::store::StoreError> {
         let fate = self.fate.clone();
         Store::simulated(&self.disk, move |moment, _, label| {
-            let when = if moment == Moment::Before { "before" } else { "after" };
+            let when = match moment {
+                Moment::Before => "before",
+                Moment::After => "after",
+                // No point of its own: a life that ends at a read is the same as one that ended at the write before it.
+                Moment::Reading => return if fate.reads_fail() { StoreVerdict::Fail } else { StoreVerdict::Go },
+            };
             match fate.turn(&format!("store.{label}.{when}"), true) {
                 Turn::Go | Turn::Wait(_) => StoreVerdict::Go,
                 Turn::Crash => StoreVerdict::Crash,
@@ -215,6 +223,9 @@ impl World {
                 Turn::Wait(time) => return Verdict::Wait(time),
                 Turn::Fail => return Verdict::Fail,
                 Turn::Go => {}
+            }
+            if fate.impedes_git(label) {
+                return Verdict::Fail;
             }
             // Only what goes over the network, and at its start or end, fails by itself.
             let Some((operation, moment)) = label.rsplit_once('.') else { return Verdict::Go };
@@ -288,6 +299,9 @@ impl World {
                     break End::Stopped;
                 }
             }
+            if fate.is_stormy() && self.unkind && self.others.chance(4) {
+                self.disturb_remote();
+            }
             let outside = self.people.act(&mut self.chat.room());
             for (thread, what) in outside {
                 self.do_outside(&thread, what);
@@ -334,6 +348,22 @@ impl World {
     fn stuck(&self) -> Option<String> {
         let actor = self.people.actors.iter().find(|actor| actor.repeats > MOST_REPEATS)?;
         Some(format!("{} waits for ever at {:?}", actor.name, actor.steps.get(actor.at)))
+    }
+
+    /// Somebody who is in no thread moves the base, or tidies up branches without a pull request.
+    fn disturb_remote(&mut self) {
+        let heads = self.git.remote_heads();
+        let has_pull = |branch: &String| branch == "main" || self.forge.has_open(branch);
+        let free: Vec<String> = heads.into_keys().filter(|branch| !has_pull(branch)).collect();
+        if free.is_empty() || self.others.chance(500) {
+            let file = format!("elsewhere-{}.txt", self.others.roll());
+            self.fate.note("outside: the base moves");
+            self.git.somebody_pushes("main", &[(&file, "somebody works here, too\n")]);
+        } else {
+            let branch = self.others.pick(&free);
+            self.fate.note(&format!("outside: {branch} is deleted"));
+            self.git.somebody_deletes(branch);
+        }
     }
 
     fn do_outside(&mut self, thread: &ThreadKey, what: Outside) {

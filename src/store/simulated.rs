@@ -25,6 +25,8 @@ pub enum Moment {
     Before,
     /// It is committed, and the caller does not know yet.
     After,
+    /// Something is to be read; only [`Verdict::Fail`] counts.
+    Reading,
 }
 
 /// What the hook answers.
@@ -34,12 +36,13 @@ pub enum Verdict {
     Go,
     /// The process dies here: the call never returns.
     Crash,
-    /// The write fails as if the disk were full, and nothing is written. After the commit: all is written, and the caller
-    /// is told that it failed.
+    /// The write fails as if the disk were full, and nothing is written; a read fails as on a bad disk. After the commit:
+    /// all is written, and the caller is told that it failed.
     Fail,
 }
 
-/// Asked with the moment, the number of the write (from 1 in each opened store), and the operation's label.
+/// Asked with the moment, the number of the write (from 1 in each opened store), and the operation's label. A read
+/// has no number.
 pub type Hook = Box<dyn FnMut(Moment, u64, &'static str) -> Verdict + Send>;
 
 /// The disk under a simulated store: how much of the write-ahead log is on it. Clones are the same disk.
@@ -109,9 +112,13 @@ impl Store {
 impl Simulated {
     pub(super) async fn read<T>(
         &self,
-        mut work: impl FnMut(&Connection) -> Result<T, StoreError>,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let found = self.locked(|state| state.connection.as_ref().map(&mut work));
+        let found = self.locked(|state| {
+            let connection = state.connection.as_ref()?;
+            let fails = (state.hook)(Moment::Reading, 0, "read") == Verdict::Fail;
+            Some(if fails { Err(unreadable()) } else { work(connection) })
+        });
         suspend(2).await;
         alive(found).await
     }
@@ -192,6 +199,15 @@ fn transact<T>(
     let done = work(&transaction)?;
     transaction.commit()?;
     Ok(done)
+}
+
+/// The error of a disk that cannot be read, as SQLite words it.
+fn unreadable() -> StoreError {
+    let code = rusqlite::ffi::Error {
+        code: rusqlite::ErrorCode::SystemIoFailure,
+        extended_code: rusqlite::ffi::SQLITE_IOERR_READ,
+    };
+    rusqlite::Error::SqliteFailure(code, None).into()
 }
 
 /// The error of a full disk, as SQLite words it.

@@ -26,7 +26,10 @@ impl Deciding<'_> {
         self.know(&by, &message.name);
         match words::read(&message.text, to_bot, self.rules.slash) {
             Typed::Order(order) => self.order(order, ts, by),
-            Typed::Word { .. } | Typed::Text if self.thread.question.is_some() => self.answer_by_message(message),
+            // What was said before the question was asked answers nothing, however late it comes.
+            Typed::Word { .. } | Typed::Text if self.thread.question.is_some() && !self.was_told(&ts) => {
+                self.answer_by_message(message)
+            }
             Typed::Word { approves, merges, talk } => {
                 if approves && let Some(id) = self.thread.waiting_plan().map(|plan| plan.id.clone()) {
                     self.approve(&id, by, Some(ts));
@@ -51,9 +54,7 @@ impl Deciding<'_> {
     /// A message for a role: the Coder when it works, else the PM.
     fn hear_person(&mut self, message: Message) {
         let by = message.from.clone();
-        // It was delivered after later ones, when the PM had been told of it as what was said before.
-        let told = self.thread.conversations.get(&Role::Pm).is_some_and(|pm| pm.open);
-        if told && self.thread.earlier(&message.ts).is_some() {
+        if self.was_told(&message.ts) {
             self.emit(Event::CommandTaken { ts: Some(message.ts), by, answer: Answer::None });
             return;
         }
@@ -62,6 +63,11 @@ impl Deciding<'_> {
             self.emit(Event::TakenUp { by, ts: None, parts: vec![Part::Base] });
         }
         self.wake_pm();
+    }
+
+    /// Whether a message is delivered after later ones, when the PM has been told of it as what was said before.
+    fn was_told(&self, ts: &MessageTs) -> bool {
+        self.thread.conversations.get(&Role::Pm).is_some_and(|pm| pm.open) && self.thread.earlier(ts).is_some()
     }
 
     /// Starts the PM when there is something it has not read and nobody else takes care of it.

@@ -144,6 +144,12 @@ fn what_was_told_as_said_before_is_known_by_its_id() {
     // What comes late may be older than what the history showed.
     assert_eq!(story.told_of(said("3.0", "ANA", "the frist")), nobody());
     assert_eq!(story.told_of(edit("3.0", "the first")), nobody());
+    // Nor does it answer what was asked since.
+    story.reply(Role::Pm, "", &[("AskUser", r#"{"question":"Which?","options":["One","Two"]}"#)]);
+    story.act(said("3.0", "ANA", "the first"));
+    assert!(story.thread.question.is_some(), "it was said before the question was asked");
+    story.act(said("6.0", "ANA", "One"));
+    assert!(story.thread.question.is_none());
     let (roles, _) = story.told_of(edit("3.0", "the very first"));
     assert_eq!(roles, [Role::Pm]);
 }
