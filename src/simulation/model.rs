@@ -295,7 +295,11 @@ fn pm(request: &ScriptedRequest) -> Line {
     }
     let read = done.iter().rfind(|(name, text)| name == "Read" && text.contains('\t'));
     let Some((_, read)) = read else {
-        if done.iter().filter(|(name, _)| name == "Read").count() > TRIES {
+        // What was given up is tried again when somebody says something.
+        let is_surrender =
+            |message: &ScriptedMessage| message.role == "assistant" && message.text().starts_with("I cannot read");
+        let from = request.messages.iter().rposition(is_surrender).map_or(begun, |surrender| begun.max(surrender));
+        if results(&request.messages[from..]).iter().filter(|(name, _)| name == "Read").count() > TRIES {
             return text(format!("I cannot read {file}. {}", marks(part).join(" ")));
         }
         let line = call("Read", json!({ "file_path": file })).and("Grep", json!({ "pattern": ".", "path": file }));
