@@ -47,10 +47,6 @@ fn write_new(path: &Path, text: &str) -> std::io::Result<bool> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    // Most starts seed nothing; a link to nowhere is there, too.
-    if path.symlink_metadata().is_ok() {
-        return Ok(false);
-    }
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
     let part = Path::new(&part);
@@ -58,6 +54,10 @@ fn write_new(path: &Path, text: &str) -> std::io::Result<bool> {
     match std::fs::remove_file(part) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
+    }
+    // Most starts seed nothing; a link to nowhere is there, too.
+    if path.symlink_metadata().is_ok() {
+        return Ok(false);
     }
     let written = OpenOptions::new().write(true).create_new(true).open(part).and_then(|mut file| {
         file.write_all(text.as_bytes())?;
@@ -140,7 +140,10 @@ mod tests {
         assert_eq!(read(&repo, path), text);
         let folder = std::fs::read_dir(file.parent().expect("a folder")).expect("read");
         let parts: Vec<PathBuf> = folder.flatten().map(|entry| entry.path()).collect();
-        assert!(parts.iter().all(|path| path.extension().is_none_or(|ending| ending != "part")), "{parts:?}");
+        assert!(
+            !parts.is_empty() && parts.iter().all(|path| path.extension().is_none_or(|ending| ending != "part")),
+            "{parts:?}"
+        );
     }
 
     #[test]

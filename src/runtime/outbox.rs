@@ -117,10 +117,21 @@ struct Ended {
     outcome: Outcome,
 }
 
+/// What the chat said to a row that is dealt with.
+#[derive(Clone, Copy)]
+enum Reply {
+    /// It took it.
+    Shown,
+    /// It never will.
+    Refused,
+    /// Nothing: it was not asked, or gave no answer.
+    Unasked,
+}
+
 /// What a call came to.
 enum Outcome {
     /// The row is where it should be, or never will be, and the store knows.
-    Noted { shown: bool },
+    Noted(Reply),
     /// The chat lets nothing of us into this channel until somebody does something about it.
     KeptOut { code: String, remedy: &'static str },
     /// The chat wants to be left alone for so long.
@@ -230,10 +241,10 @@ impl Sender {
             calls.all = calls.all.saturating_sub(1);
             calls.troubled = calls.troubled.saturating_sub(usize::from(troubled));
         }
-        self.take_turn(&thread, &lane, more || !matches!(outcome, Outcome::Noted { .. }));
+        self.take_turn(&thread, &lane, more || !matches!(outcome, Outcome::Noted(_)));
         let now = Instant::now();
         match outcome {
-            Outcome::Noted { shown } => self.holds.noted(&subject, &lane, shown),
+            Outcome::Noted(reply) => self.holds.noted(&subject, &lane, reply),
             Outcome::KeptOut { code, remedy } => self.holds.kept_out(&lane, code, remedy, now),
             Outcome::TooFast(pause) => self.holds.too_fast(&lane, now + pause),
             Outcome::Trouble => self.holds.failed(subject, lane, thread, now),
@@ -306,38 +317,53 @@ async fn bring_whatever_happens(store: &Store, chat: &dyn Chat, row: &DuePost, l
         Err(panic) => panic,
     };
     let error = ChatError::Unreachable(anyhow::anyhow!("a bug of ours: {}", panic_text(&*panic)));
-    match make_way(chat, row, &error).await {
-        Ok(ts) => {
-            note(store, row, ts, Some(GIVEN_UP.to_owned())).await;
-            Outcome::Noted { shown: false }
-        }
-        Err(outcome) => outcome,
-    }
+    // The bug may be in what looks for it.
+    let ts = match AssertUnwindSafe(make_way(chat, row, &error)).catch_unwind().await {
+        Ok(Ok(ts)) => ts,
+        Ok(Err(outcome)) => return outcome,
+        Err(_) => None,
+    };
+    note(store, row, ts, Some(GIVEN_UP.to_owned())).await;
+    Outcome::Noted(Reply::Unasked)
 }
 
 /// Brings one row to the chat and notes that it is there. If it fails on its last try, it makes way.
 async fn bring(store: &Store, chat: &dyn Chat, row: &DuePost, last_try: bool) -> Outcome {
-    let (ts, fault) = match send_one(store, chat, row).await {
-        Ok(ts) => {
+    let (ts, fault, reply) = match send_one(store, chat, row).await {
+        Ok(Sent::Now(ts)) => {
             super::activity::sent(row);
-            (ts, None)
+            (ts, None, Reply::Shown)
         }
+        Ok(Sent::Before(ts)) => (ts, None, Reply::Unasked),
         Err(Fault::Chat(error @ ChatError::Unreachable(_))) if last_try => match make_way(chat, row, &error).await {
-            Ok(ts) => (ts, Some(GIVEN_UP.to_owned())),
+            Ok(ts) => (ts, Some(GIVEN_UP.to_owned()), Reply::Unasked),
             Err(outcome) => return outcome,
         },
         Err(Fault::Chat(error)) => match outcome_of(row, error) {
-            Ok(code) => (None, Some(code)),
-            Err(outcome) => return outcome,
+            Ok(code) => (None, Some(code), Reply::Refused),
+            Err(outcome) => {
+                take_back(store, row, &outcome).await;
+                return outcome;
+            }
         },
         Err(Fault::Store(error)) => {
             complain(&error, "the outbox cannot be written");
             return Outcome::NotStored;
         }
     };
-    let shown = fault.is_none();
     note(store, row, ts, fault).await;
-    Outcome::Noted { shown }
+    Outcome::Noted(reply)
+}
+
+/// Notes that a message which only one person sees is not there: the chat said so, and nobody could look.
+async fn take_back(store: &Store, row: &DuePost, outcome: &Outcome) {
+    let refused = matches!(outcome, Outcome::KeptOut { .. } | Outcome::TooFast(_));
+    if refused
+        && matches!(row.post, Post::Ephemeral { .. })
+        && let Err(error) = store.mark_untried(row.id).await
+    {
+        complain(&error, "it cannot be noted that a post was not sent");
+    }
 }
 
 /// What an error of the chat means: the code, when the row is refused for good.
@@ -414,6 +440,14 @@ fn complain(error: &StoreError, what: &str) {
     tracing::error!(error = error as &dyn Error, hint = error.hint(), "{what}");
 }
 
+/// How a row came to be where it should be, and the place of its message.
+enum Sent {
+    /// The chat took it.
+    Now(Option<MessageTs>),
+    /// It was there, or may have been.
+    Before(Option<MessageTs>),
+}
+
 /// Why a row was not sent.
 #[derive(Debug)]
 enum Fault {
@@ -428,26 +462,26 @@ impl From<ChatError> for Fault {
 }
 
 /// Brings one row to the chat. A post whose answer may have been lost is looked for before it is made again.
-async fn send_one(store: &Store, chat: &dyn Chat, row: &DuePost) -> Result<Option<MessageTs>, Fault> {
+async fn send_one(store: &Store, chat: &dyn Chat, row: &DuePost) -> Result<Sent, Fault> {
     let DuePost { thread, key, post, .. } = row;
     let known = match (&row.ts, row.tried, post) {
         (Some(ts), ..) => Some(ts.clone()),
         (None, true, Post::Message { .. } | Post::File { .. }) => chat.find(thread, key).await?,
         // Nobody can look whether an ephemeral message was seen: rather once too few than twice.
-        (None, true, Post::Ephemeral { .. }) => return Ok(None),
+        (None, true, Post::Ephemeral { .. }) => return Ok(Sent::Before(None)),
         (None, true, Post::Reaction { .. }) | (None, false, _) => None,
     };
     match (known, post) {
         (Some(ts), Post::Message { .. }) => {
             chat.edit(thread, &ts, key, post).await?;
-            Ok(Some(ts))
+            Ok(Sent::Now(Some(ts)))
         }
-        (Some(ts), Post::File { .. } | Post::Reaction { .. } | Post::Ephemeral { .. }) => Ok(Some(ts)),
+        (Some(ts), Post::File { .. } | Post::Reaction { .. } | Post::Ephemeral { .. }) => Ok(Sent::Before(Some(ts))),
         // A reaction made twice is one reaction: there is nothing to look for later.
-        (None, Post::Reaction { .. }) => Ok(chat.post(thread, key, post).await?),
+        (None, Post::Reaction { .. }) => Ok(Sent::Now(chat.post(thread, key, post).await?)),
         (None, Post::Message { .. } | Post::File { .. } | Post::Ephemeral { .. }) => {
             store.mark_tried(row.id).await.map_err(Fault::Store)?;
-            Ok(chat.post(thread, key, post).await?)
+            Ok(Sent::Now(chat.post(thread, key, post).await?))
         }
     }
 }

@@ -5,12 +5,15 @@
 //! compared with, also after a restart. Decides nothing: the thread does.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 
 use super::project::Project;
 use super::supervisor::Supervisor;
+use super::tasks::panic_text;
 use crate::chat::{Incoming, IncomingKind};
 use crate::forge::PullState;
 use crate::ids::{CommitId, ThreadKey, UserId};
@@ -30,7 +33,11 @@ pub async fn watch(project: Arc<Project>, supervisor: Supervisor, stop: Cancella
     loop {
         let round = tokio::select! {
             biased;
-            round = watch.round() => round,
+            round = AssertUnwindSafe(watch.round()).catch_unwind() => round.unwrap_or_else(|panic| {
+                // Over one pull request, perhaps: the others are still there, and so is everything else.
+                tracing::error!(panic = panic_text(&*panic), "a bug in looking at the pull requests");
+                Err("a bug of ours".to_owned())
+            }),
             () = stop.cancelled() => return,
         };
         slower = match round {

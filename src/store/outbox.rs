@@ -17,6 +17,7 @@ const POST_ONCE: Operation = Operation { label: "post_once", durable: false, fir
 /// Durable: what others can see must not be forgotten after a power failure. The flush also hardens every commit before
 /// it, so that no message tells of a decision that is then lost.
 const MARK_TRIED: Operation = Operation { label: "mark_tried", durable: true, first: false };
+const MARK_UNTRIED: Operation = Operation { label: "mark_untried", durable: false, first: false };
 /// Not durable: when it is lost the row counts as tried, and is looked for.
 const MARK_SENT: Operation = Operation { label: "mark_sent", durable: false, first: false };
 
@@ -157,6 +158,15 @@ impl Store {
     pub async fn mark_tried(&self, id: i64) -> Result<(), StoreError> {
         self.write(MARK_TRIED, move |connection| {
             connection.prepare_cached("UPDATE outbox SET tried = 1 WHERE id = ?1")?.execute([id])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Notes that a row which was to be posted is certainly not there.
+    pub async fn mark_untried(&self, id: i64) -> Result<(), StoreError> {
+        self.write(MARK_UNTRIED, move |connection| {
+            connection.prepare_cached("UPDATE outbox SET tried = 0 WHERE id = ?1")?.execute([id])?;
             Ok(())
         })
         .await

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::Reply;
 use crate::ids::{ChannelId, ThreadKey};
 use crate::store::{Ask, DuePost, Lane};
 
@@ -221,14 +222,20 @@ impl Holds {
         next
     }
 
-    /// The chat took it, or refused it for good.
-    pub(super) fn noted(&mut self, subject: &Subject, lane: &Lane, shown: bool) {
-        self.answered();
+    /// It is dealt with.
+    pub(super) fn noted(&mut self, subject: &Subject, lane: &Lane, reply: Reply) {
         self.troubled.remove(subject);
-        if self.kept_out.remove(lane).is_some() {
-            tracing::info!(?lane, "the chat lets us in again");
+        match reply {
+            Reply::Shown => {
+                self.answered();
+                if self.kept_out.remove(lane).is_some() {
+                    tracing::info!(?lane, "the chat lets us in again");
+                }
+                self.worked += u64::from(!matches!(lane, Lane::Reactions(_)));
+            }
+            Reply::Refused => self.answered(),
+            Reply::Unasked => {}
         }
-        self.worked += u64::from(shown && !matches!(lane, Lane::Reactions(_)));
     }
 
     /// The chat wants a pause.

@@ -26,10 +26,9 @@ impl Deciding<'_> {
         self.know(&by, &message.name);
         match words::read(&message.text, to_bot, self.rules.slash) {
             Typed::Order(order) => self.order(order, ts, by),
-            // What was said before the question was asked answers nothing, however late it comes.
-            Typed::Word { .. } | Typed::Text if self.thread.question.is_some() && !self.was_told(&ts) => {
-                self.answer_by_message(message)
-            }
+            // What the PM was told of as said before is no word on what came since, however late it is delivered.
+            Typed::Word { .. } | Typed::Text if self.was_told(&ts) => self.hear_person(message),
+            Typed::Word { .. } | Typed::Text if self.thread.question.is_some() => self.answer_by_message(message),
             Typed::Word { approves, merges, talk } => {
                 if approves && let Some(id) = self.thread.waiting_plan().map(|plan| plan.id.clone()) {
                     self.approve(&id, by, Some(ts));

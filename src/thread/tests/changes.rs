@@ -147,11 +147,18 @@ fn what_was_told_as_said_before_is_known_by_its_id() {
     // Nor does it answer what was asked since.
     story.reply(Role::Pm, "", &[("AskUser", r#"{"question":"Which?","options":["One","Two"]}"#)]);
     story.act(said("3.0", "ANA", "the first"));
+    story.act(said("3.0", "ANA", "ok"));
     assert!(story.thread.question.is_some(), "it was said before the question was asked");
     story.act(said("6.0", "ANA", "One"));
     assert!(story.thread.question.is_none());
     let (roles, _) = story.told_of(edit("3.0", "the very first"));
     assert_eq!(roles, [Role::Pm]);
+    // Nor does it approve.
+    story.propose("A plan");
+    story.act(said("3.0", "ANA", "ok"));
+    assert!(story.thread.approved.is_none());
+    story.act(said("7.0", "ANA", "ok"));
+    assert!(story.thread.approved.is_some());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! When a post that fails again and again makes way, and when it does not.
 
 use super::*;
+use crate::ids::UserId;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
@@ -90,5 +91,23 @@ async fn a_post_that_our_own_code_fails_for_makes_way_at_once_and_ends_nothing()
     let texts: Vec<String> = world.room.state().messages.iter().map(|message| message.text.clone()).collect();
     assert!(["b", "c"].iter().all(|text| texts.iter().any(|shown| shown == text)), "{texts:?}");
     assert!(texts.iter().any(|text| text.contains("could not be posted")), "{texts:?}");
+    assert_eq!(world.store.due_posts().await.expect("read"), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_only_one_person_sees_is_tried_again_after_the_chat_said_that_it_did_not_take_it() {
+    let world = World::new();
+    let whisper = |text: &str| Post::Ephemeral { to: UserId::new("ANA"), text: text.into() };
+    world.room.mood("w/1", &[Mood::TooFast(2_000)]);
+    world.room.mood("w/2", &[Mood::KeepsOut, Mood::KeepsOut]);
+    world.room.mood("w/3", &[Mood::Lost { done: false, after: 1 }]);
+    world.put_into("C1", 1, &[("w/1", whisper("one"))]).await;
+    world.put_into("C2", 2, &[("w/2", whisper("two"))]).await;
+    world.put_into("C3", 3, &[("w/3", whisper("three"))]).await;
+    world.run(20.0 * 60.0).await;
+    let mut texts: Vec<String> = world.room.state().messages.iter().map(|message| message.text.clone()).collect();
+    texts.sort();
+    // Of the third nobody knows whether it was seen.
+    assert_eq!(texts, ["one", "two"]);
     assert_eq!(world.store.due_posts().await.expect("read"), []);
 }
