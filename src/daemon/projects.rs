@@ -55,6 +55,7 @@ pub(super) fn settings(home: &Path, global: &Global, repo: &RepoSettings, slash:
             tool_lists: lists.into(),
             slash,
             now: Millis::default(),
+            unseen: false,
         },
         base: repo.git.base.clone(),
         branch_prefix: repo.git.branch_prefix.clone(),

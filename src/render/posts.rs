@@ -10,7 +10,7 @@ use super::post::Post;
 use super::progress;
 use super::text::{Piece, extension, pieces};
 use crate::agent::Role;
-use crate::ids::{MessageTs, Millis, RunId};
+use crate::ids::{MessageTs, Millis, PlanId, QuestionId, RunId};
 use crate::thread::event::{Answer, Event, Failure, InitStep, RunOutcome};
 use crate::thread::stalled::Part;
 use crate::thread::state::{PlanFate, Published, Thread};
@@ -21,6 +21,26 @@ pub type Keyed = (String, Post);
 /// The key of the reaction that says “seen”.
 pub fn seen_key(ts: &MessageTs) -> String {
     format!("eyes/{ts}")
+}
+
+/// The key of the card that waits for a person's word, when one does: an answer, an approval, a merge.
+pub fn waiting_key(thread: &Thread) -> Option<String> {
+    let question = thread.question.as_ref().map(|question| question_key(&question.id));
+    let plan = || thread.waiting_plan().map(|plan| plan_key(&plan.id));
+    let pull = || thread.pull.as_ref().and(thread.published.as_ref()).map(|published| pull_key(published.run));
+    question.or_else(plan).or_else(pull)
+}
+
+fn question_key(id: &QuestionId) -> String {
+    format!("question/{id}")
+}
+
+fn plan_key(id: &PlanId) -> String {
+    format!("plan/{id}")
+}
+
+fn pull_key(run: RunId) -> String {
+    format!("pull/{run}")
 }
 
 /// Whether this is the key of a progress message, which changes with every turn and may lag behind.
@@ -72,7 +92,7 @@ pub fn posts(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Vec<
         Event::PlanApproved { by, .. } | Event::PlanCancelled { by, .. } => {
             if let Some(plan) = &after.plan {
                 let verdict = cards::verdict(after, plan, by, at);
-                out.set(format!("plan/{}", plan.id), cards::plan(after, plan, Some(verdict)));
+                out.set(plan_key(&plan.id), cards::plan(after, plan, Some(verdict)));
             }
         }
         Event::WorkspaceInitialised { steps } => workspace_initialised(steps, &mut out),
@@ -157,7 +177,7 @@ impl Out {
     /// The question of this thread; `verdict` replaces its buttons.
     fn question(&mut self, thread: &Thread, verdict: Option<String>) {
         if let Some(question) = &thread.question {
-            self.set(format!("question/{}", question.id), cards::question(question, verdict));
+            self.set(question_key(&question.id), cards::question(question, verdict));
         }
     }
 
@@ -226,10 +246,10 @@ fn run_ended(before: &Thread, after: &Thread, id: RunId, outcome: &RunOutcome, a
 fn plan_proposed(before: &Thread, after: &Thread, out: &mut Out) {
     if let Some(old) = before.waiting_plan() {
         let verdict = "**Void:** there is a newer plan below.".to_owned();
-        out.set(format!("plan/{}", old.id), cards::plan(before, old, Some(verdict)));
+        out.set(plan_key(&old.id), cards::plan(before, old, Some(verdict)));
     }
     if let Some(plan) = &after.plan {
-        out.set(format!("plan/{}", plan.id), cards::plan(after, plan, None));
+        out.set(plan_key(&plan.id), cards::plan(after, plan, None));
     }
 }
 
@@ -278,7 +298,7 @@ fn publication(published: &Published, open: bool, out: &mut Out) {
     } else {
         cards::publication(published, open)
     };
-    out.set(format!("pull/{}", published.run), post);
+    out.set(pull_key(published.run), post);
 }
 
 fn merge_refused(before: &Thread, failure: &Failure, out: &mut Out) {
@@ -322,7 +342,7 @@ fn cleaned_up(after: &Thread, leftovers: &[String], out: &mut Out) {
 fn thread_closed(before: &Thread, after: &Thread, out: &mut Out) {
     if let Some(plan) = before.waiting_plan() {
         let verdict = "**Void:** the thread is closed.".to_owned();
-        out.set(format!("plan/{}", plan.id), cards::plan(before, plan, Some(verdict)));
+        out.set(plan_key(&plan.id), cards::plan(before, plan, Some(verdict)));
     }
     if let Some(published) = &before.published {
         publication(published, false, out);

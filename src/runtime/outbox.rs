@@ -355,11 +355,15 @@ async fn bring(store: &Store, chat: &dyn Chat, row: &DuePost, last_try: bool) ->
     Outcome::Noted(reply)
 }
 
-/// Notes that a message which only one person sees is not there: the chat said so, and nobody could look.
+/// Notes that a message is not there: the chat said so. It need not be looked for, which nobody can for one that only one
+/// person sees; and nobody has read it.
 async fn take_back(store: &Store, row: &DuePost, outcome: &Outcome) {
     let refused = matches!(outcome, Outcome::KeptOut { .. } | Outcome::TooFast(_));
     if refused
-        && matches!(row.post, Post::Ephemeral { .. })
+        && row.ts.is_none()
+        // What may have been there before that try still may.
+        && !row.tried
+        && matches!(row.post, Post::Message { .. } | Post::Ephemeral { .. })
         && let Err(error) = store.mark_untried(row.id).await
     {
         complain(&error, "it cannot be noted that a post was not sent");

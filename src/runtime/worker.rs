@@ -23,8 +23,8 @@ use crate::agent::Role;
 use crate::agent::tool_name::Conduct;
 use crate::chat::IncomingKind;
 use crate::ids::{EffectId, Epoch, ThreadKey};
-use crate::render::posts::posts;
-use crate::store::{Append, Session, StoreError, Waiting};
+use crate::render::posts::{posts, waiting_key};
+use crate::store::{Append, Session, Shown, StoreError, Waiting};
 use crate::thread::command::Action;
 use crate::thread::event::{Event, Message};
 use crate::thread::{Command, Effect, Phase, Restart, Rules, Thread, decide, pending};
@@ -218,10 +218,19 @@ impl<'a> Worker<'a> {
                 };
                 waiting.sort_by_key(place);
             }
-            let (rules, mut after) = (self.rules(), self.thread.clone());
+            let (mut rules, mut after) = (self.rules(), self.thread.clone());
             let (mut events, mut acked) = (Vec::new(), Vec::new());
+            let card = match waiting_key(&self.thread) {
+                Some(key) => self.project.store.shown(&self.thread.key, &key).await?,
+                None => Shown::Perhaps,
+            };
             for Waiting { id, incoming } in waiting {
                 acked.push(id);
+                rules.unseen = match (&card, &incoming.what) {
+                    (Shown::Not, _) => true,
+                    (Shown::At(card), IncomingKind::Message { ts, .. }) => ts < card,
+                    (Shown::At(_) | Shown::Perhaps, _) => false,
+                };
                 let Some(command) = command_of(incoming) else { continue };
                 for event in decide(&after, command, &rules) {
                     after.apply(&event, rules.now);

@@ -268,6 +268,7 @@ impl World {
                 tool_lists: lists.into(),
                 slash: false,
                 now: Millis::default(),
+                unseen: false,
             },
             base: None,
             branch_prefix: "codebutler/".to_owned(),

@@ -29,7 +29,7 @@ pub use error::StoreError;
 pub use inbox::Waiting;
 pub use life::Gone;
 pub use log::{Append, Session};
-pub use outbox::{Ask, Due, DuePost, Lane, Turn};
+pub use outbox::{Ask, Due, DuePost, Lane, Shown, Turn};
 pub use reader::{Reader, StoredEvent, ThreadRow};
 
 /// Where a repository's store lies.

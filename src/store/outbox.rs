@@ -21,6 +21,17 @@ const MARK_UNTRIED: Operation = Operation { label: "mark_untried", durable: fals
 /// Not durable: when it is lost the row counts as tried, and is looked for.
 const MARK_SENT: Operation = Operation { label: "mark_sent", durable: false, first: false };
 
+/// Whether people can see a post.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// It was never sent.
+    Not,
+    /// It may be there, and nobody knows since when.
+    Perhaps,
+    /// It is there, as the message with this ts.
+    At(MessageTs),
+}
+
 /// A row that the chat does not show yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DuePost {
@@ -152,6 +163,24 @@ impl Store {
     /// Every row that was sent, in order: what the local chat shows after a restart.
     pub async fn sent_posts(&self) -> Result<Vec<DuePost>, StoreError> {
         self.read(|connection| due::rows(connection, "WHERE sent > 0 ORDER BY id", [])).await
+    }
+
+    /// Whether people can see what a thread posted under this key; of a key that is not known one cannot say.
+    pub async fn shown(&self, thread: &ThreadKey, key: &str) -> Result<Shown, StoreError> {
+        let (thread, key) = (thread.to_text(), key.to_owned());
+        self.read(move |connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT ts, tried FROM outbox WHERE thread = ?1 AND key = ?2")?;
+            let row = statement
+                .query_row([&thread, &key], |row| Ok((row.get::<_, Option<String>>(0)?, row.get::<_, bool>(1)?)))
+                .optional()?;
+            Ok(match row {
+                Some((Some(ts), _)) => Shown::At(MessageTs::new(ts)),
+                Some((None, false)) => Shown::Not,
+                Some((None, true)) | None => Shown::Perhaps,
+            })
+        })
+        .await
     }
 
     /// Notes that a row is about to be posted: from now on it may be there.

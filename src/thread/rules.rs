@@ -30,6 +30,8 @@ pub struct Rules {
     pub slash: bool,
     /// The moment of the decision.
     pub now: Millis,
+    /// Whether the message was written before people could see the card that waits for their word.
+    pub unseen: bool,
 }
 
 impl Rules {

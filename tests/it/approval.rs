@@ -1,8 +1,9 @@
 //! Approval holds: only people, only approvers, only the newest plan, and what was approved is what is done.
 
+use codebutler::scripted::ScriptedRequest;
 use serde_json::json;
 
-use super::support::fake_slack::{ANA, BEN, SHOP};
+use super::support::fake_slack::{ANA, BEN, Fault, SHOP};
 use super::world::{World, blocks_text, button};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,6 +62,28 @@ async fn a_plan_changed_twice_voids_both_older_cards() {
     world.slack.press(ANA, "plan_approve", &cards[2].1, &cards[2].0);
     world.card(&ts, "pr_merge").await;
     assert_eq!(world.at_remote("codebutler/say-three", "greeting.txt"), "three\nworld\n");
+    world.no_violations();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_word_from_before_the_card_was_shown_approves_nothing() {
+    let world = World::new().await;
+    let _daemon = world.start();
+    for _ in 0..4 {
+        world.slack.fail_next("chat.postMessage", Fault::TooFast(1));
+    }
+    let ts = world.slack.say(BEN, SHOP, "let `greeting.txt` say \"hi\"", None);
+    let is_proposed = |request: &ScriptedRequest| {
+        request.last_result("ProposePlan").is_some_and(|result| result.contains("waits for a person's approval"))
+    };
+    let proposed = || world.model.requests().iter().any(is_proposed);
+    world.until("the plan", proposed).await;
+    world.slack.say(ANA, SHOP, "LGTM!", Some(&ts));
+    world.says(&ts, "You wrote that before the card was shown").await;
+    let (_, plan) = world.card(&ts, "plan_approve").await;
+    assert!(!plan.is_empty() && !world.checkout().join(".codebutler/branches").exists(), "nothing was approved");
+    world.slack.say(ANA, SHOP, "LGTM!", Some(&ts));
+    world.card(&ts, "pr_merge").await;
     world.no_violations();
 }
 

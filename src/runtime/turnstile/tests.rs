@@ -32,6 +32,7 @@ fn settings(coders: u32, builds: &[(Platform, u32)]) -> ProjectSettings {
             tool_lists: Arc::new([]),
             slash: false,
             now: Millis::default(),
+            unseen: false,
         },
         base: None,
         branch_prefix: String::new(),

@@ -28,9 +28,17 @@ impl Deciding<'_> {
             Typed::Order(order) => self.order(order, ts, by),
             // What the PM was told of as said before is no word on what came since, however late it is delivered.
             Typed::Word { .. } | Typed::Text if self.was_told(&ts) => self.hear_person(message),
-            Typed::Word { .. } | Typed::Text if self.thread.question.is_some() => self.answer_by_message(message),
+            Typed::Word { .. } | Typed::Text if self.thread.question.is_some() && !self.rules.unseen => {
+                self.answer_by_message(message)
+            }
             Typed::Word { approves, merges, talk } => {
-                if approves && let Some(id) = self.thread.waiting_plan().map(|plan| plan.id.clone()) {
+                let waits = approves && self.thread.waiting_plan().is_some()
+                    || merges && self.thread.pull.is_some() && !self.thread.is_closed();
+                if waits && self.rules.unseen {
+                    let text = "You wrote that before the card was shown here. Look at it; then press its button or say it \
+                                again.";
+                    self.tell(Some(ts), by, text);
+                } else if approves && let Some(id) = self.thread.waiting_plan().map(|plan| plan.id.clone()) {
                     self.approve(&id, by, Some(ts));
                 } else if merges && self.thread.pull.is_some() && !self.thread.is_closed() {
                     self.merge(by, Some(ts));

@@ -37,7 +37,7 @@ impl Story {
     }
 
     /// What the role read last.
-    fn heard(&self, role: Role) -> String {
+    pub(super) fn heard(&self, role: Role) -> String {
         let heard = self.log.iter().rev().find_map(|event| match event {
             Event::Heard { role: of, parts, .. } if *of == role => Some(parts.join("\n")),
             _ => None,

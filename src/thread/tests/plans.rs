@@ -141,3 +141,15 @@ fn follow_up_work_goes_on_in_the_same_conversation_and_worktree() {
     assert!(events.iter().any(|event| matches!(event, Event::Heard { parts, .. } if parts[0].contains("Trim spaces"))));
     assert_eq!(Phase::of(&story.thread), Phase::Coder);
 }
+
+#[test]
+fn a_word_from_before_its_card_was_shown_is_no_word_on_it() {
+    let mut story = Story::new();
+    let plan = story.plan();
+    story.rules.unseen = true;
+    story.say("ANA", "ok");
+    assert!(story.thread.approved.is_none(), "nobody has seen the plan");
+    story.rules.unseen = false;
+    story.say("ANA", "ok");
+    assert!(story.thread.approved.is_some() && story.plan_id() == plan);
+}

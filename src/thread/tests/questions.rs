@@ -81,3 +81,18 @@ fn a_question_that_cannot_be_shown_goes_back_to_the_model() {
         assert!(story.thread.question.is_none());
     }
 }
+
+#[test]
+fn what_was_said_before_the_question_was_shown_is_a_message_like_any_other() {
+    let mut story = Story::new();
+    story.say("BEN", "hello?");
+    story.base();
+    story.reply(Role::Pm, "", &[("AskUser", r#"{"question":"Which?","options":["One","Two"]}"#)]);
+    story.rules.unseen = true;
+    story.say("BEN", "and make it blue");
+    assert!(story.thread.question.is_some(), "nobody has seen it");
+    story.rules.unseen = false;
+    story.say("BEN", "Two");
+    assert!(story.thread.question.is_none());
+    assert!(story.heard(Role::Pm).contains("and make it blue"), "{}", story.heard(Role::Pm));
+}
