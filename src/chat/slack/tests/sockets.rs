@@ -139,7 +139,7 @@ async fn a_store_that_is_locked_holds_no_other_channel_and_no_socket() {
     inbox.change(|inner| (inner.with_lobby, inner.locked) = (true, true));
     // The start may not wait for it, either.
     listening_to(FakeSlack::start().await, inbox, timing(), async |slack, inbox| {
-        // More than is taken at once of any channel, on both sockets.
+        // A large burst, over both sockets.
         let said: Vec<String> = (0..1500).map(|n| slack.say(ANA, SHOP, &format!("locked {n}"), None)).collect();
         let lobby: Vec<String> = (0..4).map(|n| slack.say(BEN, LOBBY, &format!("free {n}"), None)).collect();
         let acked = |state: &State, ts: &String| {
@@ -155,7 +155,7 @@ async fn a_store_that_is_locked_holds_no_other_channel_and_no_socket() {
         slack.wait_for("its ack", |state| acked(state, &more).then_some(())).await;
         assert!(slack.look(|state| !said.iter().any(|ts| acked(state, ts))));
         inbox.change(|inner| inner.locked = false);
-        // What found no place comes again.
+        // What came over the lost sockets was stored, but never acked.
         slack.redeliver_unacked();
         slack.wait_until_acked().await;
         let stored =
