@@ -43,7 +43,7 @@ enum Fault {
 
 /// Fetches what was missed, each time `missed` is notified. `gaps` counts how often something may have been missed.
 pub async fn run(listener: &Listener, missed: &Notify, gaps: &AtomicU64, retry_base: Duration) {
-    let mut fetcher = Fetcher { listener, retry_base, unfetched: HashMap::new(), next: None };
+    let mut fetcher = Fetcher { listener, retry_base, unfetched: HashMap::new(), scans: HashMap::new(), next: None };
     missed.notified().await;
     loop {
         let mut tries = 0;
@@ -68,18 +68,37 @@ fn bound(listener: &Listener) -> Vec<ChannelId> {
     listener.intake.bound_channels().into_iter().map(|(channel, _)| channel).collect()
 }
 
+/// What counts as missed in a channel.
+struct Missed {
+    /// Messages that are newer than this.
+    since: MessageTs,
+    /// Edits that are newer than this.
+    edited_since: MessageTs,
+    /// As in [`CatchUp`]: not these.
+    known: HashSet<String>,
+}
+
 /// A channel of which everything new is taken.
 struct News {
+    /// The value of `gaps` before it was looked at.
+    gap: u64,
     /// The newest message that is dealt with.
     newest: MessageTs,
-    /// From where on it was looked at.
-    since: MessageTs,
+    missed: Missed,
     /// The oldest message that was shown.
     oldest: Option<MessageTs>,
     /// As in [`CatchUp`].
-    known: HashSet<String>,
     open: Vec<MessageTs>,
     held: Vec<Incoming>,
+}
+
+/// A look through a channel's open threads that did not come to its end.
+struct Scan {
+    /// From where on edits are looked for.
+    since: MessageTs,
+    /// The threads that were looked through, the latest last. They are looked through again after the others: what was
+    /// missed after that is in none of them.
+    done: Vec<MessageTs>,
 }
 
 struct Fetcher<'a> {
@@ -88,6 +107,7 @@ struct Fetcher<'a> {
     /// From where on a channel is still to be fetched. Kept here because the store, which may be the trouble, cannot
     /// remember it then, and forgets it with the next message that it takes.
     unfetched: HashMap<ChannelId, MessageTs>,
+    scans: HashMap<ChannelId, Scan>,
     /// When the next call would be due if there were no bursts.
     next: Option<Instant>,
 }
@@ -99,43 +119,57 @@ impl Fetcher<'_> {
         // Those that failed last come last: a store that takes nothing costs the others no wait.
         channels.sort_by_key(|channel| self.unfetched.contains_key(channel));
         for channel in channels {
-            let before = gaps.load(Ordering::Relaxed);
-            match self.news(&channel).await {
-                Ok(news) => heard.push((channel, before, news)),
+            match self.news(&channel, gaps).await {
+                Ok(news) => heard.push((channel, news)),
                 Err(fault) => left.extend(put_off(channel, fault)),
             }
         }
         // What is new goes before what was changed, in all channels.
-        for (channel, before, news) in heard {
-            let caught_up = match self.changes(&channel, &news).await {
-                // Something may have been missed meanwhile; what was found now may not hide it.
-                Ok(()) if gaps.load(Ordering::Relaxed) != before => continue,
-                Ok(()) => self.listener.intake.note(&channel, Hearing::Whole(news.newest)).await.map_err(Fault::from),
-                Err(fault) => Err(fault),
-            };
-            match caught_up {
-                Ok(()) => drop(self.unfetched.remove(&channel)),
-                Err(fault) => left.extend(put_off(channel, fault)),
+        for (channel, news) in heard {
+            if let Err(fault) = self.changes(&channel, &news, gaps).await {
+                left.extend(put_off(channel, fault));
             }
         }
         left
     }
 
+    /// Has it remembered that nothing of this channel is missed, unless something may have been missed meanwhile: what
+    /// was found now may not hide it.
+    async fn close(&mut self, channel: &ChannelId, news: &News, gaps: &AtomicU64) -> Result<(), Fault> {
+        if gaps.load(Ordering::Relaxed) == news.gap {
+            self.listener.intake.note(channel, Hearing::Whole(news.newest.clone())).await?;
+            self.unfetched.remove(channel);
+        }
+        Ok(())
+    }
+
     /// Takes what was newly said in one channel.
-    async fn news(&mut self, channel: &ChannelId) -> Result<News, Fault> {
+    async fn news(&mut self, channel: &ChannelId, gaps: &AtomicU64) -> Result<News, Fault> {
+        let news = self.fetch(channel, gaps.load(Ordering::Relaxed)).await?;
+        // A scan that was broken off goes on from here; the channel's messages need not wait for it once more.
+        if self.scans.contains_key(channel) {
+            self.close(channel, &news, gaps).await?;
+        }
+        Ok(news)
+    }
+
+    async fn fetch(&mut self, channel: &ChannelId, gap: u64) -> Result<News, Fault> {
         let CatchUp { since, threads, known, open, held } = self.listener.intake.heard_until(channel).await?;
-        let Some(since) = since else { return self.first(channel).await };
+        let Some(since) = since else { return self.first(channel, gap).await };
         let since =
             self.unfetched.get(channel).map_or_else(|| since.clone(), |before| since.clone().min(before.clone()));
         self.unfetched.insert(channel.clone(), since.clone());
+        let edited_since =
+            self.scans.get(channel).map_or_else(|| since.clone(), |scan| since.clone().min(scan.since.clone()));
+        let missed = Missed { since: since.clone(), edited_since, known };
         let oldest = earlier(&since, LOOK_BACK);
         let shown = self.history(channel, &oldest).await?;
-        let mut taken = self.take(channel, &shown, &since, &known).await?;
+        let mut taken = self.take(channel, &shown, &missed).await?;
         let asked = replied(&shown, &since).chain(threads.into_iter().filter(|thread| *thread < oldest));
         let asked: Vec<MessageTs> = asked.collect();
         for thread in &asked {
             match self.replies(channel, thread, &since).await {
-                Ok(replies) => taken += self.take(channel, &replies, &since, &known).await?,
+                Ok(replies) => taken += self.take(channel, &replies, &missed).await?,
                 // Deleted with all its replies, perhaps; the others go on.
                 Err(ChatError::Refused { code, .. }) => debug!(%channel, thread.ts = %thread, code, "no replies"),
                 Err(error) => return Err(error.into()),
@@ -148,35 +182,67 @@ impl Fetcher<'_> {
         let newest = shown.iter().filter_map(ts).max();
         let newest = newest.map_or_else(|| since.clone(), |newest| newest.max(since.clone()));
         let oldest = shown.iter().filter(is_there).filter_map(ts).min();
-        Ok(News { newest, since, oldest, known, open, held })
+        Ok(News { gap, newest, missed, oldest, open, held })
     }
 
-    /// Takes what was changed in the open threads of one channel, as far as their whole texts show it.
-    async fn changes(&mut self, channel: &ChannelId, news: &News) -> Result<(), Fault> {
-        let mut taken = 0;
-        for thread in &news.open {
-            let (said, is_whole) = match self.whole(channel, thread).await {
-                Ok(said) => said,
-                Err(ChatError::Refused { code, .. }) => {
-                    debug!(%channel, thread.ts = %thread, code, "not shown");
-                    continue;
-                }
-                Err(error) => return Err(error.into()),
-            };
-            taken += self.take(channel, &said, &news.since, &news.known).await?;
-            let held = news.held.iter().filter(|held| is_whole && held.thread.ts == *thread);
-            for gone in gone(held, &said, news.oldest.as_ref()) {
-                taken += usize::from(self.listener.intake.accept(gone).await?);
+    /// Takes what was changed in the open threads of one channel, and closes it when all are looked through. What could
+    /// not be looked through waits for the next round.
+    async fn changes(&mut self, channel: &ChannelId, news: &News, gaps: &AtomicU64) -> Result<(), Fault> {
+        let mut done = self.scans.remove(channel).map(|scan| scan.done).unwrap_or_default();
+        let scanned = self.scan(channel, news, gaps, &mut done).await;
+        if matches!(scanned, Ok(true)) {
+            return self.close(channel, news, gaps).await;
+        }
+        done.retain(|thread| news.open.contains(thread));
+        self.scans.insert(channel.clone(), Scan { since: news.missed.edited_since.clone(), done });
+        scanned.map(drop)
+    }
+
+    /// Looks through the open threads of one channel, those that are not done first. False: something may have been
+    /// missed meanwhile, and what was said goes before what was changed.
+    async fn scan(
+        &mut self,
+        channel: &ChannelId,
+        news: &News,
+        gaps: &AtomicU64,
+        done: &mut Vec<MessageTs>,
+    ) -> Result<bool, Fault> {
+        let mut threads: Vec<&MessageTs> = news.open.iter().collect();
+        threads.sort_by_key(|thread| done.iter().position(|one| one == *thread));
+        for thread in threads {
+            if gaps.load(Ordering::Relaxed) != news.gap {
+                return Ok(false);
             }
+            let taken = self.changed(channel, thread, news).await?;
+            if taken > 0 {
+                info!(%channel, thread.ts = %thread, changes = taken, "fetched what was changed while nobody listened");
+            }
+            done.retain(|one| one != thread);
+            done.push(thread.clone());
         }
-        if taken > 0 {
-            info!(%channel, changes = taken, "fetched what was changed while nobody listened");
+        Ok(true)
+    }
+
+    /// Takes what was changed in one thread, as far as its whole text shows it; how much was new to us.
+    async fn changed(&mut self, channel: &ChannelId, thread: &MessageTs, news: &News) -> Result<usize, Fault> {
+        let (said, is_whole) = match self.whole(channel, thread).await {
+            Ok(said) => said,
+            Err(ChatError::Refused { code, .. }) => {
+                debug!(%channel, thread.ts = %thread, code, "not shown");
+                return Ok(0);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let mut taken = self.take(channel, &said, &news.missed).await?;
+        let held = news.held.iter().filter(|held| is_whole && held.thread.ts == *thread);
+        for gone in gone(held, &said, news.oldest.as_ref()) {
+            taken += usize::from(self.listener.intake.accept(gone).await?);
         }
-        Ok(())
+        Ok(taken)
     }
 
     /// Serves a channel for the first time: nothing that is there now is for us. By Slack's clock, not by ours.
-    async fn first(&mut self, channel: &ChannelId) -> Result<News, Fault> {
+    async fn first(&mut self, channel: &ChannelId, gap: u64) -> Result<News, Fault> {
         let newest = self.page("conversations.history", &[("channel", channel.as_str()), ("limit", "1")]).await?;
         let first = match newest.messages.iter().filter_map(ts).max() {
             None => MessageTs::new("0000000000.000000"),
@@ -187,20 +253,14 @@ impl Fetcher<'_> {
             }
         };
         self.listener.intake.note(channel, Hearing::First(first.clone())).await?;
-        let (newest, since) = (first.clone(), first);
-        let CatchUp { known, open, held, .. } = CatchUp::default();
-        Ok(News { newest, since, oldest: None, known, open, held })
+        let missed = Missed { since: first.clone(), edited_since: first.clone(), known: HashSet::new() };
+        Ok(News { gap, newest: first, missed, oldest: None, open: Vec::new(), held: Vec::new() })
     }
 
-    /// Stores those of these messages that are newer than `since`, in order, and newer edits of those that we may know;
-    /// how many were new to us.
-    async fn take(
-        &self,
-        channel: &ChannelId,
-        messages: &[Value],
-        since: &MessageTs,
-        known: &HashSet<String>,
-    ) -> Result<usize, IntakeError> {
+    /// Stores those of these messages that were missed, in order, and missed edits of those that we may know; how many
+    /// were new to us.
+    async fn take(&self, channel: &ChannelId, messages: &[Value], missed: &Missed) -> Result<usize, IntakeError> {
+        let Missed { since, edited_since, known } = missed;
         let own = &self.listener.connection.own;
         let is_known = |heard: &Heard| heard.dedupe.iter().any(|key| known.contains(key));
         let mut shown: Vec<(MessageTs, &Value)> =
@@ -214,7 +274,7 @@ impl Fetcher<'_> {
                 Err(reason) => debug!(%channel, %ts, reason, "not for us"),
             }
             // Also of one that is new: an older edit of it may be stored.
-            if message["edited"]["ts"].as_str().is_some_and(|at| at > since.as_str())
+            if message["edited"]["ts"].as_str().is_some_and(|at| at > edited_since.as_str())
                 && let Some(edit) = events::read_past_edit(message, channel, own)
             {
                 taken += usize::from(self.listener.accept(edit).await?);

@@ -3,6 +3,7 @@
 //! What is said in channels without a repository is said by [`tell`], outside the way of the next frame. Knows nothing
 //! of sockets.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::future::ready;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,9 +23,10 @@ use crate::ids::{ChannelId, ThreadKey, UserId};
 
 /// Threads that are remembered to have been told that no repository is bound to their channel.
 const TOLD: usize = 10_000;
-/// What may be on its way to the store of one channel at once. A store that is well never has so much to do; one that is
-/// locked must not fill the memory.
-const UNDER_WAY: usize = 512;
+/// What may be on its way to the store of one channel at once. Slack delivers 30,000 events an hour at most, and a store
+/// waits half a minute for a lock, so only one that is in trouble for long comes to this. Some kB each: tens of MB, and
+/// no more, however long the trouble lasts.
+pub const UNDER_WAY: usize = 8_192;
 /// Notices that may wait; more are dropped.
 const NOTICES: usize = 64;
 
@@ -57,8 +59,16 @@ pub struct Listener {
     notices: mpsc::Sender<Notice>,
     /// A std lock: held for one look, never over an await.
     told: Mutex<HashSet<ThreadKey>>,
-    /// How much is on its way to the store of each channel. As above.
-    under_way: Mutex<HashMap<ChannelId, usize>>,
+    /// What is on its way to the store of each channel; nothing of those that are not here. As above.
+    under_way: Mutex<HashMap<ChannelId, UnderWay>>,
+}
+
+/// What is on its way to the store of a channel.
+#[derive(Default)]
+struct UnderWay {
+    count: usize,
+    /// Whether something found no place. Until all that did has left nothing else finds one, or it would overtake.
+    refuses: bool,
 }
 
 /// A place on the way to the store of a channel.
@@ -70,8 +80,11 @@ struct Place<'a> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         let mut under_way = self.listener.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = under_way.get_mut(&self.channel) {
-            *count -= 1;
+        if let Entry::Occupied(mut channel) = under_way.entry(self.channel.clone()) {
+            channel.get_mut().count -= 1;
+            if channel.get().count == 0 {
+                channel.remove();
+            }
         }
     }
 }
@@ -152,11 +165,12 @@ impl Listener {
     /// A place on the way to the store of a channel, if there is one.
     fn place(&self, channel: &ChannelId) -> Option<Place<'_>> {
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = under_way.entry(channel.clone()).or_default();
-        if *count >= UNDER_WAY {
+        let of_channel = under_way.entry(channel.clone()).or_default();
+        of_channel.refuses |= of_channel.count >= UNDER_WAY;
+        if of_channel.refuses {
             return None;
         }
-        *count += 1;
+        of_channel.count += 1;
         Some(Place { listener: self, channel: channel.clone() })
     }
 

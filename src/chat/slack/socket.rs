@@ -30,7 +30,7 @@ const OPENING: Duration = Duration::from_secs(15);
 /// Pings that may stay without any sign of life; then the socket is dead. Counted and not timed: while we do not come to
 /// reading we do not ask, either.
 const SILENT_PINGS: u32 = 3;
-/// How long a socket that is left is listened to: something may be on its way.
+/// How long a socket that is left is listened to after the last ack: something may be on its way.
 const QUIET: Duration = Duration::from_millis(200);
 /// How long a frame may take to go out.
 const SENDING: Duration = Duration::from_secs(5);
@@ -125,7 +125,8 @@ impl Socket {
                     }
                 }
                 message = self.stream.next() => message,
-                () = quiet => return End::Left,
+                // Until the goodbye Slack sends events over it; while a store is slow they must be read.
+                () = quiet, if taken.is_empty() => return End::Left,
                 _ = pings.tick(), if !leave.is_cancelled() => {
                     if unanswered >= SILENT_PINGS {
                         return End::Lost(format!("no sign of life after {unanswered} pings"));
@@ -168,13 +169,18 @@ impl Socket {
     /// Brings what was taken to its end, however the socket ended, or its threads would not be woken; acks it, and says
     /// goodbye, as far as there is anybody to hear it.
     pub async fn close(mut self, end: &End, mut taken: Taken<'_>) {
-        while let Some(ack) = taken.next().await {
-            if !matches!(end, End::Lost(_) | End::Closed) {
-                let _ = self.ack(ack).await;
+        match end {
+            End::Left | End::Unwanted(_) => {
+                while let Some(ack) = taken.next().await {
+                    let _ = self.ack(ack).await;
+                }
+                self.say_goodbye().await;
             }
-        }
-        if matches!(end, End::Left | End::Unwanted(_)) {
-            self.say_goodbye().await;
+            // Dropped first: as long as it is open and nobody reads it, Slack may take it for alive.
+            End::Lost(_) | End::Closed => {
+                drop(self);
+                while taken.next().await.is_some() {}
+            }
         }
     }
 

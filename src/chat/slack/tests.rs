@@ -1,5 +1,6 @@
 //! The adapter against the fake Slack: over real HTTP and real sockets.
 
+mod backlog;
 #[path = "../../../tests/support/fake_slack.rs"]
 #[expect(dead_code, reason = "some of what can go wrong is played through the binary only")]
 mod fake_slack;

@@ -259,6 +259,47 @@ async fn what_was_edited_or_deleted_in_open_threads_is_found_without_news_in_the
 }
 
 #[tokio::test]
+async fn what_was_said_in_a_second_gap_goes_before_the_rest_of_what_was_changed() {
+    let slack = FakeSlack::start().await;
+    let threads = ["one", "two", "three"].map(|text| {
+        let root = slack.say(ANA, SHOP, text, None);
+        let reply = slack.say(BEN, SHOP, "teh reply", Some(&root));
+        (root, reply)
+    });
+    let last = slack.say(ANA, SHOP, "the last that was heard", None);
+    threads.iter().for_each(|(_, reply)| slack.edit(reply, "the reply"));
+    slack.give_up_unacked();
+    let inbox = heard_until(&last);
+    inbox.change(|inner| {
+        inner.standing.open = threads.iter().map(|(root, _)| MessageTs::new(root.as_str())).collect();
+    });
+    slack.fail_next("conversations.replies", Fault::TooFast(1));
+    listening_to(slack, inbox, timing(), async |slack, inbox| {
+        let is_asked = |state: &fake_slack::State| state.faults.is_empty().then_some(());
+        slack.wait_for("the first thread to be asked for", is_asked).await;
+        slack.cut_sockets();
+        slack.say(ANA, SHOP, "said in the second gap", None);
+        slack.give_up_unacked();
+        // Of the first thread nothing is shown, of the others nothing as long as this goes on.
+        slack.fail_next("conversations.replies", Fault::Refuse("thread_not_found"));
+        slack.break_method("conversations.replies", Fault::TooFast(1));
+        assert_eq!(texts(&inbox.stored(1).await), ["said in the second gap"]);
+        // It is closed from here on, though its threads are not looked through.
+        caught_up(inbox).await;
+        assert_eq!(changes(inbox), [] as [&str; 0]);
+        // The store counts from later on now; what is still looked for must not be lost by that.
+        inbox.change(|inner| inner.standing.since = Some(MessageTs::new("1800000000.000100")));
+        slack.cut_sockets();
+        slack.wait_for("two new sockets", |state| (state.opened >= 6 && state.sockets.len() == 2).then_some(())).await;
+        slack.mend("conversations.replies");
+        inbox.stored(4).await;
+        let edits = [1, 2, 0].map(|n| format!("edit {}", threads[n].1));
+        assert_eq!(changes(inbox), edits, "the rest first, from where it stood");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_first_message_that_was_deleted_is_found_by_its_tombstone() {
     let slack = FakeSlack::start().await;
     slack.say(BEN, SHOP, "older than all", None);

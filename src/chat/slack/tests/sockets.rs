@@ -139,7 +139,7 @@ async fn a_store_that_is_locked_holds_no_other_channel_and_no_socket() {
     inbox.change(|inner| (inner.with_lobby, inner.locked) = (true, true));
     // The start may not wait for it, either.
     listening_to(FakeSlack::start().await, inbox, timing(), async |slack, inbox| {
-        // More than is taken at once of any channel, on both sockets.
+        // A large burst, over both sockets.
         let said: Vec<String> = (0..1500).map(|n| slack.say(ANA, SHOP, &format!("locked {n}"), None)).collect();
         let lobby: Vec<String> = (0..4).map(|n| slack.say(BEN, LOBBY, &format!("free {n}"), None)).collect();
         let acked = |state: &State, ts: &String| {
@@ -155,13 +155,49 @@ async fn a_store_that_is_locked_holds_no_other_channel_and_no_socket() {
         slack.wait_for("its ack", |state| acked(state, &more).then_some(())).await;
         assert!(slack.look(|state| !said.iter().any(|ts| acked(state, ts))));
         inbox.change(|inner| inner.locked = false);
-        // What found no place comes again.
+        // What came over the lost sockets was stored, but never acked.
         slack.redeliver_unacked();
         slack.wait_until_acked().await;
         let stored =
             inbox.change(|inner| inner.stored.iter().filter_map(|one| one.said_at().cloned()).collect::<HashSet<_>>());
         assert!(said.iter().chain(&lobby).all(|ts| stored.contains(&MessageTs::new(ts.as_str()))));
         assert_eq!(slack.look(|state| state.opened), 4);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_socket_that_is_left_is_read_until_what_came_over_it_is_stored() {
+    let inbox = Inbox::new();
+    inbox.change(|inner| inner.with_lobby = true);
+    listening_to(FakeSlack::start().await, inbox, timing(), async |slack, inbox| {
+        inbox.wait_for("both channels", |inner| inner.noted.len() >= 4).await;
+        inbox.change(|inner| inner.locked = true);
+        // One over each socket.
+        slack.say(ANA, SHOP, "one", None);
+        slack.say(ANA, SHOP, "two", None);
+        inbox.wait_for("both to wait for the lock", |inner| inner.given.len() == 2).await;
+        slack.disconnect_sockets("warning");
+        let all_four = |state: &State| (state.opened == 4 && state.sockets.len() == 4).then_some(());
+        slack.wait_for("two new sockets beside the old ones", all_four).await;
+        for round in 0..3 {
+            // One over each of the four, the old ones among them.
+            let said: Vec<String> = (0..4).map(|n| slack.say(BEN, LOBBY, &format!("{round} {n}"), None)).collect();
+            let acked = |state: &State| {
+                let of_lobby = state.envelopes.iter().filter(|envelope| envelope.ack.is_some());
+                let acked: HashSet<&str> = of_lobby.filter_map(|one| one.payload["event"]["ts"].as_str()).collect();
+                said.iter().all(|ts| acked.contains(ts.as_str())).then_some(())
+            };
+            slack.wait_for("the lobby's acks", acked).await;
+            // Longer than a socket that is left stays without a word.
+            tokio::time::pause();
+            tokio::time::advance(Duration::from_millis(300)).await;
+            tokio::time::resume();
+        }
+        inbox.change(|inner| inner.locked = false);
+        slack.wait_until_acked().await;
+        slack.wait_for("the old ones to be left", |state| two_of(state, 4)).await;
+        assert!(slack.look(|state| state.envelopes.iter().all(|envelope| envelope.attempt == 0)));
     })
     .await;
 }
