@@ -343,6 +343,13 @@ async fn what_was_changed_in_an_open_thread_while_the_daemon_was_down_is_heard_o
     world.slack.give_up_unacked();
     let _daemon = world.start();
     world.refused(ANA, "I had read this message before you edited it").await;
+    // Nobody is told of a deletion: what was answered before is read again with the next message.
+    let store = rusqlite::Connection::open(world.checkout().join(".codebutler/store.db")).expect("opens");
+    let deleted = || {
+        let sql = "SELECT count(*) FROM events WHERE type = 'message_deleted'";
+        store.query_row(sql, [], |row| row.get::<_, i64>(0)).is_ok_and(|count| count == 1)
+    };
+    world.until("the deletion", deleted).await;
     let last = world.slack.say(BEN, SHOP, "and now?", Some(&ts));
     world.is_done(&last).await;
     let heard = heard(&world);
