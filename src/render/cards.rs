@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::post::{Button, ButtonStyle, Post};
 use crate::agent::Role;
-use crate::ids::Millis;
+use crate::ids::{MessageTs, Millis};
 use crate::thread::command::Action;
 use crate::thread::event::{Failure, Publication, PullRequest};
 use crate::thread::plan::code_list;
@@ -23,6 +23,12 @@ pub fn message(role: Option<Role>, text: impl Into<String>) -> Post {
 /// A message of a role with buttons.
 pub fn card(role: Role, text: String, buttons: Vec<Button>) -> Post {
     Post::Message { role: Some(role.title().to_owned()), text, buttons }
+}
+
+/// What is shown in place of a message of the thread with this ts that cannot be shown.
+pub fn missing(thread: &MessageTs) -> Post {
+    let text = format!("⚠️ A message that belongs here could not be posted. `codebutler show {thread}` has its text.");
+    message(None, text)
 }
 
 /// A button for an action.

@@ -28,6 +28,7 @@ use super::pace::Pace;
 use super::tasks::panic_text;
 use crate::chat::{Chat, ChatError};
 use crate::ids::{MessageTs, ThreadKey};
+use crate::render::cards;
 use crate::render::post::Post;
 use crate::store::{Ask, Due, DuePost, Lane, Store, StoreError, Turn};
 
@@ -60,6 +61,7 @@ pub async fn send(store: Store, chat: Arc<dyn Chat>, changed: Arc<Notify>, stop:
         newest: 0,
         served: 0,
         outbox: Rest::default(),
+        ended: Vec::new(),
     };
     let sending = async {
         loop {
@@ -95,6 +97,8 @@ struct Sender {
     served: u64,
     /// Holds back the next look after the store failed.
     outbox: Rest,
+    /// Calls that ended during a look.
+    ended: Vec<Ended>,
 }
 
 /// The calls of a lane that are under way.
@@ -146,12 +150,13 @@ impl Sender {
     /// Starts what may be sent now. Returns when to look again at the latest, if something waits for a moment.
     async fn start_due(&mut self) -> Option<Instant> {
         loop {
+            // Only now: what the last look read may be older than what these calls did to their rows.
+            std::mem::take(&mut self.ended).into_iter().for_each(|ended| self.settle(ended));
             if let Some(until) = self.outbox.until(Instant::now()) {
                 return Some(until);
             }
             let held = self.hold_back(Instant::now());
-            let mut ended = Vec::new();
-            let due = meanwhile(&mut self.calls, self.store.due(&self.ask), &mut ended).await;
+            let due = meanwhile(&mut self.calls, self.store.due(&self.ask), &mut self.ended).await;
             let next = match due {
                 Ok(Due { mut posts, newest }) => {
                     self.outbox = Rest::default();
@@ -165,11 +170,9 @@ impl Sender {
                     Some(self.outbox.lengthen(Instant::now(), WAITS.1))
                 }
             };
-            // Only now: what was read may be older than what these calls did to their rows.
-            if ended.is_empty() {
+            if self.ended.is_empty() {
                 return next;
             }
-            ended.into_iter().for_each(|ended| self.settle(ended));
         }
     }
 
@@ -402,7 +405,7 @@ async fn make_way(chat: &dyn Chat, row: &DuePost, error: &ChatError) -> Result<O
         let found = chat.find(thread, key).await;
         shown = match found {
             Ok(Some(ts)) => Some(ts),
-            Ok(None) => match chat.post(thread, key, &stand_in(thread)).await {
+            Ok(None) => match chat.post(thread, key, &cards::missing(&thread.ts)).await {
                 Ok(ts) => ts,
                 Err(ChatError::RateLimited { retry_after_ms }) => {
                     return Err(Outcome::TooFast(Duration::from_millis(retry_after_ms.max(100))));
@@ -420,14 +423,6 @@ async fn make_way(chat: &dyn Chat, row: &DuePost, error: &ChatError) -> Result<O
     let error = error as &dyn Error;
     tracing::error!(thread.ts = %thread, post.key = key, error, hint, "a post that cannot be brought to the chat is given up");
     Ok(shown)
-}
-
-fn stand_in(thread: &ThreadKey) -> Post {
-    let text = format!(
-        "⚠️ A message that belongs here could not be posted: the chat failed each time. `codebutler show {}` has its text.",
-        thread.ts
-    );
-    Post::Message { role: None, text, buttons: Vec::new() }
 }
 
 /// Notes what became of a row, again and again until the store takes it: as long as it does not, the row keeps its place,

@@ -10,6 +10,8 @@ use rusqlite::{Connection, Params, params};
 
 use super::{DuePost, Lane};
 use crate::ids::{ChannelId, MessageTs, ThreadKey};
+use crate::render::cards;
+use crate::render::post::Post;
 use crate::store::StoreError;
 
 /// How many rows of a lane are shown at most: some more than the sender has places for.
@@ -187,14 +189,22 @@ fn due_post(row: &rusqlite::Row<'_>) -> Result<Option<DuePost>, StoreError> {
     let Some(thread) = ThreadKey::parse(&row.get::<_, String>(1)?) else { return Ok(None) };
     Ok(Some(DuePost {
         id: row.get(0)?,
-        thread,
         key: row.get(2)?,
-        post: serde_json::from_str(&row.get::<_, String>(3)?)?,
+        post: post(row.get(0)?, &thread, &row.get::<_, String>(3)?),
+        thread,
         revision: row.get(4)?,
         ts: row.get::<_, Option<String>>(5)?.map(MessageTs::new),
         tried: row.get(6)?,
         more: false,
     }))
+}
+
+/// One that cannot be read would hold back its whole thread for ever: it is said instead that something is missing.
+fn post(id: i64, thread: &ThreadKey, stored: &str) -> Post {
+    serde_json::from_str(stored).unwrap_or_else(|error| {
+        tracing::error!(thread.ts = %thread, post.id = id, %error, "a post in the store cannot be read; it is left out");
+        cards::missing(&thread.ts)
+    })
 }
 
 #[cfg(test)]

@@ -68,3 +68,16 @@ async fn an_edit_that_a_decision_needs_is_shown_before_those_that_may_lag() {
     let rows = store.due_posts().await.expect("read");
     assert_eq!((rows[0].key.as_str(), &rows[1].post), ("crashed/1", &said("two")));
 }
+
+#[tokio::test]
+async fn a_post_that_cannot_be_read_holds_nothing_and_is_missed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(&folder).await;
+    store.append(append(0, vec![], &[("a", said("a")), ("b", said("b"))], vec![])).await.expect("appended");
+    let outside = rusqlite::Connection::open(folder.path().join("store.db")).expect("opens");
+    outside.execute("UPDATE outbox SET post = '{\"kind\":\"hologram\"}' WHERE key = 'a'", []).expect("damaged");
+    let first = store.due_posts().await.expect("read").remove(0);
+    assert_eq!((first.key.as_str(), &first.post), ("a", &crate::render::cards::missing(&MessageTs::new("1.0"))));
+    store.mark_sent(first.id, first.revision, Some(MessageTs::new("1.1")), None).await.expect("noted");
+    assert_eq!(due(&store).await, ["b"]);
+}
