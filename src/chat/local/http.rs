@@ -41,6 +41,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::deeds::Deeds;
 use super::door::{Door, Refusal, random_hex};
 use super::log::{LogLine, LogQuery, LogReader};
 use super::message::Body;
@@ -87,11 +88,12 @@ pub struct Site {
     pub title: String,
     pub notice: Option<String>,
     pub log: Arc<dyn LogReader>,
+    pub deeds: Deeds,
     pub stop: CancellationToken,
 }
 
-/// Answers requests until the site's token says stop.
-pub async fn serve(listener: TcpListener, site: Site) -> io::Result<()> {
+/// Answers requests, and carries out what they change, until the site's token says stop.
+pub async fn serve(listener: TcpListener, site: Site, carrying_out: impl Future<Output = ()>) -> io::Result<()> {
     let stop = site.stop.clone();
     let site = Arc::new(site);
     let router = Router::new()
@@ -110,8 +112,10 @@ pub async fn serve(listener: TcpListener, site: Site) -> io::Result<()> {
         .with_state(site);
     let stopped = stop.clone();
     let serving = axum::serve(listener, router).with_graceful_shutdown(async move { stopped.cancelled().await });
+    let serving = async { serving.await };
+    let both = futures_util::future::join(serving, carrying_out);
     tokio::select! {
-        ended = async { serving.await } => ended,
+        (ended, ()) = both => ended,
         // A connection that never finishes its request would keep the server for ever.
         () = async { stop.cancelled().await; tokio::time::sleep(GRACE).await } => Ok(()),
     }
@@ -192,6 +196,11 @@ struct Said {
 }
 
 async fn say(State(site): State<Arc<Site>>, Json(said): Json<Said>) -> Response {
+    let done = site.deeds.whole(take_said(Arc::clone(&site), said)).await;
+    done.unwrap_or_else(stopping)
+}
+
+async fn take_said(site: Arc<Site>, said: Said) -> Response {
     if said.text.trim().is_empty() {
         return error(StatusCode::BAD_REQUEST, "Write something first.");
     }
@@ -221,6 +230,11 @@ struct Press {
 }
 
 async fn press(State(site): State<Arc<Site>>, Json(press): Json<Press>) -> Response {
+    let done = site.deeds.whole(take_press(Arc::clone(&site), press)).await;
+    done.unwrap_or_else(stopping)
+}
+
+async fn take_press(site: Arc<Site>, press: Press) -> Response {
     if !site.room.read(|state| state.has_thread(&press.thread)) {
         return no_thread();
     }
@@ -236,6 +250,10 @@ async fn press(State(site): State<Arc<Site>>, Json(press): Json<Press>) -> Respo
             response
         }
     }
+}
+
+fn stopping() -> Response {
+    error(StatusCode::SERVICE_UNAVAILABLE, "CodeButler is stopping. Start it again, then send this again.")
 }
 
 fn no_thread() -> Response {

@@ -4,6 +4,7 @@
 //! store is the truth and fills it again at start. Decides nothing about threads, and never runs anything by itself:
 //! the caller polls what [`LocalChat::serve`] returns.
 
+mod deeds;
 mod door;
 mod http;
 mod log;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
+use self::deeds::Deeds;
 use self::door::Door;
 use self::http::Site;
 pub use self::log::{LogLine, LogQuery, LogReader};
@@ -116,6 +118,7 @@ impl LocalChat {
         intake: Arc<dyn Intake>,
         stop: CancellationToken,
     ) -> impl Future<Output = io::Result<()>> + Send + use<> {
+        let (deeds, carrying_out) = Deeds::new();
         let site = Site {
             door: Arc::clone(&self.door),
             room: Arc::clone(&self.room),
@@ -124,10 +127,11 @@ impl LocalChat {
             title: self.options.title.clone(),
             notice: self.options.notice.clone(),
             log: Arc::clone(&self.options.log),
+            deeds,
             stop,
         };
         let listener = self.listener.try_clone();
-        async move { http::serve(tokio::net::TcpListener::from_std(listener?)?, site).await }
+        async move { http::serve(tokio::net::TcpListener::from_std(listener?)?, site, carrying_out).await }
     }
 
     fn is_ours(&self, thread: &ThreadKey) -> Result<(), ChatError> {

@@ -13,6 +13,7 @@ use reqwest::header::{AUTHORIZATION, COOKIE, HOST, LOCATION, ORIGIN, SET_COOKIE}
 use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{LocalChat, LocalOptions, LogLine, LogQuery, LogReader, Restored, WORKSPACE};
@@ -24,6 +25,11 @@ enum Mood {
     Takes,
     Refuses,
     Breaks,
+    /// Takes it when it is told to.
+    Waits {
+        begun: Arc<Notify>,
+        told: Arc<Notify>,
+    },
     /// Reacts before it says that it took it, as the outbox may.
     SeesFirst(Arc<LocalChat>),
 }
@@ -38,6 +44,10 @@ impl Intake for FakeIntake {
     async fn accept(&self, incoming: Incoming) -> Result<bool, IntakeError> {
         match &self.mood {
             Mood::Takes => {}
+            Mood::Waits { begun, told } => {
+                begun.notify_one();
+                told.notified().await;
+            }
             Mood::Refuses => return Ok(false),
             Mood::Breaks => return Err(IntakeError(anyhow::anyhow!("disk full"))),
             Mood::SeesFirst(chat) => {

@@ -162,3 +162,23 @@ async fn a_thread_is_worked_on_from_a_press_until_something_is_posted() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_was_sent_is_taken_whole_though_the_client_hangs_up_before_its_answer() {
+    let (begun, told) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let mood = Mood::Waits { begun: Arc::clone(&begun), told: Arc::clone(&told) };
+    with_page(bind(vec![]), mood, async |page| {
+        let mut events = page.events(0).await;
+        let sending = page.post("/api/messages", &json!({ "text": "hello" })).send();
+        tokio::select! {
+            answer = sending => panic!("{answer:?}"),
+            () = begun.notified() => {}
+        }
+        // The server has seen that the other end is gone when it answers somebody who came later.
+        page.state().await;
+        told.notify_one();
+        assert_eq!(events.next().await["message"]["markdown"], "hello");
+        assert_eq!(page.taken().len(), 1);
+    })
+    .await;
+}
