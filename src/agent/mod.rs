@@ -3,6 +3,7 @@
 //! Pure: no tokio, files, network, clock or randomness. The driver is `runtime/`.
 
 pub mod build;
+pub mod catalogue;
 pub mod conversation;
 pub mod role;
 pub mod step;
@@ -10,6 +11,7 @@ pub mod tool_name;
 pub mod usage;
 
 pub use build::Platform;
+pub use catalogue::Catalogue;
 pub use conversation::{Entry, ToolCall};
 pub use role::Role;
 pub use step::{Step, next_step};

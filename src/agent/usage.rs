@@ -16,8 +16,10 @@ pub struct Usage {
     pub completion_tokens: u64,
     /// Known cost in US dollars.
     pub cost_usd: f64,
-    /// Calls whose cost the server did not state.
+    /// Calls whose cost nobody knows: the server did not state it, and its list has no price.
     pub calls_without_cost: u32,
+    /// Calls whose cost was taken from the list price.
+    pub calls_about: u32,
 }
 
 impl Usage {
@@ -29,6 +31,7 @@ impl Usage {
         self.completion_tokens += other.completion_tokens;
         self.cost_usd += other.cost_usd;
         self.calls_without_cost += other.calls_without_cost;
+        self.calls_about += other.calls_about;
     }
 
     /// Whether nothing of it cost anything, as far as servers said.
@@ -36,13 +39,10 @@ impl Usage {
         self.cost_usd == 0.0 && self.calls_without_cost == 0
     }
 
-    /// The cost as people read it: `$0.002`, `$0.41 + 2 calls of unknown cost`, `cost unknown`.
+    /// The cost as people read it: `$0.0020`, `about $0.12`, `$0.41 + 2 calls of unknown cost`, `cost unknown`.
     pub fn cost_text(&self) -> String {
-        let known = if self.cost_usd > 0.0 && self.cost_usd < 0.01 {
-            format!("${:.4}", self.cost_usd)
-        } else {
-            format!("${:.2}", self.cost_usd)
-        };
+        let about = if self.calls_about > 0 { "about " } else { "" };
+        let known = format!("{about}{}", dollars(self.cost_usd));
         match self.calls_without_cost {
             0 => known,
             unknown if unknown == self.calls => "cost unknown".to_owned(),
@@ -50,4 +50,9 @@ impl Usage {
             unknown => format!("{known} + {unknown} calls of unknown cost"),
         }
     }
+}
+
+/// An amount as people read it: `$5.00`, and `$0.0020` where cents would say nothing.
+pub fn dollars(amount: f64) -> String {
+    if amount > 0.0 && amount < 0.01 { format!("${amount:.4}") } else { format!("${amount:.2}") }
 }

@@ -16,6 +16,7 @@ use crate::ids::ChannelId;
 use crate::llm::ChatModel;
 use crate::offload::offload;
 use crate::runtime::Clock;
+use crate::runtime::models::Models;
 use crate::runtime::project::{ChannelModels, Project, ProjectSettings};
 use crate::runtime::slots::Slots;
 use crate::runtime::upstream::GitRemote;
@@ -68,7 +69,7 @@ impl Opened {
         self,
         channel: &ChannelId,
         chat: Arc<dyn Chat>,
-        model: Arc<dyn ChatModel>,
+        (model, models): (Arc<dyn ChatModel>, Models),
         settings: ProjectSettings,
         slots: Slots,
     ) -> Result<Arc<Project>, Vec<Failure>> {
@@ -78,6 +79,7 @@ impl Opened {
             outbox_changed: Arc::new(Notify::new()),
             chat,
             model,
+            models,
             repository: Arc::new(self.repository),
             shell: Arc::new(sandbox::HostShell),
             forge: self.forge,

@@ -64,8 +64,13 @@ pub(super) fn settings(home: &Path, global: &Global, repo: &RepoSettings, slash:
     }
 }
 
-/// Starts supervisors, watches and senders.
+/// Starts supervisors, watches and senders, and what keeps the list of models.
 pub(super) fn serve(projects: Vec<Ready>, tasks: &Tasks) -> Routes {
+    // One server and one list for all of them.
+    if let Some(Ready { project, .. }) = projects.first() {
+        let keeping = project.models.clone().keep(Arc::clone(&project.model), tasks.stop_token());
+        tasks.spawn(TaskKind::Models, "models", keeping);
+    }
     let started = projects.into_iter().map(|Ready { channel, name, project, .. }| {
         let supervisor = Supervisor::start(Arc::clone(&project), tasks);
         let watching = watch::watch(Arc::clone(&project), supervisor.clone(), tasks.stop_token());

@@ -15,6 +15,7 @@ use crate::ids::ChannelId;
 use crate::lock::slack_app::{self, AppLock};
 use crate::offload::offload;
 use crate::runtime::Tasks;
+use crate::runtime::models::Models;
 use crate::runtime::slots::Slots;
 use crate::runtime::tasks::TaskKind;
 
@@ -90,14 +91,15 @@ async fn start(home: &Path, repos: &[PathBuf], on_notice: impl Fn(&Notice)) -> R
     let model = model(&global)?;
     sandbox_notice(&global).iter().for_each(&on_notice);
     let chat: Arc<dyn Chat> = Arc::new(slack.clone());
-    let slots = Slots::default();
+    let (slots, models) = (Slots::default(), Models::default());
     let mut projects = Vec::new();
     for (repo, one) in opened {
         let Some(channel) = repo.channel.clone() else { continue };
         let (name, root) = (channel_name(&repo), one.repository.root().to_owned());
         one.notices.iter().for_each(&on_notice);
         let settings = projects::settings(home, &global, &repo, false);
-        let project = one.project(&channel, Arc::clone(&chat), Arc::clone(&model), settings, slots.clone()).await?;
+        let server = (Arc::clone(&model), models.clone());
+        let project = one.project(&channel, Arc::clone(&chat), server, settings, slots.clone()).await?;
         projects.push(Ready { channel, name, root, project });
     }
     Ok(Start { slack, projects, stop_grace: global.timing.stop_grace, alone })

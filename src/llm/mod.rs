@@ -11,6 +11,7 @@ pub mod openrouter;
 pub mod transcript;
 mod wire;
 
+use crate::agent::Catalogue;
 use crate::thread::event::Reply;
 
 /// One request to a model. The conversation is kept serialised: it only grows.
@@ -33,6 +34,11 @@ pub struct ModelRequest {
 pub trait ChatModel: Send + Sync {
     /// Sends the request, retries what may be retried, and returns the whole reply. Dropping the future cancels it.
     async fn complete(&self, request: ModelRequest) -> Result<Reply, ModelError>;
+
+    /// What the server says of its models: context lengths and list prices. Asks once; empty when it tells nothing.
+    async fn list_models(&self) -> Result<Catalogue, ModelError> {
+        Ok(Catalogue::default())
+    }
 }
 
 /// Why no reply came. Each variant is one thing that a person can do something about.

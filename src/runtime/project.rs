@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::clock::Clock;
+use super::models::Models;
 use super::slots::Slots;
 use crate::agent::Platform;
 use crate::chat::Chat;
@@ -30,6 +31,8 @@ pub struct Project {
     pub chat: Arc<dyn Chat>,
     /// Its models.
     pub model: Arc<dyn ChatModel>,
+    /// What is known of them; one for all repositories.
+    pub models: Models,
     /// Its git repository.
     pub repository: Arc<dyn Git>,
     /// Where commands in its worktrees run.

@@ -29,6 +29,8 @@ pub enum TaskKind {
     Worker,
     /// Watches the pull requests of a project.
     Watch,
+    /// Keeps what is known of the models up to date.
+    Models,
     /// Serves the scripted model of the demo.
     ScriptedModel,
 }
@@ -42,7 +44,7 @@ impl TaskKind {
             Self::Supervisor => Some("wakes the threads"),
             Self::Watch => Some("watches the pull requests"),
             Self::ScriptedModel => Some("plays the model"),
-            Self::Worker => None,
+            Self::Worker | Self::Models => None,
         }
     }
 }
@@ -84,7 +86,12 @@ impl Tasks {
         // At error level, so that the thread of a record is known however little is logged.
         let span = match kind {
             TaskKind::Worker => tracing::error_span!("worker", thread.ts = name),
-            TaskKind::Chat | TaskKind::Outbox | TaskKind::Supervisor | TaskKind::Watch | TaskKind::ScriptedModel => {
+            TaskKind::Chat
+            | TaskKind::Outbox
+            | TaskKind::Supervisor
+            | TaskKind::Watch
+            | TaskKind::Models
+            | TaskKind::ScriptedModel => {
                 tracing::error_span!("task", task.kind = ?kind, task.name = name)
             }
         };
@@ -103,9 +110,12 @@ impl Tasks {
         #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns tasks")]
         match kind {
             TaskKind::Outbox => self.last.spawn(guarded.instrument(span)),
-            TaskKind::Chat | TaskKind::Supervisor | TaskKind::Watch | TaskKind::Worker | TaskKind::ScriptedModel => {
-                self.tracker.spawn(guarded.instrument(span))
-            }
+            TaskKind::Chat
+            | TaskKind::Supervisor
+            | TaskKind::Watch
+            | TaskKind::Worker
+            | TaskKind::Models
+            | TaskKind::ScriptedModel => self.tracker.spawn(guarded.instrument(span)),
         };
     }
 

@@ -7,6 +7,7 @@ mod reply;
 mod request;
 pub(crate) mod rules;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -21,7 +22,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use futures_util::stream::unfold;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use self::reply::Piece;
@@ -73,6 +74,9 @@ struct Play {
     requests: Vec<ScriptedRequest>,
     times: Vec<ScriptedTimes>,
     violations: Vec<String>,
+    /// What `GET /models` says of a model beside its id.
+    listed: BTreeMap<String, Value>,
+    listings: usize,
 }
 
 impl ScriptedServer {
@@ -87,6 +91,8 @@ impl ScriptedServer {
             requests: Vec::new(),
             times: Vec::new(),
             violations: Vec::new(),
+            listed: BTreeMap::new(),
+            listings: 0,
         };
         let shared = Arc::new(Shared { play: Mutex::new(play), release: watch::Sender::new(false) });
         Ok(Self { listener, address, shared })
@@ -105,6 +111,14 @@ impl ScriptedServer {
     #[must_use]
     pub fn expect_tools(self, model: &str, tools: &[&str]) -> Self {
         self.shared.play().rules.expect_tools(model, tools);
+        self
+    }
+
+    /// Lists this model in `GET /models` with these members, such as `context_length` and `pricing`. Models that are
+    /// known by their tools only are listed without a price.
+    #[must_use]
+    pub fn list(self, model: &str, members: Value) -> Self {
+        self.shared.play().listed.insert(model.to_owned(), members);
         self
     }
 
@@ -152,6 +166,11 @@ impl ScriptedLog {
         self.0.play().times.clone()
     }
 
+    /// How often the models were listed.
+    pub fn listings(&self) -> usize {
+        self.0.play().listings
+    }
+
     /// Lets all stalled replies go on, now and later.
     pub fn release(&self) {
         self.0.release.send_replace(true);
@@ -175,8 +194,17 @@ async fn complete(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: B
 }
 
 async fn models(State(shared): State<Arc<Shared>>) -> Response {
-    let data: Vec<_> = (shared.play().rules.models())
-        .map(|id| json!({"id": id, "context_length": 200_000, "pricing": {"prompt": "0", "completion": "0"}}))
+    let mut play = shared.play();
+    play.listings += 1;
+    let known = play.rules.models().map(|id| (id.to_owned(), json!({ "context_length": 200_000 })));
+    let mut models: BTreeMap<String, Value> = known.collect();
+    models.extend(play.listed.clone());
+    let data: Vec<Value> = models
+        .into_iter()
+        .map(|(id, mut model)| {
+            model["id"] = Value::String(id);
+            model
+        })
         .collect();
     Json(json!({ "data": data })).into_response()
 }

@@ -229,6 +229,7 @@ fn reply(request: &ScriptedRequest, model: &str) -> Reply {
         completion_tokens: 50,
         cost_usd: 0.000_01,
         calls_without_cost: 0,
+        calls_about: 0,
     };
     Reply {
         text: line.text,

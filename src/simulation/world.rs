@@ -22,6 +22,7 @@ use crate::chat::{Chat, Intake as _};
 use crate::git::simulated::SimulatedGit;
 use crate::ids::{ChannelId, Millis, ThreadKey};
 use crate::runtime::intake::Routes;
+use crate::runtime::models::Models;
 use crate::runtime::project::{ChannelModels, Project, ProjectSettings};
 use crate::runtime::slots::Slots;
 use crate::runtime::tasks::TaskKind;
@@ -186,6 +187,7 @@ impl World {
             outbox_changed: Arc::new(Notify::new()),
             chat: Arc::new(self.chat.clone()),
             model: Arc::new(self.model.clone()),
+            models: Models::default(),
             repository: Arc::new(self.git.reborn(self.probe("git"))),
             shell: Arc::new(self.shell.reborn(self.probe("shell"))),
             forge: Arc::new(self.forge.clone()),

@@ -18,6 +18,7 @@ mod killed;
 mod local;
 mod locked_store;
 mod looking;
+mod money;
 mod outside;
 mod prompts;
 mod questions;

@@ -67,6 +67,14 @@ impl World {
 
     /// The same with another script.
     pub async fn with_script(script: impl FnMut(&ScriptedRequest) -> ScriptedReply + Send + 'static) -> Self {
+        Self::with_server(script, |server| server).await
+    }
+
+    /// The same with a model server that is told more, such as what its models cost.
+    pub async fn with_server(
+        script: impl FnMut(&ScriptedRequest) -> ScriptedReply + Send + 'static,
+        tell: impl FnOnce(ScriptedServer) -> ScriptedServer,
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let slack = FakeSlack::start().await;
         let server = ScriptedServer::start(script)
@@ -75,6 +83,7 @@ impl World {
             .expect_tools(PM, PM_TOOLS)
             .expect_tools(CLAUDE, PM_TOOLS)
             .expect_tools(CODER, CODER_TOOLS);
+        let server = tell(server);
         let (url, model) = (server.url(), server.log());
         #[expect(clippy::disallowed_methods, reason = "a test's server; it ends with the test's runtime")]
         tokio::spawn(server.serve(std::future::pending()));

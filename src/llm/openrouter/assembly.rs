@@ -215,6 +215,7 @@ fn usage(stated: Option<&Value>) -> Usage {
         completion_tokens: count("/completion_tokens"),
         cost_usd: cost.unwrap_or(0.0),
         calls_without_cost: u32::from(cost.is_none()),
+        calls_about: 0,
     }
 }
 

@@ -7,6 +7,7 @@ mod arguments;
 mod assembly;
 mod attempt;
 mod body;
+mod catalogue;
 mod chunk;
 mod endpoint;
 mod fault;
@@ -25,6 +26,7 @@ use self::endpoint::Endpoint;
 use self::fault::Fault;
 use self::transport::Leftover;
 use super::{ChatModel, ModelError, ModelRequest};
+use crate::agent::Catalogue;
 use crate::thread::event::Reply;
 
 /// How to reach a model server and how patient to be.
@@ -106,6 +108,22 @@ impl OpenRouter {
         Attempt::new(self.http.clone(), config, body.clone(), silence, self.leftover.clone())
     }
 
+    /// The body of the server's answer to a `GET`.
+    async fn get(&self, path: &str) -> Result<bytes::Bytes, Fault> {
+        let lost = |error: reqwest::Error| Fault::lost(error.without_url().to_string());
+        let request = self.http.get(self.endpoint.url(path)).headers(self.endpoint.headers());
+        let mut response = request.timeout(catalogue::PATIENCE).send().await.map_err(lost)?;
+        let mut body = bytes::BytesMut::new();
+        while let Some(piece) = response.chunk().await.map_err(lost)? {
+            if body.len() + piece.len() > catalogue::LARGEST {
+                return Err(Fault::lost("the answer is too large"));
+            }
+            body.extend_from_slice(&piece);
+        }
+        let status = response.status();
+        if status.is_success() { Ok(body.freeze()) } else { Err(Fault::from_status(status.as_u16(), &body, None)) }
+    }
+
     /// The error without the key, which some servers repeat.
     fn without_key(&self, mut fault: Fault) -> Fault {
         if let Some(key) = self.options.api_key.as_ref().map(|key| key.expose_secret()).filter(|key| !key.is_empty()) {
@@ -143,6 +161,11 @@ impl ChatModel for OpenRouter {
             silence = self.options.stall.min(left);
             number += 1;
         }
+    }
+
+    async fn list_models(&self) -> Result<Catalogue, ModelError> {
+        let listed = self.get("/models").await.and_then(|body| catalogue::read(&body));
+        listed.map_err(|fault| self.without_key(fault).into_error(1))
     }
 }
 

@@ -192,6 +192,7 @@ fn expected_reply() -> Reply {
             completion_tokens: 50,
             cost_usd: 0.25,
             calls_without_cost: 0,
+            calls_about: 0,
         },
     }
 }
@@ -445,4 +446,39 @@ fn an_event_that_is_no_json_and_text_that_is_no_utf8_are_lost_replies() {
     assert!(matches!(&json, Err(Fault::Lost { reason }) if reason.starts_with("an event is no JSON")), "{json:?}");
     let utf8 = read(vec![Bytes::from_static(b"data: \xff\xff\xff\n\n")]);
     assert!(matches!(utf8, Err(Fault::Lost { .. })), "{utf8:?}");
+}
+
+#[tokio::test]
+async fn the_list_of_models_says_what_they_read_and_cost() {
+    let pricing = json!({"prompt": "0.000002", "completion": "0.00001", "input_cache_read": "0.0000002"});
+    let server = ScriptedServer::start(|_: &ScriptedRequest| ScriptedReply::text("never"))
+        .expect("a port is free")
+        .expect_tools("known/by-tools", &[])
+        .list("a/b", json!({"context_length": 131_072, "pricing": pricing}));
+    let (log, model) = (server.log(), model(options(&server.url())));
+    let listed = tokio::select! {
+        listed = model.list_models() => listed.expect("a list"),
+        ended = server.serve(pending()) => panic!("the server ended: {ended:?}"),
+    };
+    assert_eq!((log.listings(), listed.len()), (1, 2));
+    assert_eq!((listed.context("a/b"), listed.context("known/by-tools")), (Some(131_072), Some(200_000)));
+    assert!(listed.price("a/b").is_some() && listed.price("known/by-tools").is_none());
+}
+
+#[tokio::test]
+async fn a_server_without_a_list_is_an_error_that_names_no_key() {
+    let (listener, server) = {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let address = listener.local_addr().expect("bound");
+        (listener, format!("http://{address}/v1"))
+    };
+    let refuse = || async { (axum::http::StatusCode::NOT_FOUND, format!("no list for {KEY}")) };
+    let app = axum::Router::new().route("/v1/models", axum::routing::get(refuse));
+    let model = model(options(&server));
+    let listed = tokio::select! {
+        listed = model.list_models() => listed,
+        ended = async { axum::serve(listener, app).await } => panic!("the server ended: {ended:?}"),
+    };
+    let error = listed.expect_err("there is none").to_string();
+    assert_eq!(error, "the model is not available: no list for [key]");
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use crate::agent::Role;
 use crate::ids::RunId;
-use crate::llm::ModelRequest;
+use crate::llm::{ModelError, ModelRequest};
 use crate::runtime::kit::Kit;
 use crate::runtime::project::Project;
 use crate::thread::Command;
-use crate::thread::event::Failure;
+use crate::thread::event::{Failure, Reply};
 
 /// Which call.
 pub(super) struct Call {
@@ -32,10 +32,12 @@ pub(super) fn call(project: &Arc<Project>, kit: &Kit, call: Call) -> impl Future
     });
     async move {
         let result = match request {
-            Some(request) => project.model.complete(request).await.map_err(|error| {
-                tracing::warn!(run = %run, model, error = &error as &dyn std::error::Error, "a model call failed");
-                error.failure(&model)
-            }),
+            Some(request) => {
+                project.model.complete(request).await.map(|reply| priced(&project, reply)).map_err(|error| {
+                    tracing::warn!(run = %run, model, error = &error as &dyn std::error::Error, "a model call failed");
+                    failure(&project, &error, &model)
+                })
+            }
             None => Err(Failure {
                 what: "The conversation is not in a state in which a model can be asked.".to_owned(),
                 hint: "This is an error in CodeButler itself; the log has the thread's name.".to_owned(),
@@ -43,4 +45,19 @@ pub(super) fn call(project: &Arc<Project>, kit: &Kit, call: Call) -> impl Future
         };
         Command::ModelAnswered { run, turn, result }
     }
+}
+
+/// The reply with its cost taken from the list price of the model that answered, when the server did not state it.
+fn priced(project: &Project, reply: Reply) -> Reply {
+    let usage = project.models.known().priced(&reply.model, reply.usage);
+    Reply { usage, ..reply }
+}
+
+/// The failure for the thread; how much a model reads is told when that was too little.
+fn failure(project: &Project, error: &ModelError, model: &str) -> Failure {
+    let mut failure = error.failure(model);
+    if let (ModelError::TooLong { .. }, Some(context)) = (error, project.models.known().context(model)) {
+        failure.hint = format!("`{model}` reads {context} tokens. {}", failure.hint);
+    }
+    failure
 }

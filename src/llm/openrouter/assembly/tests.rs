@@ -147,6 +147,7 @@ fn usage_is_read_and_a_missing_cost_is_unknown() {
         completion_tokens: 5,
         cost_usd: 0.5,
         calls_without_cost: 0,
+        calls_about: 0,
     };
     let unknown = Usage { cost_usd: 0.0, calls_without_cost: 1, ..known };
     let upstream = json!({"upstream_inference_cost": 0.25});
