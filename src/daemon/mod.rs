@@ -98,6 +98,7 @@ fn model(global: &Global) -> Result<Arc<dyn ChatModel>, Vec<Failure>> {
     let options = OpenRouterOptions {
         stall: global.timing.stall,
         retry_base: global.timing.retry_base,
+        breaker: global.timing.breaker,
         ..OpenRouterOptions::new(server.base_url.clone(), server.api_key.clone())
     };
     match OpenRouter::new(options) {

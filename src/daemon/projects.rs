@@ -61,6 +61,8 @@ pub(super) fn settings(home: &Path, global: &Global, repo: &RepoSettings, slash:
         branch_prefix: repo.git.branch_prefix.clone(),
         author: global.author.to_string(),
         init: repo.worktree_init.clone(),
+        pm_fallback: repo.models.pm_fallback.clone(),
+        coder_fallback: repo.models.coder_fallback.clone(),
     }
 }
 

@@ -1,14 +1,19 @@
 //! A model's error in words for the thread: what happened and what to do next. Nothing else decides on words here.
 
 use super::ModelError;
+use crate::agent::Role;
 use crate::thread::event::Failure;
 
 /// How much of a server's own words people are shown, in characters.
 const QUOTED: usize = 300;
 
 impl ModelError {
-    /// The failure as people in the thread read it; `model` is the one that was asked.
-    pub fn failure(&self, model: &str) -> Failure {
+    /// The failure as people in the thread read it; `model` is the one that was asked, as this role's.
+    pub fn failure(&self, model: &str, role: Role) -> Failure {
+        let other = match role {
+            Role::Coder => "set another `models.coder.model`",
+            Role::Pm | Role::Researcher | Role::Artist | Role::Lead => "choose another model with `!pm NAME`",
+        };
         let (what, hint) = match self {
             Self::Unreachable { attempts, reason } => (
                 format!("The model service did not answer after {}: {}", times(*attempts), quote(reason)),
@@ -30,24 +35,32 @@ impl ModelError {
             ),
             Self::RateLimited { message } => (
                 format!("The model service allows no more requests for now (429): {}", quote(message)),
-                "Wait a while, then say `!retry`, or choose another model with `!pm NAME`.".to_owned(),
+                format!("Wait a while, or {other}; then say `!retry`."),
             ),
             Self::TooLong { message } => (
                 format!("This conversation is longer than `{model}` can read: {}", quote(message)),
                 "Open a new thread for the rest, or set a model with a larger context and say `!retry`.".to_owned(),
             ),
+            Self::Empty { attempts } => (
+                format!("The model `{model}` gave an empty answer: {}.", times(*attempts)),
+                format!("Say `!retry`, or {other}."),
+            ),
             Self::NoSuchModel { message } => (
                 format!("The model `{model}` is not available: {}", quote(message)),
-                "Set a model that the service offers in `.codebutler/config.json`, or choose another with `!pm NAME`; \
-                 then say `!retry`."
-                    .to_owned(),
+                format!(
+                    "Set a model that the service offers in `.codebutler/config.json`, or {other}; then say `!retry`."
+                ),
             ),
             Self::Refused { status, message } => (
                 format!("The model service refused the request to `{model}` ({status}): {}", quote(message)),
-                "The same request would be refused again: choose another model with `!pm NAME`, or correct what it \
-                 says; then say `!retry`."
-                    .to_owned(),
+                format!(
+                    "The same request would be refused again: {other}, or correct what it says; then say `!retry`."
+                ),
             ),
+            Self::Fallbacks { first, model: fallback, last } => {
+                let Failure { what, hint } = first.failure(model, role);
+                (format!("{what} The fallback `{fallback}` failed too: {}", quote(&last.to_string())), hint)
+            }
         };
         Failure { what, hint }
     }
@@ -88,9 +101,14 @@ mod tests {
             ModelError::TooLong { message: message() },
             ModelError::NoSuchModel { message: message() },
             ModelError::Refused { status: 422, message: message() },
+            ModelError::Fallbacks {
+                first: Box::new(ModelError::Empty { attempts: 3 }),
+                model: "c/d".to_owned(),
+                last: Box::new(ModelError::NoSuchModel { message: message() }),
+            },
         ];
         for error in errors {
-            let failure = error.failure("a/b");
+            let failure = error.failure("a/b", Role::Pm);
             assert!(failure.hint.contains("`!retry`"), "{}", failure.hint);
             assert!(failure.what.ends_with("xx…") && failure.what.len() < 450, "{}", failure.what);
         }
@@ -103,8 +121,21 @@ mod tests {
             what: "The model service refuses calls for lack of credit (402): Insufficient credits.".to_owned(),
             hint: "Add credit, then say `!retry`.".to_owned(),
         };
-        assert_eq!(error.failure("a/b"), expected);
+        assert_eq!(error.failure("a/b", Role::Pm), expected);
         let error = ModelError::Unreachable { attempts: 1, reason: String::new() };
-        assert_eq!(error.failure("a/b").what, "The model service did not answer after 1 attempt: it gave no reason.");
+        let what = error.failure("a/b", Role::Pm).what;
+        assert_eq!(what, "The model service did not answer after 1 attempt: it gave no reason.");
+        let error = ModelError::Fallbacks {
+            first: Box::new(ModelError::Empty { attempts: 3 }),
+            model: "c/d".to_owned(),
+            last: Box::new(ModelError::NoSuchModel { message: "gone".to_owned() }),
+        };
+        let expected = Failure {
+            what: "The model `a/b` gave an empty answer: 3 attempts. The fallback `c/d` failed too: the model is not \
+                   available: gone."
+                .to_owned(),
+            hint: "Say `!retry`, or set another `models.coder.model`.".to_owned(),
+        };
+        assert_eq!(error.failure("a/b", Role::Coder), expected);
     }
 }

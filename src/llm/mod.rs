@@ -1,11 +1,13 @@
 //! The model port: one request, one complete reply. `openrouter/` implements it for every OpenAI-compatible server.
 
+use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
+pub mod breaker;
 pub mod failure;
 pub mod openrouter;
 pub mod transcript;
@@ -27,6 +29,44 @@ pub struct ModelRequest {
     pub no_tools: bool,
     /// A stable key of the conversation, for servers that route by it to keep their cache.
     pub cache_key: String,
+    /// Whether a reply without text and calls is one: the role has said what it had to say by a tool.
+    pub may_be_empty: bool,
+    /// What is asked when the model fails.
+    pub fallback: Fallback,
+}
+
+/// Models that are asked in this order when the first one fails. The same conversation differs between models (their own
+/// reasoning, cache marks), so its bytes are made when a model is really asked.
+#[derive(Clone, Default)]
+pub struct Fallback {
+    /// Their slugs.
+    pub models: Vec<String>,
+    messages: Option<Messages>,
+}
+
+/// Makes the `messages` array for a model.
+type Messages = Arc<dyn Fn(&str) -> Bytes + Send + Sync>;
+
+impl Fallback {
+    /// These models; `messages` gives the conversation's bytes for one of them.
+    pub fn new(models: Vec<String>, messages: impl Fn(&str) -> Bytes + Send + Sync + 'static) -> Self {
+        Self { models, messages: Some(Arc::new(messages)) }
+    }
+}
+
+impl fmt::Debug for Fallback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.models.fmt(f)
+    }
+}
+
+impl ModelRequest {
+    /// The same request to the fallback of this number, from 0.
+    fn for_fallback(&self, number: usize) -> Option<Self> {
+        let model = self.fallback.models.get(number)?;
+        let messages = self.fallback.messages.as_ref()?(model);
+        Some(Self { model: model.clone(), messages, fallback: Fallback::default(), ..self.clone() })
+    }
 }
 
 /// Asks a model.
@@ -81,6 +121,22 @@ pub enum ModelError {
     TooLong {
         /// The server's words.
         message: String,
+    },
+    /// The model said and did nothing, on every attempt.
+    #[error("the model gave an empty answer after {attempts} attempts")]
+    Empty {
+        /// How often it was asked.
+        attempts: u32,
+    },
+    /// The model failed, and so did what was asked in its place.
+    #[error("{first}; the fallback `{model}` failed too: {last}")]
+    Fallbacks {
+        /// Why the model that was meant failed.
+        first: Box<ModelError>,
+        /// The last fallback that was asked.
+        model: String,
+        /// Why it failed.
+        last: Box<ModelError>,
     },
     /// The model does not exist or is not to be had (404, 503).
     #[error("the model is not available: {message}")]

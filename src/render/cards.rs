@@ -201,11 +201,14 @@ pub fn failure(thread: &Thread, role: Role, failure: &Failure, part: Part) -> Po
 }
 
 /// The PM's models as buttons.
-pub fn model_pool(pool: &[(String, String)], current: &str) -> Post {
+pub fn model_pool(pool: &[(String, String)], current: &str, stand_in: Option<&str>) -> Post {
     let mut text = format!("The PM uses **{current}** in this thread. `!pm NAME` or a button changes it:\n");
     pool.iter().for_each(|(name, model)| {
         let _ = writeln!(text, "- **{name}**: `{model}`");
     });
+    if let Some(model) = stand_in {
+        let _ = writeln!(text, "It does not answer just now; the fallback `{model}` does.");
+    }
     let buttons = pool.iter().take(25).map(|(name, _)| button(Action::PmModel, name, name, ButtonStyle::Plain));
     Post::Message { role: None, text, buttons: buttons.collect() }
 }

@@ -59,7 +59,9 @@ pub fn posts(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Vec<
             match answer {
                 Answer::None => {}
                 Answer::Text { text } => out.say(None, text),
-                Answer::ModelPool { pool, current } => out.put("say", cards::model_pool(pool, current)),
+                Answer::ModelPool { pool, current, stand_in } => {
+                    out.put("say", cards::model_pool(pool, current, stand_in.as_deref()));
+                }
             }
             out.done(ts.iter());
         }

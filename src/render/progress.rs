@@ -106,6 +106,11 @@ fn waiting(role: Role, queue: &Queue) -> String {
     format!("waiting for {what} to end: place {} in the queue. It begins by itself.", queue.place)
 }
 
+/// `answered by c/d in place of a/b`, when a fallback gave the last reply.
+pub fn stand_in(run: &Run) -> String {
+    run.stand_in.as_ref().map_or_else(String::new, |model| format!("answered by {model} in place of {}", run.model))
+}
+
 /// What a run has done so far, in numbers; those that are nothing are left out.
 fn figures(run: &Run, at: Millis) -> Vec<String> {
     let plural = |number: usize| if number == 1 { "" } else { "s" };
@@ -117,6 +122,7 @@ fn figures(run: &Run, at: Millis) -> Vec<String> {
         (calls > 0, format!("{calls} call{}", plural(calls))),
         (seconds > 0, format!("{seconds} s")),
         (!run.usage.is_free(), run.usage.cost_text()),
+        (run.stand_in.is_some(), stand_in(run)),
     ];
     all.into_iter().filter_map(|(shown, text)| shown.then_some(text)).collect()
 }
@@ -133,6 +139,8 @@ mod tests {
             spoke: false,
             id: RunId(1),
             model: "m".to_owned(),
+            stand_in: None,
+            cut: false,
             turns: 0,
             answer: None,
             queue: None,

@@ -19,6 +19,9 @@ pub fn status(thread: &Thread, now: Millis) -> String {
             run.turns + 1,
             run.calls_done
         );
+        if run.stand_in.is_some() {
+            let _ = write!(text, ", {}", super::progress::stand_in(run));
+        }
     }
     if let Some(question) = &thread.question {
         let _ = write!(text, "\nWaiting for an answer to: {}", super::text::first_words(&question.ask.question));

@@ -301,7 +301,11 @@ fn command_line(name: &str, answer: &Answer) -> Line {
 }
 
 fn reply_line(role: Role, run: RunId, turn: u32, reply: &Reply) -> Line {
-    let Reply { text, calls, model, usage, .. } = reply;
+    let Reply { text, calls, model, usage, instead_of, .. } = reply;
+    let model = match instead_of {
+        Some(meant) => format!("{model} in place of {meant}"),
+        None => model.clone(),
+    };
     let text = text.trim();
     let calling = if calls.is_empty() { String::new() } else { format!("calls {}", calls_text(calls)) };
     let does = match (text.is_empty(), calls.is_empty()) {

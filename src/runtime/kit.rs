@@ -16,7 +16,8 @@ use crate::tools::{KnownFiles, Place, ToolError};
 /// The kit of one thread.
 pub struct Kit {
     thread: ThreadKey,
-    transcripts: HashMap<Role, Transcript>,
+    /// Shared with model calls under way, which may need a conversation again for another model.
+    transcripts: HashMap<Role, Arc<Transcript>>,
     known_files: HashMap<Role, KnownFilesSlot>,
     /// The thread's worktree.
     worktree: PlaceSlot,
@@ -27,7 +28,7 @@ pub struct Kit {
 impl Kit {
     /// The kit of a thread before its first event.
     pub fn new(thread: ThreadKey) -> Self {
-        let transcripts = Role::ALL.into_iter().map(|role| (role, Transcript::new(role))).collect();
+        let transcripts = Role::ALL.into_iter().map(|role| (role, Arc::new(Transcript::new(role)))).collect();
         Self {
             thread,
             transcripts,
@@ -39,7 +40,8 @@ impl Kit {
 
     /// Writes an event into the conversations.
     pub fn apply(&mut self, event: &Event) {
-        self.transcripts.values_mut().for_each(|transcript| transcript.apply(event));
+        // What is still shared is copied once; nothing is, unless something happens in the middle of a call.
+        self.transcripts.values_mut().for_each(|transcript| Arc::make_mut(transcript).apply(event));
     }
 
     /// The thread as text, for keys.
@@ -48,7 +50,7 @@ impl Kit {
     }
 
     /// A role's conversation.
-    pub fn transcript(&self, role: Role) -> Option<&Transcript> {
+    pub fn transcript(&self, role: Role) -> Option<&Arc<Transcript>> {
         self.transcripts.get(&role)
     }
 

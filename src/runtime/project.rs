@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use super::clock::Clock;
 use super::models::Models;
 use super::slots::Slots;
-use crate::agent::Platform;
+use crate::agent::{Platform, Role};
 use crate::chat::Chat;
 use crate::forge::Forge;
 use crate::git::Git;
@@ -82,6 +82,21 @@ pub struct ProjectSettings {
     pub author: String,
     /// Commands that initialise a worktree; `None` = by platform.
     pub init: Option<Vec<String>>,
+    /// What is asked when the PM's model fails.
+    pub pm_fallback: Vec<String>,
+    /// What is asked when the Coder's model fails.
+    pub coder_fallback: Vec<String>,
+}
+
+impl ProjectSettings {
+    /// What is asked when a role's model fails.
+    pub fn fallback(&self, role: Role) -> &[String] {
+        match role {
+            Role::Pm => &self.pm_fallback,
+            Role::Coder => &self.coder_fallback,
+            Role::Researcher | Role::Artist | Role::Lead => &[],
+        }
+    }
 }
 
 impl Project {

@@ -188,7 +188,12 @@ async fn complete(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: B
     let received = Instant::now();
     let answer = shared.play().answer(&headers, &body, received);
     match answer {
-        Ok((reply, request)) => respond(&reply, &request, shared),
+        Ok((reply, request)) => {
+            if reply.fault == Some(ScriptedFault::Silent) {
+                drop(shared.release.subscribe().wait_for(|released| *released).await);
+            }
+            respond(&reply, &request, shared)
+        }
         Err((status, reason)) => error(status, &reason),
     }
 }
@@ -257,6 +262,16 @@ fn respond(reply: &ScriptedReply, request: &ScriptedRequest, shared: Arc<Shared>
             }
             response
         }
+        Some(ScriptedFault::Raw { code, headers, body }) => {
+            let mut response = Response::new(Body::from(body.clone()));
+            *response.status_mut() = StatusCode::from_u16(*code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            for (name, value) in headers {
+                if let (Ok(name), Ok(value)) = (name.parse::<header::HeaderName>(), value.parse()) {
+                    response.headers_mut().insert(name, value);
+                }
+            }
+            response
+        }
         Some(ScriptedFault::ErrorInBody { code, message }) => {
             json(json!({"error": {"code": code, "message": message}}).to_string())
         }
@@ -266,6 +281,7 @@ fn respond(reply: &ScriptedReply, request: &ScriptedRequest, shared: Arc<Shared>
             | ScriptedFault::CutMidStream
             | ScriptedFault::ResetMidStream
             | ScriptedFault::Stall
+            | ScriptedFault::Silent
             | ScriptedFault::EmptyStream
             | ScriptedFault::SlowChunks(_),
         )

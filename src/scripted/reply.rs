@@ -40,6 +40,17 @@ pub enum ScriptedFault {
         /// The `Retry-After` header.
         retry_after: Option<String>,
     },
+    /// Anything else, byte for byte: a page, a redirect, a stream as some odd server writes it.
+    Raw {
+        /// The HTTP status.
+        code: u16,
+        /// The headers.
+        headers: Vec<(String, String)>,
+        /// The body.
+        body: Vec<u8>,
+    },
+    /// No answer at all until the log releases it.
+    Silent,
     /// An error object with status 200 in place of the reply.
     ErrorInBody {
         /// The error's code.
@@ -86,6 +97,35 @@ impl ScriptedReply {
     /// A reply that goes wrong.
     pub fn fault(fault: ScriptedFault) -> Self {
         Self { text: "This must never be taken for an answer.".to_owned(), fault: Some(fault), ..Self::default() }
+    }
+
+    /// An event stream of these data lines, however odd they are. Nothing is added, not even its end.
+    pub fn stream_of(lines: &[&str]) -> Self {
+        let body: String = lines.iter().map(|line| format!("data: {line}\n\n")).collect();
+        let headers = vec![("content-type".to_owned(), "text/event-stream".to_owned())];
+        Self::fault(ScriptedFault::Raw { code: 200, headers, body: body.into_bytes() })
+    }
+
+    /// Adds a tool call with these arguments, byte for byte, under an id that may be missing or repeated.
+    #[must_use]
+    pub fn raw_call(mut self, id: &str, name: &str, arguments: &str) -> Self {
+        let (id, name, arguments) = (id.to_owned(), name.to_owned(), arguments.to_owned());
+        self.calls.push(ScriptedCall { id, name, arguments });
+        self
+    }
+
+    /// Sets the finish reason.
+    #[must_use]
+    pub fn finish(mut self, reason: &str) -> Self {
+        reason.clone_into(&mut self.finish);
+        self
+    }
+
+    /// The same, going wrong.
+    #[must_use]
+    pub fn with_fault(mut self, fault: ScriptedFault) -> Self {
+        self.fault = Some(fault);
+        self
     }
 
     /// Adds a tool call.
@@ -153,7 +193,11 @@ impl ScriptedReply {
                 return slow.collect();
             }
             Some(
-                ScriptedFault::Status { .. } | ScriptedFault::ErrorInBody { .. } | ScriptedFault::JsonInsteadOfSse,
+                ScriptedFault::Status { .. }
+                | ScriptedFault::Raw { .. }
+                | ScriptedFault::Silent
+                | ScriptedFault::ErrorInBody { .. }
+                | ScriptedFault::JsonInsteadOfSse,
             )
             | None => None,
         };

@@ -237,6 +237,7 @@ fn reply(request: &ScriptedRequest, model: &str) -> Reply {
         reasoning: Some(json!([{ "type": "reasoning.text", "text": format!("turn {turn}") }])),
         model: model.to_owned(),
         usage,
+        ..Reply::default()
     }
 }
 

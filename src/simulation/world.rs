@@ -276,6 +276,8 @@ impl World {
             branch_prefix: "codebutler/".to_owned(),
             author: "CodeButler <codebutler@localhost>".to_owned(),
             init: None,
+            pm_fallback: Vec::new(),
+            coder_fallback: Vec::new(),
         }
     }
 

@@ -112,6 +112,8 @@ impl Thread {
             Run {
                 id,
                 model: model.to_owned(),
+                stand_in: None,
+                cut: false,
                 turns: 0,
                 answer: None,
                 queue: None,
@@ -148,6 +150,8 @@ impl Thread {
         }
         let Some(run) = self.run_mut(id) else { return };
         run.turns += 1;
+        run.cut = reply.cut && reply.calls.is_empty();
+        run.stand_in = reply.instead_of.as_ref().map(|_| reply.model.clone());
         run.usage.add(&reply.usage);
         run.calls = reply
             .calls
@@ -341,6 +345,7 @@ impl Thread {
         self.pm_choice = Some((name.to_owned(), model.to_owned()));
         if let Some(run) = self.runs.get_mut(&Role::Pm) {
             model.clone_into(&mut run.model);
+            run.stand_in = None;
         }
     }
 }

@@ -76,7 +76,8 @@ impl Effect {
     pub fn id(&self) -> EffectId {
         EffectId::new(match self {
             Self::PrepareBase => "base".to_owned(),
-            Self::CallModel { run, turn, .. } => format!("run/{run}/turn/{turn}"),
+            // With the model: a person who chooses another one does not wait for this one's answer, or for its retries.
+            Self::CallModel { run, turn, model, .. } => format!("run/{run}/turn/{turn}/{model}"),
             Self::RunTool { run, call, .. } => format!("run/{run}/call/{}", call.id),
             Self::PrepareWorkspace { .. } => "workspace".to_owned(),
             Self::InitWorkspace => "workspace/init".to_owned(),

@@ -103,6 +103,10 @@ pub struct Run {
     pub id: RunId,
     /// The model.
     pub model: String,
+    /// The fallback that gave the last reply in its place.
+    pub stand_in: Option<String>,
+    /// Whether its last reply was a text cut at the output limit.
+    pub cut: bool,
     /// Replies received.
     pub turns: u32,
     /// The message by which its question was answered, until the role has read it.

@@ -63,15 +63,15 @@ impl Assembly {
     /// reply was cut off (`decisions.md` 12).
     pub(super) fn finish(self, done: bool) -> Result<Reply, Fault> {
         let finish = self.finish.as_deref();
-        let empty = self.text.is_empty() && self.calls.is_empty();
         match finish {
             None if !done => return Err(Fault::lost("the reply was cut off")),
-            None if empty => return Err(Fault::lost("the reply was empty")),
             Some("error") => return Err(Fault::from_error(&Value::from("the provider broke off"))),
-            Some("content_filter") if empty => {
+            // What came before is not the whole answer, and nobody knows what is missing.
+            Some("content_filter") => {
                 let message = "the provider's content filter held the answer back".to_owned();
-                return Err(Fault::Refused { status: 403, message, retry_after: None });
+                return Err(Fault::Filtered { message });
             }
+            None if self.calls.is_empty() && self.text.trim().is_empty() => return Err(Fault::Empty),
             None | Some(_) => {}
         }
         let cut = finish == Some("length");
@@ -80,7 +80,9 @@ impl Assembly {
             text: self.text,
             calls: self.calls.into_iter().map(|call| call.checked(cut)).collect(),
             reasoning,
+            cut,
             model: self.model,
+            instead_of: None,
             usage: usage(self.usage.as_ref()),
         })
     }

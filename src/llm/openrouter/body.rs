@@ -53,6 +53,7 @@ mod tests {
     use serde_json::value::RawValue;
 
     use super::*;
+    use crate::llm::Fallback;
 
     fn request() -> ModelRequest {
         ModelRequest {
@@ -61,6 +62,8 @@ mod tests {
             tools: None,
             no_tools: true,
             cache_key: format!("{}pm", "é".repeat(40)),
+            may_be_empty: false,
+            fallback: Fallback::default(),
         }
     }
 

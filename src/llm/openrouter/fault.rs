@@ -1,4 +1,4 @@
-//! Why one attempt failed, whether another may succeed, when, and what it comes to when none is left.
+//! Why one attempt failed, what may help (the same model again, another one, nothing), and what it comes to in the end.
 
 use std::time::Duration;
 
@@ -33,14 +33,42 @@ pub(super) enum Fault {
         /// When the server wants to be asked again.
         retry_after: Option<Duration>,
     },
-    /// No connection, a broken one, or a reply that is none.
+    /// A broken connection, or a reply that is none.
     Lost {
+        /// What happened.
+        reason: String,
+    },
+    /// No connection at all: of a model this says nothing.
+    Unreached {
         /// What happened.
         reason: String,
     },
     /// The server was silent for this long.
     Stalled(Duration),
+    /// A complete reply in which the model said and did nothing.
+    Empty,
+    /// Moderation or a provider's filter held the request or the answer back.
+    Filtered {
+        /// Its words.
+        message: String,
+    },
 }
+
+/// What may help after a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Remedy {
+    /// The same request again, after a while.
+    Again,
+    /// The same, but another model is sooner of use.
+    OtherFirst,
+    /// Another model only.
+    OtherModel,
+    /// Nothing: the same would be refused again, whoever is asked.
+    None,
+}
+
+/// A server that wants to be left alone for longer than this is asked again only when no other model is left.
+const LONG: Duration = Duration::from_secs(5);
 
 impl Fault {
     pub(super) fn lost(reason: impl Into<String>) -> Self {
@@ -54,6 +82,9 @@ impl Fault {
             Some(error) => words(error),
             None => plain(body),
         };
+        if status == 403 && json.as_ref().is_some_and(is_moderation) {
+            return Self::Filtered { message };
+        }
         let status = if status == 429 && json.as_ref().is_some_and(is_quota) { 402 } else { status };
         Self::Refused { status, message, retry_after }
     }
@@ -61,21 +92,42 @@ impl Fault {
     /// An error object that came with status 200.
     pub(super) fn from_error(error: &Value) -> Self {
         let status = if is_quota(error) { 402 } else { code(error.get("code")).unwrap_or(502) };
+        if status == 403 && is_moderation(error) {
+            return Self::Filtered { message: words(error) };
+        }
         Self::Refused { status, message: words(error), retry_after: None }
     }
 
-    /// Whether another attempt may succeed: `contract.md` 4.
-    pub(super) fn may_pass(&self) -> bool {
+    /// What may help: `contract.md` 4.
+    pub(super) fn remedy(&self) -> Remedy {
         match self {
-            Self::Refused { status, .. } => matches!(status, 408 | 429 | 500..=599) && !self.is_too_long(),
-            Self::Lost { .. } | Self::Stalled(_) => true,
+            _ if self.is_too_long() => Remedy::None,
+            Self::Refused { status: 404, .. } | Self::Filtered { .. } => Remedy::OtherModel,
+            Self::Refused { status: 400, message, .. } if names_no_model(message) => Remedy::OtherModel,
+            Self::Refused { status: 503, message, .. } if names_no_model(message) => Remedy::OtherFirst,
+            Self::Refused { status: 408 | 429 | 500..=599, retry_after, .. } => {
+                if retry_after.is_some_and(|after| after > LONG) { Remedy::OtherFirst } else { Remedy::Again }
+            }
+            Self::Refused { .. } => Remedy::None,
+            Self::Stalled(_) => Remedy::OtherFirst,
+            Self::Lost { .. } | Self::Unreached { .. } | Self::Empty => Remedy::Again,
         }
+    }
+
+    /// Whether the model is to blame, so that its breaker counts it.
+    pub(super) fn counts(&self) -> bool {
+        !matches!(self, Self::Unreached { .. }) && matches!(self.remedy(), Remedy::Again | Remedy::OtherFirst)
+    }
+
+    /// Whether every other model would be refused for the same reason.
+    pub(super) fn is_about_the_account(&self) -> bool {
+        matches!(self, Self::Refused { status: 401 | 402, .. })
     }
 
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused { retry_after, .. } => *retry_after,
-            Self::Lost { .. } | Self::Stalled(_) => None,
+            _ => None,
         }
     }
 
@@ -86,15 +138,21 @@ impl Fault {
             Self::Refused { status: 500..=599, .. } => "server error",
             Self::Refused { .. } => "refused",
             Self::Lost { .. } => "lost",
+            Self::Unreached { .. } => "not reached",
             Self::Stalled(_) => "stalled",
+            Self::Empty => "empty",
+            Self::Filtered { .. } => "filtered",
         }
     }
 
     /// Replaces a text that must not be shown.
     pub(super) fn replace(&mut self, secret: &str, by: &str) {
         match self {
-            Self::Refused { message: text, .. } | Self::Lost { reason: text } => *text = text.replace(secret, by),
-            Self::Stalled(_) => {}
+            Self::Refused { message: text, .. }
+            | Self::Filtered { message: text }
+            | Self::Lost { reason: text }
+            | Self::Unreached { reason: text } => *text = text.replace(secret, by),
+            Self::Stalled(_) | Self::Empty => {}
         }
     }
 
@@ -103,7 +161,9 @@ impl Fault {
         let too_long = self.is_too_long();
         let (status, message) = match self {
             Self::Refused { status, message, .. } => (status, message),
-            Self::Lost { reason } => return ModelError::Unreachable { attempts, reason },
+            Self::Lost { reason } | Self::Unreached { reason } => return ModelError::Unreachable { attempts, reason },
+            Self::Empty => return ModelError::Empty { attempts },
+            Self::Filtered { message } => return ModelError::Forbidden { message },
             Self::Stalled(silence) => {
                 let reason = format!("it said nothing for {} s", silence.as_secs_f32().ceil());
                 return ModelError::Unreachable { attempts, reason };
@@ -162,6 +222,13 @@ fn names_no_model(message: &str) -> bool {
 fn is_quota(error: &Value) -> bool {
     let error = error.get("error").unwrap_or(error);
     ["code", "type"].iter().any(|key| error.get(key).and_then(Value::as_str) == Some("insufficient_quota"))
+}
+
+/// Whether a refusal was by moderation: OpenRouter says then what was flagged.
+fn is_moderation(error: &Value) -> bool {
+    let error = error.get("error").unwrap_or(error);
+    let flagged = |key: &str| error.pointer(&format!("/metadata/{key}")).is_some_and(|value| !value.is_null());
+    flagged("reasons") || flagged("flagged_input")
 }
 
 /// An error's code as an HTTP status: a number, a number as text, or one of OpenAI's words.
@@ -277,7 +344,15 @@ mod tests {
         for (status, body, expected) in cases {
             let fault = Fault::from_status(status, body.as_bytes(), None);
             let passes = matches!(status, 408 | 429 | 502 | 503) && !body.contains("insufficient");
-            assert_eq!(fault.may_pass(), passes, "{status} {body}");
+            assert_eq!(fault.counts(), passes, "{status} {body}");
+            let other = status == 404 || body.contains("not a valid");
+            let remedy = match (passes, other) {
+                (true, _) if body.contains("No available") => Remedy::OtherFirst,
+                (true, _) => Remedy::Again,
+                (false, true) => Remedy::OtherModel,
+                (false, false) => Remedy::None,
+            };
+            assert_eq!(fault.remedy(), remedy, "{status} {body}");
             assert_eq!(fault.into_error(3).to_string(), expected);
         }
     }
@@ -295,6 +370,26 @@ mod tests {
         for (error, expected) in cases {
             let fault = Fault::from_error(&serde_json::from_str(error).expect("is JSON"));
             assert_eq!(fault, Fault::Refused { status: expected, message: "m".to_owned(), retry_after: None });
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_status_has_its_own_remedy() {
+        let moderated = br#"{"error":{"code":403,"message":"m","metadata":{"reasons":["violence"]}}}"#;
+        let key_limit = br#"{"error":{"code":403,"message":"Key limit exceeded"}}"#;
+        let slow = |seconds| Fault::from_status(429, b"{}", Some(Duration::from_secs(seconds)));
+        let cases = [
+            (Fault::from_status(403, moderated, None), Remedy::OtherModel, false),
+            (Fault::from_status(403, key_limit, None), Remedy::None, false),
+            (slow(5), Remedy::Again, true),
+            (slow(6), Remedy::OtherFirst, true),
+            (Fault::lost("cut"), Remedy::Again, true),
+            (Fault::Unreached { reason: "refused".to_owned() }, Remedy::Again, false),
+            (Fault::Stalled(Duration::from_secs(60)), Remedy::OtherFirst, true),
+            (Fault::Empty, Remedy::Again, true),
+        ];
+        for (fault, remedy, counts) in cases {
+            assert_eq!((fault.remedy(), fault.counts()), (remedy, counts), "{fault:?}");
         }
     }
 

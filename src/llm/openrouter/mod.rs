@@ -1,14 +1,17 @@
 //! The model adapter for OpenRouter and every other OpenAI-compatible server: one request in, one whole reply out.
 //!
-//! This file owns the retries. One attempt is `attempt`; `transport` sends it below async-openai, `chunk` and `assembly`
-//! read the stream, `arguments` checks what tools are called with, `fault` knows what may be tried again.
+//! A call (`call`) is attempts in an order that `course` decides, on the advice of the models' breakers. One attempt is
+//! `attempt`; `transport` sends it below async-openai, `chunk` and `assembly` read the stream, `arguments` checks what
+//! tools are called with, `fault` knows what may help after a failure.
 
 mod arguments;
 mod assembly;
 mod attempt;
 mod body;
+mod call;
 mod catalogue;
 mod chunk;
+mod course;
 mod endpoint;
 mod fault;
 mod transport;
@@ -19,9 +22,10 @@ use std::time::Duration;
 use async_openai::config::Config;
 use async_trait::async_trait;
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::time::Instant;
 
 use self::attempt::Attempt;
+use self::call::{Call, SharedBreakers};
+use self::course::Patience;
 use self::endpoint::Endpoint;
 use self::fault::Fault;
 use self::transport::Leftover;
@@ -46,6 +50,8 @@ pub struct OpenRouterOptions {
     pub max_attempts: u32,
     /// How long one request may take beyond the time in which a model was answering: pauses and silence.
     pub max_extra: Duration,
+    /// How long a model rests that failed three times in a row.
+    pub breaker: Duration,
 }
 
 impl OpenRouterOptions {
@@ -59,7 +65,13 @@ impl OpenRouterOptions {
             connect_timeout: Duration::from_secs(10),
             max_attempts: 6,
             max_extra: Duration::from_secs(150),
+            breaker: Duration::from_secs(300),
         }
+    }
+
+    fn patience(&self) -> Patience {
+        let Self { retry_base, max_attempts, stall, max_extra, .. } = *self;
+        Patience { retry_base, max_attempts, stall, max_extra }
     }
 }
 
@@ -86,6 +98,7 @@ pub struct OpenRouter {
     endpoint: Arc<Endpoint>,
     options: OpenRouterOptions,
     leftover: Leftover,
+    breakers: SharedBreakers,
 }
 
 impl OpenRouter {
@@ -100,7 +113,8 @@ impl OpenRouter {
             builder = builder.no_proxy();
         }
         let http = builder.build().map_err(OpenRouterError::Client)?;
-        Ok(Self { http, endpoint: Arc::new(endpoint), options, leftover: Leftover::default() })
+        let breakers = SharedBreakers::new(options.breaker);
+        Ok(Self { http, endpoint: Arc::new(endpoint), options, leftover: Leftover::default(), breakers })
     }
 
     fn attempt(&self, body: &bytes::Bytes, silence: Duration) -> Attempt {
@@ -136,31 +150,7 @@ impl OpenRouter {
 #[async_trait]
 impl ChatModel for OpenRouter {
     async fn complete(&self, request: ModelRequest) -> Result<Reply, ModelError> {
-        let body = body::encode(&request, self.endpoint.dialect());
-        let mut left = self.options.max_extra;
-        let mut silence = self.options.stall;
-        let mut number = 1;
-        loop {
-            let begun = Instant::now();
-            let attempt = self.attempt(&body, silence);
-            let (result, answering) = attempt.run(&request.model).await;
-            let outcome = result.as_ref().map_or_else(Fault::kind, |_| "reply");
-            let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-            tracing::debug!(llm.model = %request.model, llm.attempt = number, llm.outcome = outcome, llm.ms = millis, "model call");
-            let fault = match result {
-                Ok(reply) => return Ok(reply),
-                Err(fault) => self.without_key(fault),
-            };
-            left = left.saturating_sub(begun.elapsed().saturating_sub(answering));
-            if !fault.may_pass() || number >= self.options.max_attempts || left.is_zero() {
-                return Err(fault.into_error(number));
-            }
-            let pause = fault::pause(self.options.retry_base, number, fault.retry_after(), left);
-            tokio::time::sleep(pause).await;
-            left = left.saturating_sub(pause);
-            silence = self.options.stall.min(left);
-            number += 1;
-        }
+        Call::new(self, &request).run().await
     }
 
     async fn list_models(&self) -> Result<Catalogue, ModelError> {

@@ -1,5 +1,7 @@
 //! The adapter against the scripted server, over real sockets, and against streams cut at every place.
 
+mod fallbacks;
+
 use std::future::pending;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex};
@@ -17,6 +19,7 @@ use super::transport::{NoStream, Pulse};
 use super::*;
 use crate::agent::{ToolCall, Usage};
 use crate::ids::CallId;
+use crate::llm::Fallback;
 use crate::scripted::{ScriptedFault, ScriptedReply, ScriptedRequest, ScriptedServer};
 
 const KEY: &str = "sk-or-secret";
@@ -46,7 +49,15 @@ fn request() -> ModelRequest {
         {"role": "user", "content": [{"type": "text", "text": "hi"}]},
     ]);
     let messages = messages.to_string().into();
-    ModelRequest { model: "a/b".to_owned(), messages, tools: None, no_tools: false, cache_key: "t/coder".to_owned() }
+    ModelRequest {
+        model: "a/b".to_owned(),
+        messages,
+        tools: None,
+        no_tools: false,
+        cache_key: "t/coder".to_owned(),
+        may_be_empty: false,
+        fallback: Fallback::default(),
+    }
 }
 
 /// Asks a server that plays the script; gives the outcome and how many requests arrived.
@@ -135,7 +146,7 @@ async fn every_fault_ends_in_an_answer_or_in_the_error_that_fits() {
         (
             ScriptedFault::EmptyStream,
             always,
-            "the model service cannot be reached after 6 attempts: the reply was empty",
+            "the model gave an empty answer after 6 attempts",
             6,
         ),
     ];
@@ -194,6 +205,7 @@ fn expected_reply() -> Reply {
             calls_without_cost: 0,
             calls_about: 0,
         },
+        ..Reply::default()
     }
 }
 
@@ -405,7 +417,7 @@ fn streamed_reply(with_usage: bool) -> Reply {
     let known = Usage { calls: 1, prompt_tokens: 3, cost_usd: 0.5, ..Usage::default() };
     let unknown = Usage { calls: 1, calls_without_cost: 1, ..Usage::default() };
     let usage = if with_usage { known } else { unknown };
-    Reply { text: "Grüße 日本".to_owned(), calls: vec![call], reasoning: None, model: "a/b".to_owned(), usage }
+    Reply { text: "Grüße 日本".to_owned(), calls: vec![call], reasoning: None, model: "a/b".to_owned(), usage, ..Reply::default() }
 }
 
 #[test]

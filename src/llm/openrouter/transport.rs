@@ -132,7 +132,10 @@ impl Transport {
         let mut request = factory.build().await.map_err(|error| Fault::lost(error.to_string()))?;
         *request.body_mut() = Some(self.body.clone().into());
         match timeout(self.silence, self.http.execute(request)).await {
-            Ok(response) => response.map_err(|error| Fault::lost(root_cause(&error))),
+            Ok(response) => response.map_err(|error| match error.is_connect() {
+                true => Fault::Unreached { reason: root_cause(&error) },
+                false => Fault::lost(root_cause(&error)),
+            }),
             Err(_) => Err(Fault::Stalled(self.silence)),
         }
     }

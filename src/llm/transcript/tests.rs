@@ -5,7 +5,6 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::agent::Usage;
 use crate::scripted::rules::Rules;
 use crate::thread::event::{RunOutcome, ToolResult};
 
@@ -31,7 +30,7 @@ fn call(id: &str, arguments: &str) -> ToolCall {
 
 fn replied(text: &str, calls: Vec<ToolCall>, reasoning: Option<Value>, model: &str) -> Event {
     let (text, model) = (text.to_owned(), model.to_owned());
-    Event::ReplyReceived { run: RUN, turn: 1, reply: Reply { text, calls, reasoning, model, usage: Usage::default() } }
+    Event::ReplyReceived { run: RUN, turn: 1, reply: Reply { text, calls, reasoning, model, ..Reply::default() } }
 }
 
 fn finished(id: &str, text: &str) -> Event {

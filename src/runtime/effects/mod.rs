@@ -39,7 +39,8 @@ pub fn run(
     let work: BoxFuture<'static, Command> = match effect {
         Effect::PrepareBase => base::prepare(project, thread).boxed(),
         Effect::CallModel { run, role, model, turn, last } => {
-            model::call(&project, kit, model::Call { run, role, model, turn, last }).boxed()
+            let may_be_empty = thread.run(run).is_some_and(|(_, run)| last || run.spoke);
+            model::call(&project, kit, model::Call { run, role, model, turn, last, may_be_empty }).boxed()
         }
         Effect::RunTool { run, role, tool, call } => {
             tool::run(project, thread, kit, tool::Call { run, role, tool, call }, cancel).boxed()

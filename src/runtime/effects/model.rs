@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::agent::Role;
 use crate::ids::RunId;
-use crate::llm::{ModelError, ModelRequest};
+use crate::llm::transcript::Transcript;
+use crate::llm::{Fallback, ModelError, ModelRequest};
 use crate::runtime::kit::Kit;
 use crate::runtime::project::Project;
 use crate::thread::Command;
@@ -18,10 +19,12 @@ pub(super) struct Call {
     pub(super) model: String,
     pub(super) turn: u32,
     pub(super) last: bool,
+    /// Whether the model may say nothing: it showed what it had to say by a tool.
+    pub(super) may_be_empty: bool,
 }
 
 pub(super) fn call(project: &Arc<Project>, kit: &Kit, call: Call) -> impl Future<Output = Command> + use<> {
-    let Call { run, role, model, turn, last } = call;
+    let Call { run, role, model, turn, last, may_be_empty } = call;
     let project = Arc::clone(project);
     let request = kit.transcript(role).filter(|transcript| transcript.is_complete()).map(|transcript| ModelRequest {
         messages: transcript.bytes(&model),
@@ -29,13 +32,15 @@ pub(super) fn call(project: &Arc<Project>, kit: &Kit, call: Call) -> impl Future
         no_tools: last,
         cache_key: format!("{}/{}", kit.thread(), role.key()),
         model: model.clone(),
+        may_be_empty,
+        fallback: fallback(&project, role, &model, transcript),
     });
     async move {
         let result = match request {
             Some(request) => {
                 project.model.complete(request).await.map(|reply| priced(&project, reply)).map_err(|error| {
                     tracing::warn!(run = %run, model, error = &error as &dyn std::error::Error, "a model call failed");
-                    failure(&project, &error, &model)
+                    failure(&project, &error, &model, role)
                 })
             }
             None => Err(Failure {
@@ -54,10 +59,25 @@ fn priced(project: &Project, reply: Reply) -> Reply {
 }
 
 /// The failure for the thread; how much a model reads is told when that was too little.
-fn failure(project: &Project, error: &ModelError, model: &str) -> Failure {
-    let mut failure = error.failure(model);
+fn failure(project: &Project, error: &ModelError, model: &str, role: Role) -> Failure {
+    let mut failure = error.failure(model, role);
     if let (ModelError::TooLong { .. }, Some(context)) = (error, project.models.known().context(model)) {
         failure.hint = format!("`{model}` reads {context} tokens. {}", failure.hint);
     }
     failure
+}
+
+/// What is asked when the role's model fails. It shares the conversation, and copies it only for a model it asks.
+fn fallback(project: &Project, role: Role, model: &str, transcript: &Arc<Transcript>) -> Fallback {
+    let mut models: Vec<String> = Vec::new();
+    for slug in project.settings.fallback(role) {
+        if slug != model && !models.contains(slug) {
+            models.push(slug.clone());
+        }
+    }
+    if models.is_empty() {
+        return Fallback::default();
+    }
+    let transcript = Arc::clone(transcript);
+    Fallback::new(models, move |model| transcript.bytes(model))
 }

@@ -38,6 +38,8 @@ fn settings(coders: u32, builds: &[(Platform, u32)]) -> ProjectSettings {
         branch_prefix: String::new(),
         author: String::new(),
         init: None,
+        pm_fallback: Vec::new(),
+        coder_fallback: Vec::new(),
     }
 }
 

@@ -13,7 +13,8 @@ impl Deciding<'_> {
             Order::Pm(Some(name)) => self.choose_pm(&name, by, Some(ts)),
             Order::Pm(None) => {
                 let current = self.current_pm();
-                let answer = Answer::ModelPool { pool: self.rules.pm_pool.clone(), current };
+                let stand_in = self.thread.runs.get(&Role::Pm).and_then(|run| run.stand_in.clone());
+                let answer = Answer::ModelPool { pool: self.rules.pm_pool.clone(), current, stand_in };
                 self.emit(Event::CommandTaken { ts: Some(ts), by, answer });
             }
             Order::Status => self.answer(ts, by, crate::render::status::status(&self.thread, self.rules.now)),

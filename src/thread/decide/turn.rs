@@ -23,7 +23,7 @@ impl Deciding<'_> {
         }
         let limit = self.rules.turns(role);
         let last = run.turns >= limit;
-        let spoke = run.spoke || role == Role::Coder && run.turns > 0;
+        let spoke = run.spoke;
         let mut reply = match result {
             Ok(reply) => reply,
             Err(failure) => {
@@ -38,6 +38,8 @@ impl Deciding<'_> {
             reply.calls.clear();
         }
         self.make_call_ids_unique(role, &mut reply);
+        let again = reply.cut && reply.calls.is_empty() && !last;
+        let twice = again && self.thread.runs.get(&role).is_some_and(|run| run.cut);
         let (text, ends) = (reply.text.clone(), reply.calls.is_empty());
         let silent = ends && !last && !spoke && text.trim().is_empty() && !self.has_news(role);
         self.emit(Event::ReplyReceived { run: id, turn, reply });
@@ -50,11 +52,15 @@ impl Deciding<'_> {
         } else if last {
             self.emit(Event::RunEnded { run: id, outcome: RunOutcome::LimitReached { turns: limit, text } });
             self.after_run(role);
+        } else if again && !twice && !text.trim().is_empty() {
+            self.note(role, CUT.to_owned());
+            self.hear(role);
         } else if !ends {
             self.advance(role);
         } else if self.has_news(role) {
             self.hear(role);
         } else {
+            let text = if twice { format!("{text}\n\n_(cut off at the model's output limit)_") } else { text };
             self.emit(Event::RunEnded { run: id, outcome: RunOutcome::Answered { text } });
             self.after_run(role);
         }
@@ -257,6 +263,10 @@ impl Deciding<'_> {
             .to_owned())
     }
 }
+
+/// What a model is told whose text was cut: nobody could do anything with half an answer.
+const CUT: &str = "[codebutler] Your last message reached the output limit. Nobody has seen it. Say it again in full, but \
+                   shorter; if you meant to call a tool, call it now.";
 
 #[derive(serde::Deserialize)]
 struct TodoList {

@@ -40,6 +40,9 @@ pub enum Answer {
         pool: Vec<(String, String)>,
         /// The one in use.
         current: String,
+        /// The fallback that gave the last answer in its place.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stand_in: Option<String>,
     },
 }
 
@@ -157,8 +160,14 @@ pub struct Reply {
     /// The provider's reasoning array.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<serde_json::Value>,
+    /// Whether it ended at the output limit, in the middle of what the model had to say.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut: bool,
     /// The model that answered.
     pub model: String,
+    /// The model that was meant, when a fallback answered in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead_of: Option<String>,
     /// What it used.
     #[serde(default)]
     pub usage: Usage,

@@ -5,7 +5,7 @@ use crate::agent::{Role, ToolCall};
 use crate::ids::{CallId, ChannelId, CommitId, MessageTs, Millis, ThreadKey, UserId};
 use crate::thread::command::{Action, Command, Deed};
 use crate::thread::event::{Base, Message, Publication, PullRequest, Reply, ToolResult, Workspace};
-use crate::thread::{Event, Rules, Thread, decide, pending};
+use crate::thread::{Effect, Event, Rules, Thread, decide, pending};
 
 /// A thread with its log, driven by commands.
 #[derive(Clone)]
@@ -81,10 +81,14 @@ impl Story {
         self.act(Command::ToolDone { run, call: CallId::new(call), result, deeds })
     }
 
-    /// The ids of what has to be done outside.
+    /// The ids of what has to be done outside, those of model calls without the model.
     pub(crate) fn pending(&self) -> Vec<String> {
         let limits = |role| self.rules.turns(role);
-        pending(&self.thread, limits).iter().map(|effect| effect.id().to_string()).collect()
+        let id = |effect: &Effect| match effect {
+            Effect::CallModel { run, turn, .. } => format!("run/{run}/turn/{turn}"),
+            _ => effect.id().to_string(),
+        };
+        pending(&self.thread, limits).iter().map(id).collect()
     }
 
     pub(crate) fn plan(&mut self) -> String {

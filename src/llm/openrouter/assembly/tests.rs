@@ -170,14 +170,16 @@ fn usage_is_read_and_a_missing_cost_is_unknown() {
 fn what_is_no_answer_is_not_taken_for_one() {
     let text = || delta(&json!({"content": "half"}));
     let refused = |status, message: &str| Fault::Refused { status, message: message.to_owned(), retry_after: None };
+    let filtered = || Fault::Filtered { message: "the provider's content filter held the answer back".to_owned() };
     let cases = [
         (vec![text()], false, Fault::lost("the reply was cut off")),
         (vec![], false, Fault::lost("the reply was cut off")),
-        (vec![delta(&json!({"content": ""}))], true, Fault::lost("the reply was empty")),
+        (vec![delta(&json!({"content": ""}))], true, Fault::Empty),
         (vec![text(), end("error")], true, refused(502, "the provider broke off")),
         (vec![text(), json!({"error": {"code": 429, "message": "m"}})], true, refused(429, "m")),
         (vec![json!({"choices": [{"error": {"code": 402, "message": "m"}}]})], true, refused(402, "m")),
-        (vec![end("content_filter")], true, refused(403, "the provider's content filter held the answer back")),
+        (vec![end("content_filter")], true, filtered()),
+        (vec![text(), end("content_filter")], true, filtered()),
     ];
     for (events, done, expected) in cases {
         assert_eq!(assemble(&events, done), Err(expected), "{events:?}");
