@@ -12,6 +12,7 @@ mod commands;
 mod crowd;
 mod demo;
 mod failures;
+mod fallbacks;
 mod github;
 mod happy_path;
 mod killed;

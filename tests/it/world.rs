@@ -21,11 +21,11 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_millis(5);
 
 /// The tools of the PM that are built so far.
-const PM_TOOLS: &[&str] =
+pub const PM_TOOLS: &[&str] =
     &["Read", "Grep", "Glob", "GitLog", "GitDiff", "GHStatus", "ProposePlan", "AskUser", "SlackNotify"];
 
 /// The Coder's.
-const CODER_TOOLS: &[&str] = &[
+pub const CODER_TOOLS: &[&str] = &[
     "Read",
     "Grep",
     "Glob",

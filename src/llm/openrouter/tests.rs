@@ -143,12 +143,7 @@ async fn every_fault_ends_in_an_answer_or_in_the_error_that_fits() {
         ),
         (ScriptedFault::ResetMidStream, 1, "fine", 2),
         (ScriptedFault::EmptyStream, 1, "fine", 2),
-        (
-            ScriptedFault::EmptyStream,
-            always,
-            "the model gave an empty answer after 6 attempts",
-            6,
-        ),
+        (ScriptedFault::EmptyStream, always, "the model gave an empty answer after 6 attempts", 6),
     ];
     for (fault, bad, expected, requests) in cases {
         let what = format!("{fault:?}");
@@ -417,7 +412,14 @@ fn streamed_reply(with_usage: bool) -> Reply {
     let known = Usage { calls: 1, prompt_tokens: 3, cost_usd: 0.5, ..Usage::default() };
     let unknown = Usage { calls: 1, calls_without_cost: 1, ..Usage::default() };
     let usage = if with_usage { known } else { unknown };
-    Reply { text: "Grüße 日本".to_owned(), calls: vec![call], reasoning: None, model: "a/b".to_owned(), usage, ..Reply::default() }
+    Reply {
+        text: "Grüße 日本".to_owned(),
+        calls: vec![call],
+        reasoning: None,
+        model: "a/b".to_owned(),
+        usage,
+        ..Reply::default()
+    }
 }
 
 #[test]

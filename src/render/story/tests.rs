@@ -141,7 +141,10 @@ fn people() -> Vec<(Event, &'static str)> {
         (Event::MessageDeleted { ts: ts.clone() }, "MSG an unread message was deleted"),
         (taken(Answer::None), "MSG Ana (UANA) gave a command"),
         (taken(Answer::Text { text: SAID.into() }), "MSG Ana (UANA) gave a command and was answered |: SECRET words"),
-        (taken(Answer::ModelPool { pool: vec![], current: "m".into(), stand_in: None }), "MSG Ana (UANA) was shown the PM's models"),
+        (
+            taken(Answer::ModelPool { pool: vec![], current: "m".into(), stand_in: None }),
+            "MSG Ana (UANA) was shown the PM's models",
+        ),
         (
             Event::Refused { ts: None, by: UserId::new("UEVE"), reason: SAID.into() },
             "MSG UEVE was refused |: SECRET words",
