@@ -132,11 +132,11 @@ pub enum ModelError {
     #[error("{first}; the fallback `{model}` failed too: {last}")]
     Fallbacks {
         /// Why the model that was meant failed.
-        first: Box<ModelError>,
+        first: Box<Self>,
         /// The last fallback that was asked.
         model: String,
         /// Why it failed.
-        last: Box<ModelError>,
+        last: Box<Self>,
     },
     /// The model does not exist or is not to be had (404, 503).
     #[error("the model is not available: {message}")]

@@ -144,7 +144,8 @@ mod tests {
 
     #[test]
     fn models_are_asked_in_turn_as_their_failures_allow() {
-        let cases: [(&str, usize, &[usize], fn(usize) -> Fault, &[usize]); 16] = [
+        type Case = (&'static str, usize, &'static [usize], fn(usize) -> Fault, &'static [usize]);
+        let cases: [Case; 16] = [
             ("alone, again and again", 1, &[], |_| refused(503, None), &[0, 0, 0, 0, 0, 0]),
             ("alone and resting", 1, &[0], |_| refused(503, None), &[0, 0, 0, 0, 0, 0]),
             ("shared with one fallback", 2, &[], |_| refused(502, None), &[0, 0, 0, 1, 1, 1]),
