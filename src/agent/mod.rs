@@ -7,6 +7,7 @@ pub mod catalogue;
 pub mod conversation;
 pub mod role;
 pub mod step;
+pub mod stuck;
 pub mod tool_name;
 pub mod usage;
 

@@ -8,12 +8,14 @@ use crate::thread::state::Run;
 pub enum Step {
     /// Ask the model.
     CallModel {
-        /// Ask for the last words, without tools: the run has used up its turns.
+        /// Ask for the last words: the run has used up its turns, or went in circles.
         last: bool,
+        /// Without tools, for the last words or to think.
+        no_tools: bool,
     },
     /// Deal with these calls of the last reply, by index; those the core answers itself may be among them.
     RunCalls(Vec<usize>),
-    /// Released calls are still running.
+    /// Released calls are still running, or the PM was asked.
     Await,
 }
 
@@ -22,6 +24,9 @@ pub enum Step {
 /// Calls that change nothing run beside each other; a changing call waits for everything before it and holds back
 /// everything after it.
 pub fn next_step(run: &Run, limit: u32) -> Step {
+    if run.asks.is_some() {
+        return Step::Await;
+    }
     let mut ready = Vec::new();
     let mut running = false;
     for (index, state) in run.calls.iter().enumerate() {
@@ -46,6 +51,7 @@ pub fn next_step(run: &Run, limit: u32) -> Step {
     } else if running {
         Step::Await
     } else {
-        Step::CallModel { last: run.turns >= limit }
+        let last = run.turns >= limit || run.watch.ending().is_some();
+        Step::CallModel { last, no_tools: last || run.watch.pauses() }
     }
 }

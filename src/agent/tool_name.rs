@@ -29,6 +29,8 @@ pub enum ToolName {
     GhStatus,
     ProposePlan,
     AskUser,
+    #[serde(rename = "AskPM")]
+    AskPm,
     SlackNotify,
 }
 
@@ -44,13 +46,14 @@ pub enum Conduct {
     Acts,
     /// An event of the thread, decided by the core; no effect outside.
     Core,
-    /// Waits for a person, in the log and for as long as it takes: alone, in order; nothing runs meanwhile.
+    /// Waits for a person or for the PM, in the log and for as long as it takes: alone, in order; nothing of its run goes
+    /// on meanwhile.
     Waits,
 }
 
 impl ToolName {
     /// Every tool built so far, in the order in which models see them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Read,
         Self::Grep,
         Self::Glob,
@@ -66,6 +69,7 @@ impl ToolName {
         Self::GhStatus,
         Self::ProposePlan,
         Self::AskUser,
+        Self::AskPm,
         Self::SlackNotify,
     ];
 
@@ -87,6 +91,7 @@ impl ToolName {
             Self::GhStatus => "GHStatus",
             Self::ProposePlan => "ProposePlan",
             Self::AskUser => "AskUser",
+            Self::AskPm => "AskPM",
             Self::SlackNotify => "SlackNotify",
         }
     }
@@ -111,6 +116,7 @@ impl ToolName {
             | Self::GitPush
             | Self::GhCreatePr => &[Role::Coder],
             Self::ProposePlan | Self::AskUser => &[Role::Pm],
+            Self::AskPm => &[Role::Coder, Role::Artist, Role::Lead],
         }
     }
 
@@ -121,7 +127,7 @@ impl ToolName {
             Self::Write | Self::Edit | Self::Bash => Conduct::Changes,
             Self::GitCommit | Self::GitPush | Self::GhCreatePr => Conduct::Acts,
             Self::TodoWrite | Self::ProposePlan | Self::SlackNotify => Conduct::Core,
-            Self::AskUser => Conduct::Waits,
+            Self::AskUser | Self::AskPm => Conduct::Waits,
         }
     }
 }

@@ -103,6 +103,9 @@ impl Transcript {
             | Event::TodosWritten { .. }
             | Event::QuestionAsked { .. }
             | Event::QuestionAnswered { .. }
+            | Event::PmAsked { .. }
+            | Event::PmAnswered { .. }
+            | Event::StuckNoticed { .. }
             | Event::RunQueued { .. }
             | Event::NotePosted { .. }
             | Event::RunEnded { .. }

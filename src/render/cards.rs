@@ -155,7 +155,12 @@ pub fn publication(published: &Published, open: bool) -> Post {
                 buttons.extend(open_button(pull));
             }
         }
-        _ => text.push_str("\n\nNothing was changed, so there is no pull request."),
+        _ => {
+            text.push_str("\n\nNothing was changed, so there is no pull request.");
+            if let Some(draft) = draft {
+                let _ = write!(text, " **Not finished:** {draft}. `!retry` goes on.");
+            }
+        }
     }
     if !summary.left_out.is_empty() {
         text.push_str("\n\nLeft out:\n");

@@ -3,6 +3,7 @@
 //!
 //! Quiet by default: an event that a person need not see gives nothing.
 
+mod consult;
 mod outside;
 
 use super::cards;
@@ -87,6 +88,8 @@ pub fn posts(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Vec<
         }
         Event::QuestionAsked { .. } => out.question(after, None),
         Event::QuestionAnswered { by, answer, .. } => out.question(before, Some(cards::answer(after, by, answer))),
+        Event::PmAsked { id, .. } => consult::asked(after, id, &mut out),
+        Event::PmAnswered { id, answer, knew } => consult::answered(before, id, answer, knew, &mut out),
         Event::NotePosted { role, text } => out.say(Some(*role), text),
         Event::RunEnded { run, outcome } => run_ended(before, after, *run, outcome, at, &mut out),
         Event::PlanProposed { .. } => plan_proposed(before, after, &mut out),
@@ -119,6 +122,7 @@ pub fn posts(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Vec<
         | Event::ConversationOpened { .. }
         | Event::Heard { .. }
         | Event::Noted { .. }
+        | Event::StuckNoticed { .. }
         | Event::WorkspaceReady { .. }
         | Event::Committed { .. }
         | Event::Pushed { .. }
@@ -213,8 +217,10 @@ fn reply_posts(before: &Thread, after: &Thread, run: RunId, text: &str, at: Mill
     let Some((role, run)) = after.run(run) else { return };
     // The Coder's last text is its report and stands on the card of what it published. Text beside calls is talk to
     // itself. A limit's last words are told when the run ends.
-    let speaks = role != Role::Coder && run.calls.is_empty() && !text.trim().is_empty();
-    if speaks && before.run(run.id).is_some() {
+    // What it says to the role that asked it, or to itself in a turn without tools, is not for people.
+    let speaks =
+        role != Role::Coder && run.answers.is_none() && run.calls.is_empty() && !text.trim().is_empty();
+    if speaks && before.run(run.id).is_some_and(|(_, before)| !before.watch.pauses()) {
         out.say(Some(role), text);
     }
 }
@@ -225,15 +231,29 @@ fn run_ended(before: &Thread, after: &Thread, id: RunId, outcome: &RunOutcome, a
     if before.question.as_ref().is_some_and(|question| question.run == id) {
         out.question(before, Some("**Void:** the run ended before an answer.".to_owned()));
     }
+    consult::void(before, run, out);
+    if run.answers.is_some() {
+        // Who asked it says the rest.
+        out.done(run.messages.iter().filter(|ts| !consult::owed_elsewhere(after, ts)));
+        return;
+    }
     match outcome {
         RunOutcome::Answered { .. } => {}
-        RunOutcome::Stopped { by } => {
-            let text = format!("Stopped by {} in turn {}. `!retry` goes on.", after.name_of(by), run.turns + 1);
-            out.say(Some(role), &text);
+        RunOutcome::Stopped { by, doing } => {
+            out.say(Some(role), &consult::stopped(before, after, role, run, by, doing));
         }
         RunOutcome::LimitReached { turns, .. } => {
             if role != Role::Coder {
                 out.say(None, &format!("The {} used up its {turns} turns. `!retry` lets it go on.", role.title()));
+            }
+        }
+        RunOutcome::Stuck { what, .. } => {
+            if role != Role::Coder {
+                let text = format!(
+                    "The {} went in circles: it had {what}. `!retry` lets it begin anew; other words may help more.",
+                    role.title()
+                );
+                out.say(None, &text);
             }
         }
         RunOutcome::Failed { failure } => out.put("failed", cards::failure(after, role, failure, Part::Run(role))),

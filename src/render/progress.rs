@@ -34,6 +34,7 @@ pub fn call_line(call: &ToolCall) -> String {
         Some(ToolName::GhStatus) => "looking at the pull request".to_owned(),
         Some(ToolName::ProposePlan) => "proposing a plan".to_owned(),
         Some(ToolName::AskUser) => "waiting for an answer".to_owned(),
+        Some(ToolName::AskPm) => "waiting for the PM's answer".to_owned(),
         Some(ToolName::SlackNotify) => "writing to the thread".to_owned(),
         None => format!("calling `{}`", short(&call.name)),
     }
@@ -150,6 +151,10 @@ mod tests {
             messages: Vec::new(),
             todos: Vec::new(),
             doing: Vec::new(),
+            watch: Default::default(),
+            answers: None,
+            asks: None,
+            told_by: None,
             calls_done,
             read: read.iter().map(|file| (*file).to_owned()).collect(),
             wrote: Default::default(),

@@ -26,6 +26,10 @@ pub fn status(thread: &Thread, now: Millis) -> String {
     if let Some(question) = &thread.question {
         let _ = write!(text, "\nWaiting for an answer to: {}", super::text::first_words(&question.ask.question));
     }
+    for consult in &thread.consults {
+        let question = super::text::first_words(&consult.asked.question);
+        let _ = write!(text, "\nThe {} waits for the PM's answer to: {question}", consult.role.title());
+    }
     if let Some(plan) = thread.waiting_plan() {
         let _ = write!(text, "\nWaiting for an approval of the plan “{}”", plan.plan.title);
     }

@@ -9,8 +9,10 @@ mod tests;
 use std::fmt::Write as _;
 
 use super::progress::call_line;
+use crate::agent::stuck::Help;
 use crate::agent::{Role, ToolCall, ToolName, Usage};
 use crate::ids::{MessageTs, Millis, RunId, UserId};
+use crate::thread::consult::Knew;
 use crate::thread::event::{
     Answer, Event, Failure, InitStep, Message, Publication, PullRequest, Reply, RunOutcome, ToolResult, Workspace,
 };
@@ -128,6 +130,16 @@ pub fn line(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Optio
             let what = format!("{} answered question {id}", name(by));
             Some(Line::said(Tag::Message, what, &format!("{} answered", name(by)), answer))
         }
+        Event::PmAsked { id, role, asked, .. } => {
+            let what = format!("asks the PM question {id} with {}", characters(&asked.question));
+            Some(Line::said(Tag::Role(*role), what, "asks the PM", &asked.question))
+        }
+        Event::PmAnswered { id, answer, knew } => Some(answered_line(after, id.as_str(), answer, knew)),
+        Event::StuckNoticed { run, trouble, help, what } => {
+            before.run(*run)?;
+            let text = format!("run {run} goes in circles ({}): {}", name_of(trouble), help_text(*help));
+            Some(Line::said(Tag::Warning, text.clone(), &format!("{text}; it had"), what))
+        }
         Event::Outside { news } => info(outside(after, news)),
         Event::RunQueued { run, place, build } => role(before.run(*run)?.0, queued(*run, *place, build.as_deref())),
         Event::PlanProposed { id, plan, .. } => {
@@ -173,7 +185,9 @@ pub fn doing(thread: &Thread) -> String {
     if let Some(closing) = &thread.closing {
         return if closing.closed { closed(closing.merged) } else { "cleaning up" }.to_owned();
     }
-    let asks = |run: &Run| thread.question.as_ref().is_some_and(|question| question.run == run.id);
+    let asks = |run: &Run| {
+        run.asks.is_some() || thread.question.as_ref().is_some_and(|question| question.run == run.id)
+    };
     let at_work = thread.runs.iter().filter(|(_, run)| !asks(run)).map(|(role, run)| at_work(*role, run));
     let mut parts: Vec<String> = at_work.collect();
     if let Some(question) = &thread.question {
@@ -182,6 +196,10 @@ pub fn doing(thread: &Thread) -> String {
             question.role.title(),
             excerpt(&question.ask.question)
         ));
+    }
+    for consult in &thread.consults {
+        let (role, question) = (consult.role.title(), excerpt(&consult.asked.question));
+        parts.push(format!("the {role} waits for the PM's answer to “{question}”"));
     }
     if thread.publishing.is_some() {
         parts.push("bringing the Coder's work to the pull request".to_owned());
@@ -323,6 +341,33 @@ fn reply_line(role: Role, run: RunId, turn: u32, reply: &Reply) -> Line {
     Line::said(Tag::Role(role), what, &lead, text)
 }
 
+fn answered_line(after: &Thread, id: &str, answer: &str, knew: &Knew) -> Line {
+    let pm = Tag::Role(Role::Pm);
+    match knew {
+        Knew::Pm => Line::said(pm, format!("answers question {id}"), "answers", answer),
+        Knew::Person { by } => {
+            let name = who(after, by);
+            Line::said(pm, format!("answers question {id}, as {name} told it"), &format!("answers, as {name} told it"), answer)
+        }
+        Knew::Nobody => Line::said(Tag::Warning, format!("question {id} to the PM has no answer"), "the PM has no answer", answer),
+        Knew::Overtaken { by } => Line::plain(Tag::Info, format!("{} wrote before question {id} was answered", who(after, by))),
+    }
+}
+
+/// A value's name as it is stored.
+fn name_of(value: &impl serde::Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn help_text(help: Help) -> &'static str {
+    match help {
+        Help::Note => "it is told",
+        Help::Pause => "a turn without tools",
+        Help::AskPm => "the PM is asked",
+        Help::End => "it has to end",
+    }
+}
+
 fn queued(run: RunId, at: Option<u32>, build: Option<&str>) -> String {
     match at {
         Some(at) => format!("run {run} waits {}", place(at, build)),
@@ -412,7 +457,8 @@ fn run_end(after: &Thread, role: Role, run: &Run, outcome: &RunOutcome, at: Mill
     let figures = format!("{turns}, {calls}, {} s, {}", at.since(run.started) / 1000, run.usage.cost_text());
     let (tag, how) = match outcome {
         RunOutcome::Answered { .. } => (Tag::Role(role), "ended".to_owned()),
-        RunOutcome::Stopped { by } => (Tag::Role(role), format!("was stopped by {}", who(after, by))),
+        RunOutcome::Stuck { .. } => (Tag::Warning, format!("of the {} went in circles", role.title())),
+        RunOutcome::Stopped { by, .. } => (Tag::Role(role), format!("was stopped by {}", who(after, by))),
         RunOutcome::LimitReached { turns, .. } => {
             (Tag::Warning, format!("of the {} used up its {turns} turns", role.title()))
         }

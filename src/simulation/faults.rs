@@ -17,7 +17,13 @@ const MINUTE: i64 = 60_000;
 fn setup(seed: u64) -> Setup {
     let mut dice = Dice::new(seed);
     let count = usize::try_from(3 + dice.below(6)).expect("few");
-    let stories = (1..=count).map(|number| (story(&mut dice, number), BEGIN + dice.between(0, 90 * MINUTE))).collect();
+    // Of its own: what came later leaves the schedules of the others as they were.
+    let mut newer = Dice::new(seed.rotate_left(23));
+    let stories = (1..=count).map(|number| {
+        let (known, begins) = (story(&mut dice, number), BEGIN + dice.between(0, 90 * MINUTE));
+        (if newer.chance(150) { stories::circling(number) } else { known }, begins)
+    });
+    let stories = stories.collect();
     let windows = |dice: &mut Dice, longest: i64| {
         let window = |dice: &mut Dice| {
             let from = BEGIN + dice.between(0, 120 * MINUTE);
@@ -25,7 +31,6 @@ fn setup(seed: u64) -> Setup {
         };
         (0..dice.below(3)).map(|_| window(dice)).collect::<Vec<_>>()
     };
-    // Of its own: what came later leaves the schedules of the others as they were.
     let mut later = Dice::new(seed.rotate_left(41));
     let weather = Weather {
         calm_from: BEGIN + dice.between(60 * MINUTE, 240 * MINUTE),

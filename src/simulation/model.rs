@@ -273,10 +273,35 @@ fn is_mark(mark: &str) -> bool {
     mark.strip_prefix('m').is_some_and(|number| !number.is_empty() && number.chars().all(|c| c.is_ascii_digit()))
 }
 
+/// What a role asks the PM in the middle of its work, when that is what the PM was told last: where, and the words.
+fn consult(request: &ScriptedRequest) -> Option<(usize, String)> {
+    let told = |message: &ScriptedMessage| message.role == "user" && message.text().contains("Its run waits.");
+    let at = request.messages.iter().rposition(told)?;
+    let later = &request.messages[at + 1..];
+    let is_open = later.iter().all(|message| message.role == "tool" || !message.calls.is_empty());
+    is_open.then(|| (at, request.messages[at].text()))
+}
+
+/// The PM to a role that asks: looks, asks people when it is told to, and answers.
+fn advise(request: &ScriptedRequest, at: usize, asked: &str) -> Line {
+    let done = results(&request.messages[at..]);
+    let was = |tool: &str| done.iter().any(|(name, _)| name == tool);
+    if asked.contains("Ask the people") && !was("AskUser") {
+        return call("AskUser", json!({ "question": "The Coder asks: really?", "options": ["Yes", "No"] }));
+    }
+    if !was("GitLog") {
+        return call("GitLog", json!({}));
+    }
+    text("Do as the plan says.")
+}
+
 /// The PM: answers questions; for a wish it asks when told to, reads, proposes.
 fn pm(request: &ScriptedRequest) -> Line {
     let wished =
         |message: &ScriptedMessage| message.role == "user" && message.parts.iter().any(|part| wish(part).is_some());
+    if let Some((at, asked)) = consult(request) {
+        return advise(request, at, &asked);
+    }
     let begun = request.messages.iter().rposition(wished);
     let last = request.messages.last().expect("a request has messages");
     let since = begun.map(|begun| results(&request.messages[begun..])).unwrap_or_default();
@@ -345,6 +370,14 @@ fn coder(request: &ScriptedRequest) -> Line {
         return call("TodoWrite", todos).and("Read", json!({ "file_path": file }));
     };
     let test = || json!({ "command": format!("grep -q {new} {file}") });
+    if told.contains("(consult") && count("AskPM") == 0 {
+        let whom = if told.contains("(consult people)") { "Ask the people, please." } else { "" };
+        return call("AskPM", json!({ "question": format!("Shall I really write to {file}? {whom}") }));
+    }
+    // Until it is told that this leads nowhere.
+    if told.contains("(circle)") && !told.contains("[codebutler] You have ") {
+        return call("Bash", test());
+    }
     let in_place = read.contains(&new)
         || last_of("Edit").is_some_and(|at| Some(at) > last_of("Read") && done[at].1.starts_with("Edited"));
     if !in_place {

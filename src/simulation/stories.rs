@@ -87,6 +87,22 @@ pub fn closed(number: usize) -> Vec<Step> {
     ]
 }
 
+/// A Coder that asks the PM, which asks people.
+pub fn consulted(number: usize) -> Vec<Step> {
+    let begin = [wish(number, "good-day", "(consult people) "), Step::SeeButton("plan_approve")];
+    let asked = [Step::Press("plan_approve"), Step::SeeButton("ask_option"), Step::Press("ask_option")];
+    let end = [Step::SeeButton("pr_merge"), Step::Type("merge"), Step::SeeMerged];
+    begin.into_iter().chain(asked).chain(end).collect()
+}
+
+/// A Coder that asks the PM, which knows, and that goes in circles until it is told so.
+pub fn circling(number: usize) -> Vec<Step> {
+    let more = [Step::Type("merge"), Step::SeeMerged];
+    let mut steps = to_the_pull(number);
+    steps[0] = wish(number, "good-day", "(consult) (circle) ");
+    steps.into_iter().chain(more).collect()
+}
+
 /// Work during which somebody deletes the worktree.
 pub fn robbed(number: usize) -> Vec<Step> {
     vec![

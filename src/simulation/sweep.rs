@@ -12,7 +12,7 @@ use super::stories;
 use super::world::{Setup, World};
 
 /// The stories that are swept; the full one first.
-const STORIES: [Story; 9] = [
+const STORIES: [Story; 11] = [
     stories::full,
     stories::question,
     stories::changed,
@@ -22,6 +22,8 @@ const STORIES: [Story; 9] = [
     stories::pushed_to,
     stories::closed_there,
     stories::merged_there,
+    stories::consulted,
+    stories::circling,
 ];
 
 type Story = fn(usize) -> Vec<Step>;

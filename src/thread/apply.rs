@@ -5,6 +5,7 @@ mod messages;
 
 use std::sync::Arc;
 
+use super::consult::Consult;
 use super::event::{Event, Failure, Publication, PullRequest, Reply, RunOutcome, ToolResult, Workspace};
 use super::plan::Plan;
 use super::question::Question;
@@ -47,7 +48,17 @@ impl Thread {
                 let (id, call, ask) = (id.clone(), call.clone(), ask.clone());
                 self.question = Some(Question { id, role: *role, run: *run, call, ask });
             }
-            Event::QuestionAnswered { ts, .. } => self.answer_question(ts.as_ref()),
+            Event::QuestionAnswered { by, ts, .. } => self.answer_question(by, ts.as_ref()),
+            Event::PmAsked { id, role, run, call, asked } => {
+                let (id, call, asked) = (id.clone(), call.clone(), asked.clone());
+                self.ask_pm(Consult { id, role: *role, run: *run, call, asked, pm: None });
+            }
+            Event::PmAnswered { id, .. } => self.end_consult(id),
+            Event::StuckNoticed { run, trouble, help, what } => {
+                if let Some(run) = self.run_mut(*run) {
+                    Arc::make_mut(&mut run.watch).helped(*trouble, *help, what);
+                }
+            }
             Event::RunQueued { run, place, build } => {
                 if let Some(run) = self.run_mut(*run) {
                     run.queue = place.map(|place| Queue { place, build: build.clone() });
@@ -107,6 +118,8 @@ impl Thread {
     fn start_run(&mut self, id: RunId, role: Role, model: &str, at: Millis) {
         self.last_run = self.last_run.max(id.0);
         self.unstall(Part::Run(role));
+        let answers = if role == Role::Pm { self.begin_consult(id) } else { None };
+        let owes = role == Role::Pm && answers.is_none() && std::mem::take(&mut self.owes_answers);
         self.runs.insert(
             role,
             Run {
@@ -123,19 +136,24 @@ impl Thread {
                 stale: false,
                 todos: Vec::new(),
                 doing: Vec::new(),
-                spoke: false,
+                // What was said to others may have been all that there was to say.
+                spoke: owes,
                 calls_done: 0,
                 read: Default::default(),
                 wrote: Default::default(),
                 usage: Default::default(),
+                watch: Default::default(),
+                answers,
+                asks: None,
+                told_by: None,
             },
         );
     }
 
-    fn answer_question(&mut self, ts: Option<&MessageTs>) {
+    fn answer_question(&mut self, by: &UserId, ts: Option<&MessageTs>) {
         let Some(question) = self.question.take() else { return };
         if let Some(run) = self.run_mut(question.run) {
-            run.answer = ts.cloned();
+            (run.answer, run.told_by) = (ts.cloned(), Some(by.clone()));
         }
     }
 
@@ -153,6 +171,9 @@ impl Thread {
         run.cut = reply.cut && reply.calls.is_empty();
         run.stand_in = reply.instead_of.as_ref().map(|_| reply.model.clone());
         run.usage.add(&reply.usage);
+        if run.watch.pauses() {
+            Arc::make_mut(&mut run.watch).end_pause(&reply.text);
+        }
         run.calls = reply
             .calls
             .iter()
@@ -178,6 +199,7 @@ impl Thread {
         for state in run.calls.iter_mut().filter(|state| state.call.id == *call && !state.done) {
             state.done = true;
             run.calls_done += 1;
+            Arc::make_mut(&mut run.watch).see(&state.call, state.tool, result);
             if state.tool == Some(ToolName::Read) && !result.error {
                 read = crate::render::progress::argument(&state.call.arguments, "file_path");
             }
@@ -185,6 +207,9 @@ impl Thread {
         run.wrote.extend(result.wrote.iter().cloned());
         run.read.extend(read.clone());
         let finished = run.calls.iter().all(|state| state.done);
+        if finished {
+            Arc::make_mut(&mut run.watch).end_turn();
+        }
         if role == Role::Coder {
             self.wrote.extend(result.wrote.iter().cloned());
         }
@@ -200,12 +225,18 @@ impl Thread {
     }
 
     fn end_run(&mut self, id: RunId, outcome: &RunOutcome) {
-        let Some((role, _)) = self.run(id) else { return };
+        let Some((role, run)) = self.run(id) else { return };
+        let consults = run.answers.is_some();
         self.runs.remove(&role);
         self.question.take_if(|question| question.run == id);
+        self.drop_consults();
+        if consults {
+            // Who asked hears how it ended, and goes on.
+            return;
+        }
         let (report, draft) = match outcome {
             RunOutcome::Answered { text } => (text.clone(), None),
-            RunOutcome::Stopped { by } => {
+            RunOutcome::Stopped { by, .. } => {
                 self.stall(Stalled::Run(role));
                 let why = format!("{} stopped the Coder before it was done", self.name_of(by));
                 (String::new(), Some(why))
@@ -213,6 +244,10 @@ impl Thread {
             RunOutcome::LimitReached { turns, text } => {
                 self.stall(Stalled::Run(role));
                 (text.clone(), Some(format!("the Coder used up its {turns} turns")))
+            }
+            RunOutcome::Stuck { what, text } => {
+                self.stall(Stalled::Run(role));
+                (text.clone(), Some(format!("the Coder went in circles: it had {what}")))
             }
             RunOutcome::Failed { .. } => {
                 self.stall(Stalled::Run(role));
@@ -316,6 +351,7 @@ impl Thread {
 
     fn begin_close(&mut self, ts: Option<&MessageTs>) {
         self.runs.clear();
+        self.consults.clear();
         self.question = None;
         self.publishing = None;
         self.stalled.clear();

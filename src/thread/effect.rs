@@ -20,8 +20,8 @@ pub enum Effect {
         model: String,
         /// Which turn this is, from 1.
         turn: u32,
-        /// Without tools: the run must end.
-        last: bool,
+        /// Without tools: the run has to end, or to think.
+        no_tools: bool,
     },
     /// Run one tool call.
     RunTool {
@@ -139,9 +139,9 @@ pub fn pending(thread: &Thread, limit: impl Fn(Role) -> u32) -> Vec<Effect> {
 }
 
 fn run_effects(thread: &Thread, role: Role, run: &Run, limit: u32, effects: &mut Vec<Effect>) {
-    if let Step::CallModel { last } = next_step(run, limit) {
+    if let Step::CallModel { no_tools, .. } = next_step(run, limit) {
         let model = run.model.clone();
-        effects.push(Effect::CallModel { run: run.id, role, model, turn: run.turns + 1, last });
+        effects.push(Effect::CallModel { run: run.id, role, model, turn: run.turns + 1, no_tools });
     }
     let initialising = matches!(thread.workspace, WorkspaceState::Ready { initialised: false, .. });
     for state in run.calls.iter().filter(|state| state.started && !state.done) {

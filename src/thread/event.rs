@@ -9,11 +9,13 @@ use serde::{Deserialize, Serialize};
 
 pub use values::*;
 
+use super::consult::{Knew, PmQuestion};
 use super::outside::Outside;
 use super::plan::{Plan, Todo};
 use super::question::Ask;
 use super::stalled::Part;
 use crate::agent::Role;
+use crate::agent::stuck::{Help, Trouble};
 use crate::ids::{CallId, CommitId, MessageTs, PlanId, QuestionId, RunId, UserId};
 
 /// One thing that happened.
@@ -340,6 +342,40 @@ pub enum Event {
         ts: Option<MessageTs>,
         /// What goes on.
         parts: Vec<Part>,
+    },
+    /// A role asked the PM, or the core did for a run that is stuck; the run waits.
+    PmAsked {
+        /// The question's id.
+        id: QuestionId,
+        /// Who asks.
+        role: Role,
+        /// The run that waits.
+        run: RunId,
+        /// The call whose result the answer will be; `None`: the core asks.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        call: Option<CallId>,
+        /// What is asked.
+        asked: PmQuestion,
+    },
+    /// A question to the PM waits no more.
+    PmAnswered {
+        /// The question.
+        id: QuestionId,
+        /// The answer; why there is none, when nobody knew it.
+        answer: String,
+        /// Who knew it.
+        knew: Knew,
+    },
+    /// A run was found to go in circles, and is helped.
+    StuckNoticed {
+        /// The run.
+        run: RunId,
+        /// The kind of trouble.
+        trouble: Trouble,
+        /// What is done about it.
+        help: Help,
+        /// What the run did, after “it had”.
+        what: String,
     },
     /// Something happened to the pull request outside the chat.
     Outside {

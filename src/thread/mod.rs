@@ -6,6 +6,7 @@
 
 pub mod apply;
 pub mod command;
+pub mod consult;
 pub mod decide;
 pub mod effect;
 pub mod event;

@@ -144,6 +144,7 @@ impl Thread {
         match news {
             Outside::Merged { commit, head, by } => {
                 let cut = self.runs.remove(&Role::Coder).is_some() | self.publishing.take().is_some();
+                self.drop_consults();
                 let elsewhere = MergedElsewhere { by: by.clone(), head: head.clone(), cut };
                 self.merged = Some(commit.clone());
                 self.merging = None;

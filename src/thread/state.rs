@@ -4,12 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::consult::Consult;
 use super::event::{Base, Earlier, Message, Publication, PullRequest, Workspace};
 use super::outside::{Elsewhere, MergedElsewhere};
 use super::plan::{Plan, Todo};
 use super::question::Question;
+use crate::agent::stuck::Watch;
 use crate::agent::{Role, ToolCall, ToolName, Usage};
-use crate::ids::{CommitId, MessageTs, Millis, PlanId, RunId, ThreadKey, UserId};
+use crate::ids::{CommitId, MessageTs, Millis, PlanId, QuestionId, RunId, ThreadKey, UserId};
 
 pub use super::stalled::Stalled;
 
@@ -39,6 +41,10 @@ pub struct Thread {
     pub last_run: u32,
     /// The question that waits for a person.
     pub question: Option<Question>,
+    /// Questions to the PM that wait, in order.
+    pub consults: Vec<Consult>,
+    /// Whether the PM heard people while it answered another role, so that it has yet to speak to them.
+    pub owes_answers: bool,
     /// The newest plan.
     pub plan: Option<PlanState>,
     /// The plan that was approved last, and by whom: what the Coder works on, whatever is proposed meanwhile.
@@ -135,6 +141,14 @@ pub struct Run {
     pub wrote: BTreeSet<String>,
     /// What it used.
     pub usage: Usage,
+    /// Whether it gets on. Shared between copies.
+    pub watch: Arc<Watch>,
+    /// Of the PM: the question of another role that this run answers. Its last text goes there.
+    pub answers: Option<QuestionId>,
+    /// The question to the PM that it waits for.
+    pub asks: Option<QuestionId>,
+    /// Who answered its last question to people.
+    pub told_by: Option<UserId>,
 }
 
 /// A run's place among those that wait.
@@ -280,6 +294,8 @@ impl Thread {
             runs: BTreeMap::new(),
             last_run: 0,
             question: None,
+            consults: Vec::new(),
+            owes_answers: false,
             plan: None,
             approved: None,
             plan_ids: BTreeSet::new(),
@@ -375,6 +391,6 @@ impl Run {
 
     /// Whether the model is to be asked, or is being asked.
     pub fn thinks(&self) -> bool {
-        self.calls.iter().all(|state| state.done)
+        self.asks.is_none() && self.calls.iter().all(|state| state.done)
     }
 }

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 
 use super::arguments::schema_of;
+use crate::thread::consult::PmQuestion;
 use crate::thread::plan::{Plan, Todo};
 use crate::thread::question::Ask;
 
@@ -22,6 +23,8 @@ pub const PROPOSE_PLAN: Described =
     Described { description: include_str!("propose_plan.md"), schema: schema_of::<Plan> };
 /// `AskUser`.
 pub const ASK_USER: Described = Described { description: include_str!("ask_user.md"), schema: schema_of::<Ask> };
+/// `AskPM`.
+pub const ASK_PM: Described = Described { description: include_str!("ask_pm.md"), schema: schema_of::<PmQuestion> };
 /// `SlackNotify`.
 pub const SLACK_NOTIFY: Described =
     Described { description: include_str!("slack_notify.md"), schema: schema_of::<SlackNotify> };

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::core_tools::{ASK_USER, Described, PROPOSE_PLAN, SLACK_NOTIFY, TODO_WRITE};
+use super::core_tools::{ASK_PM, ASK_USER, Described, PROPOSE_PLAN, SLACK_NOTIFY, TODO_WRITE};
 use super::{
     Tool, bash::Bash, edit::Edit, gh_create_pr::GhCreatePr, gh_status::GhStatus, git_commit::GitCommit,
     git_diff::GitDiff, git_log::GitLog, git_push::GitPush, glob::Glob, grep::Grep, read::Read, write::Write,
@@ -29,6 +29,7 @@ fn row(name: ToolName) -> Row {
         ToolName::TodoWrite => Row::Core(TODO_WRITE),
         ToolName::ProposePlan => Row::Core(PROPOSE_PLAN),
         ToolName::AskUser => Row::Core(ASK_USER),
+        ToolName::AskPm => Row::Core(ASK_PM),
         ToolName::SlackNotify => Row::Core(SLACK_NOTIFY),
         ToolName::GitLog => Row::Runs(&GitLog),
         ToolName::GitDiff => Row::Runs(&GitDiff),
@@ -109,15 +110,16 @@ mod tests {
         let note = "SlackNotify: text";
         let plan = "ProposePlan: title workflow summary steps files acceptance risks?\nAskUser: question options?";
         assert_eq!(outline(Role::Pm), format!("{look}\n{git}\nGHStatus:\n{plan}\n{note}"));
-        assert_eq!(outline(Role::Lead), format!("{look}\n{git}\nGHStatus:\n{note}"));
-        assert_eq!(outline(Role::Artist), format!("{look}\n{note}"));
+        let ask = "AskPM: question context?";
+        assert_eq!(outline(Role::Lead), format!("{look}\n{git}\nGHStatus:\n{ask}\n{note}"));
+        assert_eq!(outline(Role::Artist), format!("{look}\n{ask}\n{note}"));
         assert_eq!(outline(Role::Researcher), "");
         assert_eq!(
             outline(Role::Coder),
             format!(
                 "{look}\nWrite: file_path content\nEdit: file_path old_string new_string replace_all?\n\
                  Bash: command timeout? description?\nTodoWrite: todos\n{git}\nGitCommit: message\nGitPush:\n\
-                 GHCreatePR: title body\nGHStatus:\n{note}"
+                 GHCreatePR: title body\nGHStatus:\n{ask}\n{note}"
             )
         );
     }

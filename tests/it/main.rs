@@ -8,7 +8,9 @@ mod support;
 mod world;
 
 mod approval;
+mod circles;
 mod commands;
+mod consults;
 mod crowd;
 mod demo;
 mod failures;
@@ -25,5 +27,6 @@ mod prompts;
 mod questions;
 mod repair;
 mod slack;
+mod steering;
 mod stopping;
 mod uploads;

@@ -39,6 +39,7 @@ pub const CODER_TOOLS: &[&str] = &[
     "GitPush",
     "GHCreatePR",
     "GHStatus",
+    "AskPM",
     "SlackNotify",
 ];
 

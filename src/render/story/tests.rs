@@ -1,10 +1,12 @@
 //! What each event means in a line, and that the log's part of it holds nothing that was said.
 
 use super::{Line, Tag, doing, excerpt, line};
+use crate::agent::stuck::{Help, Trouble};
 use crate::agent::{Role, ToolCall, Usage};
 use crate::ids::{CallId, CommitId, MessageTs, Millis, PlanId, QuestionId, RunId, UserId};
 use crate::thread::Thread;
 use crate::thread::command::{Action, Command};
+use crate::thread::consult::{Knew, PmQuestion};
 use crate::thread::event::{
     Answer, Base, Earlier, Event, Failure, InitStep, Message, Publication, PullRequest, Reply, RunOutcome, ToolResult,
     Workspace,
@@ -102,15 +104,18 @@ fn variant(event: &Event) -> usize {
         Event::Outside { .. } => 43,
         Event::TakenUp { .. } => 44,
         Event::MergeInDoubt { .. } => 45,
+        Event::PmAsked { .. } => 46,
+        Event::PmAnswered { .. } => 47,
+        Event::StuckNoticed { .. } => 48,
     }
 }
 
 /// How many variants there are.
-const VARIANTS: usize = 46;
+const VARIANTS: usize = 49;
 
 /// Every variant with the lines that it gives; `-` for none.
 fn samples() -> Vec<(Event, &'static str)> {
-    [people(), roles(), work(), ends()].into_iter().flatten().collect()
+    [people(), roles(), circles(), work(), ends()].into_iter().flatten().collect()
 }
 
 fn people() -> Vec<(Event, &'static str)> {
@@ -208,7 +213,7 @@ fn roles() -> Vec<(Event, &'static str)> {
         ),
         (ended(RunOutcome::Answered { text: SAID.into() }), "PM run 1 ended · 1 turn, 0 calls, 2 s, $0.25"),
         (
-            ended(RunOutcome::Stopped { by: UserId::new("UANA") }),
+            ended(RunOutcome::Stopped { by: UserId::new("UANA"), doing: vec![SAID.into()] }),
             "PM run 1 was stopped by Ana (UANA) · 1 turn, 0 calls, 2 s, $0.25",
         ),
         (
@@ -218,6 +223,46 @@ fn roles() -> Vec<(Event, &'static str)> {
         (
             ended(RunOutcome::Failed { failure: failure() }),
             "WRN run 1 of the PM failed: It broke. · 1 turn, 0 calls, 2 s, $0.25",
+        ),
+    ]
+}
+
+fn circles() -> Vec<(Event, &'static str)> {
+    let (run, id, by) = (RunId(1), QuestionId::new("q1"), UserId::new("UANA"));
+    let asked = PmQuestion { question: SAID.into(), context: Some(SAID.into()) };
+    let noticed = |trouble, help| Event::StuckNoticed { run, trouble, help, what: SAID.into() };
+    let answered = |knew| Event::PmAnswered { id: id.clone(), answer: SAID.into(), knew };
+    vec![
+        (
+            Event::PmAsked { id: id.clone(), role: Role::Coder, run, call: None, asked },
+            "CLD asks the PM question q1 with 12 characters | asks the PM: SECRET words",
+        ),
+        (answered(Knew::Pm), "PM answers question q1 | answers: SECRET words"),
+        (
+            answered(Knew::Person { by: by.clone() }),
+            "PM answers question q1, as Ana (UANA) told it | answers, as Ana (UANA) told it: SECRET words",
+        ),
+        (answered(Knew::Nobody), "WRN question q1 to the PM has no answer | the PM has no answer: SECRET words"),
+        (answered(Knew::Overtaken { by }), "INF Ana (UANA) wrote before question q1 was answered"),
+        (
+            noticed(Trouble::SameFailure, Help::Note),
+            "WRN run 1 goes in circles (same_failure): it is told |; it had: SECRET words",
+        ),
+        (
+            noticed(Trouble::Repeat, Help::Pause),
+            "WRN run 1 goes in circles (repeat): a turn without tools |; it had: SECRET words",
+        ),
+        (
+            noticed(Trouble::Idle, Help::AskPm),
+            "WRN run 1 goes in circles (idle): the PM is asked |; it had: SECRET words",
+        ),
+        (
+            noticed(Trouble::Undone, Help::End),
+            "WRN run 1 goes in circles (undone): it has to end |; it had: SECRET words",
+        ),
+        (
+            ended(RunOutcome::Stuck { what: SAID.into(), text: SAID.into() }),
+            "WRN run 1 of the PM went in circles · 1 turn, 0 calls, 2 s, $0.25",
         ),
     ]
 }
@@ -362,6 +407,7 @@ fn events_of_runs_that_are_over_give_no_line_and_do_not_panic() {
                 | Event::ToolFinished { .. }
                 | Event::TodosWritten { .. }
                 | Event::RunEnded { .. }
+                | Event::StuckNoticed { .. }
         );
         assert!(!of_run || shown.is_none(), "{shown:?}");
     }

@@ -20,6 +20,7 @@ use super::project::Project;
 use super::tasks::panic_text;
 use crate::thread::command::NotMerged;
 use crate::thread::event::{Failure, ToolResult};
+use crate::thread::state::Run;
 use crate::thread::{Command, Effect, Thread};
 
 pub use workspace::init_commands;
@@ -38,9 +39,10 @@ pub fn run(
     let project = Arc::clone(project);
     let work: BoxFuture<'static, Command> = match effect {
         Effect::PrepareBase => base::prepare(project, thread).boxed(),
-        Effect::CallModel { run, role, model, turn, last } => {
-            let may_be_empty = thread.run(run).is_some_and(|(_, run)| last || run.spoke);
-            model::call(&project, kit, model::Call { run, role, model, turn, last, may_be_empty }).boxed()
+        Effect::CallModel { run, role, model, turn, no_tools } => {
+            let spoke = |run: &Run| run.spoke && run.answers.is_none();
+            let may_be_empty = thread.run(run).is_some_and(|(_, run)| no_tools || spoke(run));
+            model::call(&project, kit, model::Call { run, role, model, turn, no_tools, may_be_empty }).boxed()
         }
         Effect::RunTool { run, role, tool, call } => {
             tool::run(project, thread, kit, tool::Call { run, role, tool, call }, cancel).boxed()

@@ -18,18 +18,18 @@ pub(super) struct Call {
     pub(super) role: Role,
     pub(super) model: String,
     pub(super) turn: u32,
-    pub(super) last: bool,
+    pub(super) no_tools: bool,
     /// Whether the model may say nothing: it showed what it had to say by a tool.
     pub(super) may_be_empty: bool,
 }
 
 pub(super) fn call(project: &Arc<Project>, kit: &Kit, call: Call) -> impl Future<Output = Command> + use<> {
-    let Call { run, role, model, turn, last, may_be_empty } = call;
+    let Call { run, role, model, turn, no_tools, may_be_empty } = call;
     let project = Arc::clone(project);
     let request = kit.transcript(role).filter(|transcript| transcript.is_complete()).map(|transcript| ModelRequest {
         messages: transcript.bytes(&model),
         tools: transcript.tools(),
-        no_tools: last,
+        no_tools,
         cache_key: format!("{}/{}", kit.thread(), role.key()),
         model: model.clone(),
         may_be_empty,

@@ -95,6 +95,11 @@ impl Thread {
             Arc::make_mut(&mut self.said).extend(read);
         }
         if let Some(run) = self.runs.get_mut(&role) {
+            let is_news = |ts: &MessageTs| run.answer.as_ref() != Some(ts);
+            self.owes_answers |= run.answers.is_some() && messages.iter().any(is_news);
+            if !messages.is_empty() {
+                Arc::make_mut(&mut run.watch).reset();
+            }
             run.messages.extend(messages.iter().cloned());
             // What was shown before they spoke does not answer them.
             run.spoke &= messages.is_empty();

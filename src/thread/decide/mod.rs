@@ -4,11 +4,13 @@
 //! later steps of the same decision see it.
 
 mod changes;
+mod consult;
 mod orders;
 mod people;
 mod pulls;
 mod question;
 mod retry;
+mod stuck;
 mod turn;
 mod work;
 
@@ -69,6 +71,9 @@ impl Deciding<'_> {
         };
         if !self.thread.conversations.get(&role).is_some_and(|conversation| conversation.open) {
             self.open_conversation(role);
+        }
+        if role == Role::Pm {
+            self.brief_pm();
         }
         let run = RunId(self.thread.last_run + 1);
         self.emit(Event::RunStarted { run, role, model });

@@ -3,6 +3,7 @@
 use super::Deciding;
 use crate::agent::{Role, ToolName};
 use crate::ids::{MessageTs, UserId};
+use crate::render::progress::call_line;
 use crate::thread::event::{Answer, Event, RunOutcome, ToolResult};
 use crate::thread::state::{Stalled, WorkspaceState};
 use crate::thread::words::{HELP, Order};
@@ -87,7 +88,8 @@ impl Deciding<'_> {
             return;
         }
         self.emit(Event::StopRequested { by: by.clone(), ts });
-        for role in Role::ALL {
+        // Who waits for the PM first: nobody is to go on with a word that the PM was stopped.
+        for role in Role::ALL.into_iter().rev() {
             self.stop_run(role, &by);
         }
     }
@@ -100,15 +102,27 @@ impl Deciding<'_> {
     fn stop_run(&mut self, role: Role, by: &UserId) {
         let Some(run) = self.thread.runs.get(&role) else { return };
         let id = run.id;
-        // A call without a result would make every later request invalid.
+        let cut = run.calls.iter().filter(|state| state.started && !state.done);
+        let mut doing: Vec<String> = cut.map(|state| call_line(&state.call)).collect();
+        if doing.is_empty() && run.asks.is_some() {
+            doing.push("waiting for the PM's help".to_owned());
+        }
+        self.finish_open_calls(role, "a person stopped the run");
+        self.end_run(id, RunOutcome::Stopped { by: by.clone(), doing });
+    }
+
+    /// Gives every call that has none a result: without it every later request would be invalid.
+    pub(super) fn finish_open_calls(&mut self, role: Role, why: &str) {
+        let Some(run) = self.thread.runs.get(&role) else { return };
+        let id = run.id;
         let open: Vec<_> = run.calls.iter().filter(|state| !state.done).cloned().collect();
         for state in open {
-            let text = if state.tool == Some(ToolName::AskUser) {
-                "Not answered: a person stopped the run."
+            let text = if matches!(state.tool, Some(ToolName::AskUser | ToolName::AskPm)) {
+                format!("Not answered: {why}.")
             } else if state.started {
-                "Interrupted: a person stopped the run while this was running. It may have done part of its work."
+                format!("Interrupted: {why} while this was running. It may have done part of its work.")
             } else {
-                "Not run: a person stopped the run."
+                format!("Not run: {why}.")
             };
             let wrote = match state.tool {
                 Some(ToolName::Write | ToolName::Edit) if state.started => {
@@ -116,10 +130,9 @@ impl Deciding<'_> {
                 }
                 _ => Vec::new(),
             };
-            let result = ToolResult { text: text.to_owned(), error: true, wrote, exit: None };
+            let result = ToolResult { text, error: true, wrote, exit: None };
             self.emit(Event::ToolFinished { run: id, call: state.call.id.clone(), result });
         }
-        self.emit(Event::RunEnded { run: id, outcome: RunOutcome::Stopped { by: by.clone() } });
     }
 
     pub(super) fn merge(&mut self, by: UserId, ts: Option<MessageTs>) {
@@ -162,7 +175,7 @@ impl Deciding<'_> {
             self.tell(ts, by, text);
             return;
         }
-        for role in Role::ALL {
+        for role in Role::ALL.into_iter().rev() {
             self.stop_run(role, &by);
         }
         self.emit(Event::CloseRequested { by, ts });

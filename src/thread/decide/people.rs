@@ -67,8 +67,9 @@ impl Deciding<'_> {
         }
         self.emit(Event::MessageReceived { message });
         if self.thread.stalled.iter().any(|stalled| stalled.part() == Part::Base) {
-            self.emit(Event::TakenUp { by, ts: None, parts: vec![Part::Base] });
+            self.emit(Event::TakenUp { by: by.clone(), ts: None, parts: vec![Part::Base] });
         }
+        self.overtake_consult(&by);
         self.wake_pm();
     }
 
@@ -77,11 +78,16 @@ impl Deciding<'_> {
         self.thread.conversations.get(&Role::Pm).is_some_and(|pm| pm.open) && self.thread.earlier(ts).is_some()
     }
 
-    /// Starts the PM when there is something it has not read and nobody else takes care of it.
+    /// Starts the PM when a role waits for its answer, or when there is something it has not read and nobody else takes
+    /// care of it.
     pub(super) fn wake_pm(&mut self) {
-        let unread = self.thread.conversations.get(&Role::Pm).is_some_and(|pm| !pm.unheard.is_empty());
-        let busy = self.thread.runs.contains_key(&Role::Pm) || self.thread.runs.contains_key(&Role::Coder);
-        if unread && !busy && self.thread.base.is_some() {
+        let thread = &self.thread;
+        if thread.runs.contains_key(&Role::Pm) || thread.base.is_none() {
+            return;
+        }
+        let unread = thread.conversations.get(&Role::Pm).is_some_and(|pm| !pm.unheard.is_empty());
+        let wanted = (unread || thread.owes_answers) && !thread.runs.contains_key(&Role::Coder);
+        if wanted || !thread.consults.is_empty() {
             self.start_run(Role::Pm);
         }
     }

@@ -18,6 +18,9 @@ impl Deciding<'_> {
             PullFate::Merged { commit } if self.was_asked_to_merge(&seen.head) => self.emit(Event::Merged { commit }),
             PullFate::Merged { commit } => {
                 self.emit_outside(Outside::Merged { commit, head: seen.head, by: seen.by });
+                if let Some(pm) = self.thread.runs.get(&Role::Pm).map(|run| run.id) {
+                    self.end_void_consult(pm);
+                }
                 self.wake_pm();
             }
             PullFate::Closed => self.closed_elsewhere(seen),

@@ -9,6 +9,7 @@ use crate::agent::tool_name::Conduct;
 use crate::agent::{Role, Step, ToolName, next_step};
 use crate::ids::{CallId, PlanId, RunId};
 use crate::thread::command::Deed;
+use crate::thread::consult::PmQuestion;
 use crate::thread::event::{Event, Failure, Reply, RunOutcome, ToolResult};
 use crate::thread::plan::{Plan, Todo};
 use crate::thread::question::Ask;
@@ -22,19 +23,22 @@ impl Deciding<'_> {
             return;
         }
         let limit = self.rules.turns(role);
-        let last = run.turns >= limit;
-        let spoke = run.spoke;
+        let ending = run.watch.ending().map(str::to_owned);
+        let last = run.turns >= limit || ending.is_some();
+        let pauses = run.watch.pauses() && !last;
+        // What was said to people is no answer to a role that asked.
+        let spoke = run.spoke && run.answers.is_none();
         let mut reply = match result {
             Ok(reply) => reply,
             Err(failure) => {
-                self.emit(Event::RunEnded { run: id, outcome: RunOutcome::Failed { failure } });
+                self.end_run(id, RunOutcome::Failed { failure });
                 if role == Role::Coder {
                     self.wake_pm();
                 }
                 return;
             }
         };
-        if last {
+        if last || pauses {
             reply.calls.clear();
         }
         self.make_call_ids_unique(role, &mut reply);
@@ -43,14 +47,20 @@ impl Deciding<'_> {
         let (text, ends) = (reply.text.clone(), reply.calls.is_empty());
         let silent = ends && !last && !spoke && text.trim().is_empty() && !self.has_news(role);
         self.emit(Event::ReplyReceived { run: id, turn, reply });
-        if silent {
+        if pauses {
+            self.end_pause(role);
+        } else if silent {
             let failure = Failure {
                 what: "The model gave an empty answer.".to_owned(),
                 hint: "Say `!retry`, or choose another model with `!pm NAME`.".to_owned(),
             };
-            self.emit(Event::RunEnded { run: id, outcome: RunOutcome::Failed { failure } });
+            self.end_run(id, RunOutcome::Failed { failure });
         } else if last {
-            self.emit(Event::RunEnded { run: id, outcome: RunOutcome::LimitReached { turns: limit, text } });
+            let outcome = match ending {
+                Some(what) => RunOutcome::Stuck { what, text },
+                None => RunOutcome::LimitReached { turns: limit, text },
+            };
+            self.end_run(id, outcome);
             self.after_run(role);
         } else if again && !twice && !text.trim().is_empty() {
             self.note(role, CUT.to_owned());
@@ -61,7 +71,7 @@ impl Deciding<'_> {
             self.hear(role);
         } else {
             let text = if twice { format!("{text}\n\n_(cut off at the model's output limit)_") } else { text };
-            self.emit(Event::RunEnded { run: id, outcome: RunOutcome::Answered { text } });
+            self.end_run(id, RunOutcome::Answered { text });
             self.after_run(role);
         }
     }
@@ -74,7 +84,9 @@ impl Deciding<'_> {
     /// People wrote to this role since it was last called, and nobody else answers them.
     pub(super) fn has_unheard(&self, role: Role) -> bool {
         let answered = self.thread.runs.get(&role).is_some_and(|run| run.answer.is_some());
-        let coder_answers = role == Role::Pm && self.thread.runs.contains_key(&Role::Coder);
+        // The Coder that waits for this very run hears them too, but only after it.
+        let consults = self.thread.runs.get(&role).is_some_and(|run| run.answers.is_some());
+        let coder_answers = role == Role::Pm && self.thread.runs.contains_key(&Role::Coder) && !consults;
         (answered || !coder_answers)
             && self.thread.conversations.get(&role).is_some_and(|state| !state.unheard.is_empty())
     }
@@ -124,8 +136,9 @@ impl Deciding<'_> {
                         return;
                     }
                 }
-                Step::CallModel { last } => {
-                    if last {
+                Step::CallModel { last, .. } => {
+                    let heard = last || !fresh && self.has_news(role);
+                    if last && self.thread.runs.get(&role).is_some_and(|run| run.watch.ending().is_none()) {
                         let limit = self.rules.turns(role);
                         self.note(
                             role,
@@ -135,8 +148,10 @@ impl Deciding<'_> {
                             ),
                         );
                     }
-                    if last || !fresh && self.has_news(role) {
+                    if heard {
                         self.hear(role);
+                    } else if !fresh {
+                        self.help_if_stuck(role);
                     }
                     return;
                 }
@@ -177,7 +192,11 @@ impl Deciding<'_> {
     pub(super) fn interrupted(&mut self, calls: Vec<(RunId, CallId)>) {
         for (id, call) in calls {
             // A question was not cut: it waits in the log.
-            if self.thread.question.as_ref().is_some_and(|question| question.run == id && question.call == call) {
+            let consults = self.thread.consults.iter();
+            let mut waiting = consults.filter_map(|consult| Some((consult.run, consult.call.as_ref()?)));
+            if waiting.any(|waits| waits == (id, &call))
+                || self.thread.question.as_ref().is_some_and(|question| question.run == id && question.call == call)
+            {
                 continue;
             }
             let text = "Interrupted: the program was restarted while this was running. It may have done nothing, a \
@@ -211,6 +230,13 @@ impl Deciding<'_> {
             (None, Some(ToolName::AskUser)) => {
                 match arguments::<Ask>(state).and_then(|ask| self.ask(role, run, &state.call.id, ask)) {
                     // The answer is the call's result.
+                    Ok(()) => return,
+                    Err(fault) => Err(fault),
+                }
+            }
+            (None, Some(ToolName::AskPm)) => {
+                let call = Some(state.call.id.clone());
+                match arguments::<PmQuestion>(state).and_then(|asked| self.ask_pm(role, run, call, asked)) {
                     Ok(()) => return,
                     Err(fault) => Err(fault),
                 }

@@ -202,11 +202,21 @@ pub enum RunOutcome {
     Stopped {
         /// Who.
         by: UserId,
+        /// What it was at then, a few words each: the calls that were cut.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        doing: Vec<String>,
     },
     /// It used up its turns.
     LimitReached {
         /// The limit.
         turns: u32,
+        /// The role's last words.
+        text: String,
+    },
+    /// It went in circles, whatever help it got.
+    Stuck {
+        /// What it did, after “it had”.
+        what: String,
         /// The role's last words.
         text: String,
     },

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::Story;
+use crate::agent::stuck::Help;
 use crate::agent::{Role, ToolCall, ToolName};
 use crate::ids::{CommitId, MessageTs, Millis, RunId};
 use crate::thread::command::{Action, Command, NotMerged};
@@ -80,7 +81,7 @@ fn sighting(number: u16) -> Sighting {
 /// Lets the role at work take a step.
 fn advance(story: &mut Story, choice: u16, number: u16) {
     let Some((role, run)) = story.thread.runs.iter().next().map(|(role, run)| (*role, run.clone())) else { return };
-    let asks = |state: &CallState| state.tool == Some(ToolName::AskUser);
+    let asks = |state: &CallState| matches!(state.tool, Some(ToolName::AskUser | ToolName::AskPm));
     if let Some(open) = run.calls.iter().find(|state| state.started && !state.done && !asks(state)) {
         let id = open.call.id.as_str().to_owned();
         drop(story.tool(role, &id, "done", vec![]));
@@ -100,6 +101,10 @@ fn advance(story: &mut Story, choice: u16, number: u16) {
         15..=16 if role == Role::Pm => {
             let ask = r#"{"question":"Which?","options":["this","that"]}"#;
             drop(story.reply(Role::Pm, "", &[("AskUser", ask), ("Read", "{}"), ("AskUser", ask)]));
+        }
+        15..=16 if role == Role::Coder => {
+            let ask = r#"{"question":"Which?"}"#;
+            drop(story.reply(role, "", &[("AskPM", ask), ("Read", "{}"), ("AskPM", ask)]));
         }
         12..=20 => drop(story.reply(role, "text", &[])),
         _ => {
@@ -137,6 +142,16 @@ fn check(story: &Story) {
     let open: Vec<_> = thread.runs.values().flat_map(|run| &run.calls).filter(|state| asked(state)).collect();
     let waiting: Vec<_> = thread.question.iter().map(|question| &question.call).collect();
     assert_eq!(open.iter().map(|state| &state.call.id).collect::<Vec<_>>(), waiting, "a call per waiting question");
+    let open = thread.runs.values().flat_map(|run| &run.calls);
+    let open = open.filter(|state| state.tool == Some(ToolName::AskPm) && state.started && !state.done);
+    let asked: Vec<_> = thread.consults.iter().filter_map(|consult| consult.call.as_ref()).collect();
+    assert_eq!(open.map(|state| &state.call.id).collect::<Vec<_>>(), asked, "a call per question to the PM");
+    for consult in &thread.consults {
+        assert!(thread.run(consult.run).is_some_and(|(_, run)| run.asks.as_ref() == Some(&consult.id)), "its asker waits");
+        assert!(thread.runs.contains_key(&Role::Pm), "and the PM is at work for it, or for others before it");
+    }
+    let waits = thread.runs.values().filter(|run| run.asks.is_some()).count();
+    assert_eq!(waits, thread.consults.len(), "nobody waits for nothing");
     let merges = story
         .log
         .iter()
@@ -221,9 +236,20 @@ fn slow_run(story: &Story, role: Role, effects: &mut Vec<Effect>) {
     let mut turns = 0;
     let mut open: Vec<ToolCall> = Vec::new();
     let mut released = BTreeSet::new();
+    let (mut pauses, mut ending, mut asks) = (false, false, None);
     for event in since {
         match event {
+            Event::StuckNoticed { run: of, help, .. } if *of == run => {
+                pauses |= *help == Help::Pause;
+                ending |= *help == Help::End;
+            }
+            Event::Heard { role: of, messages, .. } if *of == role && !messages.is_empty() => {
+                (pauses, ending) = (false, false);
+            }
+            Event::PmAsked { run: of, id, .. } if *of == run => asks = Some(id),
+            Event::PmAnswered { id, .. } if asks == Some(id) => asks = None,
             Event::ReplyReceived { run: of, reply, .. } if *of == run => {
+                pauses = false;
                 turns += 1;
                 open.clone_from(&reply.calls);
             }
@@ -233,14 +259,14 @@ fn slow_run(story: &Story, role: Role, effects: &mut Vec<Effect>) {
         }
     }
     let model = story.thread.runs[&role].model.clone();
-    if open.is_empty() {
-        let last = turns >= story.rules.turns(role);
-        effects.push(Effect::CallModel { run, role, model, turn: turns + 1, last });
+    if open.is_empty() && asks.is_none() {
+        let last = turns >= story.rules.turns(role) || ending;
+        effects.push(Effect::CallModel { run, role, model, turn: turns + 1, no_tools: last || pauses });
     }
     let init = matches!(story.thread.workspace, WorkspaceState::Ready { initialised: false, .. });
     for call in open.into_iter().filter(|call| released.contains(&call.id)) {
         let tool = ToolName::parse(&call.name).expect("only known tools are released");
-        if tool == ToolName::AskUser {
+        if matches!(tool, ToolName::AskUser | ToolName::AskPm) {
             continue;
         }
         if !(tool == ToolName::Bash && init) {
@@ -259,6 +285,8 @@ proptest! {
     ) {
         // Half of them begin where others can do something to the pull request.
         let mut story = if opened { Story::opened() } else { Story::new() };
+        // In some of these the Coder has the time to go in circles.
+        story.rules.coder_turns = if opened { 30 } else { 3 };
         let mut phases = vec![Phase::of(&story.thread)];
         for number in numbers {
             if !story.log.is_empty() || number % 32 == 1 {

@@ -7,6 +7,8 @@ mod story;
 
 mod any_story;
 mod changes;
+mod circles;
+mod consults;
 mod merging;
 mod messages;
 mod outside;

@@ -117,7 +117,7 @@ fn turns_are_limited_and_the_last_one_has_no_tools() {
         story.tool(Role::Coder, &format!("c{turn}_1"), "text", vec![]);
     }
     let effects = pending(&story.thread, |_| 3);
-    assert!(matches!(&effects[..], [Effect::CallModel { turn: 4, last: true, .. }]), "{effects:?}");
+    assert!(matches!(&effects[..], [Effect::CallModel { turn: 4, no_tools: true, .. }]), "{effects:?}");
     story.reply(Role::Coder, "Half done.", &[("Read", "{}")]);
     let publishing = story.thread.publishing.as_ref().expect("published as a draft");
     assert_eq!(publishing.draft.as_deref(), Some("the Coder used up its 3 turns"));

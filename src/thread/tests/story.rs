@@ -142,6 +142,14 @@ impl Story {
         story
     }
 
+    /// From the open pull request on to the Coder at work on a further plan.
+    pub(crate) fn propose_more(&mut self) {
+        self.say("BEN", "and the header, too");
+        self.propose("Keep the header");
+        let id = self.plan_id();
+        self.press("ANA", Action::PlanApprove, &id);
+    }
+
     pub(crate) fn published(&mut self) {
         let run = self.thread.publishing.as_ref().expect("work to publish").run;
         let summary = Publication { head: Some(CommitId::new("beef")), files: 1, added: 2, ..Publication::default() };
