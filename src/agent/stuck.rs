@@ -222,10 +222,10 @@ impl Watch {
     /// What a command says is the newest about it: another result is a step on.
     fn count_failure(&mut self, seen: &Seen) {
         let known = self.failures.iter().position(|count| count.key == seen.call);
-        if let Some(at) = known.filter(|at| self.failures[*at].result != seen.result || !seen.failed) {
-            if self.failures.remove(at).times >= OFTEN {
-                *self.level_mut(Trouble::SameFailure) = 0;
-            }
+        if let Some(at) = known.filter(|at| self.failures[*at].result != seen.result || !seen.failed)
+            && self.failures.remove(at).times >= OFTEN
+        {
+            *self.level_mut(Trouble::SameFailure) = 0;
         }
         if seen.failed {
             bump(&mut self.failures, seen.call, seen.result, seen);
@@ -252,7 +252,11 @@ impl Watch {
                 }
                 Trouble::Repeat => {
                     let count = worst(&self.repeats, self.enough(trouble, OFTEN))?;
-                    format!("{} {} with the same result, and nothing has changed in between", count.did, times(count.times))
+                    format!(
+                        "{} {} with the same result, and nothing has changed in between",
+                        count.did,
+                        times(count.times)
+                    )
                 }
             };
             Some(Found { trouble, what })

@@ -218,8 +218,7 @@ fn reply_posts(before: &Thread, after: &Thread, run: RunId, text: &str, at: Mill
     // The Coder's last text is its report and stands on the card of what it published. Text beside calls is talk to
     // itself. A limit's last words are told when the run ends.
     // What it says to the role that asked it, or to itself in a turn without tools, is not for people.
-    let speaks =
-        role != Role::Coder && run.answers.is_none() && run.calls.is_empty() && !text.trim().is_empty();
+    let speaks = role != Role::Coder && run.answers.is_none() && run.calls.is_empty() && !text.trim().is_empty();
     if speaks && before.run(run.id).is_some_and(|(_, before)| !before.watch.pauses()) {
         out.say(Some(role), text);
     }

@@ -3,16 +3,15 @@
 //! One function serves the log and those who look at a thread later, so that both tell the same story. What people and
 //! models said stands only in [`Line::told`]: the log keeps to [`Line::text`], which says who and how much.
 
+mod consult;
 #[cfg(test)]
 mod tests;
 
 use std::fmt::Write as _;
 
 use super::progress::call_line;
-use crate::agent::stuck::Help;
 use crate::agent::{Role, ToolCall, ToolName, Usage};
 use crate::ids::{MessageTs, Millis, RunId, UserId};
-use crate::thread::consult::Knew;
 use crate::thread::event::{
     Answer, Event, Failure, InitStep, Message, Publication, PullRequest, Reply, RunOutcome, ToolResult, Workspace,
 };
@@ -122,24 +121,11 @@ pub fn line(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Optio
             let (role, ended) = before.run(*run)?;
             Some(run_end(after, role, ended, outcome, at))
         }
-        Event::QuestionAsked { id, role, ask, .. } => {
-            let what = format!("asks question {id} with {}", count(ask.options.len(), "option"));
-            Some(Line::said(Tag::Role(*role), what, "asks", &ask.question))
-        }
-        Event::QuestionAnswered { id, by, answer, .. } => {
-            let what = format!("{} answered question {id}", name(by));
-            Some(Line::said(Tag::Message, what, &format!("{} answered", name(by)), answer))
-        }
-        Event::PmAsked { id, role, asked, .. } => {
-            let what = format!("asks the PM question {id} with {}", characters(&asked.question));
-            Some(Line::said(Tag::Role(*role), what, "asks the PM", &asked.question))
-        }
-        Event::PmAnswered { id, answer, knew } => Some(answered_line(after, id.as_str(), answer, knew)),
-        Event::StuckNoticed { run, trouble, help, what } => {
-            before.run(*run)?;
-            let text = format!("run {run} goes in circles ({}): {}", name_of(trouble), help_text(*help));
-            Some(Line::said(Tag::Warning, text.clone(), &format!("{text}; it had"), what))
-        }
+        Event::QuestionAsked { .. }
+        | Event::QuestionAnswered { .. }
+        | Event::PmAsked { .. }
+        | Event::PmAnswered { .. }
+        | Event::StuckNoticed { .. } => consult::line(before, after, event),
         Event::Outside { news } => info(outside(after, news)),
         Event::RunQueued { run, place, build } => role(before.run(*run)?.0, queued(*run, *place, build.as_deref())),
         Event::PlanProposed { id, plan, .. } => {
@@ -185,9 +171,8 @@ pub fn doing(thread: &Thread) -> String {
     if let Some(closing) = &thread.closing {
         return if closing.closed { closed(closing.merged) } else { "cleaning up" }.to_owned();
     }
-    let asks = |run: &Run| {
-        run.asks.is_some() || thread.question.as_ref().is_some_and(|question| question.run == run.id)
-    };
+    let asks =
+        |run: &Run| run.asks.is_some() || thread.question.as_ref().is_some_and(|question| question.run == run.id);
     let at_work = thread.runs.iter().filter(|(_, run)| !asks(run)).map(|(role, run)| at_work(*role, run));
     let mut parts: Vec<String> = at_work.collect();
     if let Some(question) = &thread.question {
@@ -339,33 +324,6 @@ fn reply_line(role: Role, run: RunId, turn: u32, reply: &Reply) -> Line {
         (false, false) => format!("turn {turn} {calling} and says"),
     };
     Line::said(Tag::Role(role), what, &lead, text)
-}
-
-fn answered_line(after: &Thread, id: &str, answer: &str, knew: &Knew) -> Line {
-    let pm = Tag::Role(Role::Pm);
-    match knew {
-        Knew::Pm => Line::said(pm, format!("answers question {id}"), "answers", answer),
-        Knew::Person { by } => {
-            let name = who(after, by);
-            Line::said(pm, format!("answers question {id}, as {name} told it"), &format!("answers, as {name} told it"), answer)
-        }
-        Knew::Nobody => Line::said(Tag::Warning, format!("question {id} to the PM has no answer"), "the PM has no answer", answer),
-        Knew::Overtaken { by } => Line::plain(Tag::Info, format!("{} wrote before question {id} was answered", who(after, by))),
-    }
-}
-
-/// A value's name as it is stored.
-fn name_of(value: &impl serde::Serialize) -> String {
-    serde_json::to_value(value).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
-}
-
-fn help_text(help: Help) -> &'static str {
-    match help {
-        Help::Note => "it is told",
-        Help::Pause => "a turn without tools",
-        Help::AskPm => "the PM is asked",
-        Help::End => "it has to end",
-    }
 }
 
 fn queued(run: RunId, at: Option<u32>, build: Option<&str>) -> String {

@@ -14,7 +14,11 @@ const WISH: &str = "let `greeting.txt` say \"hi\"";
 fn coder(request: &ScriptedRequest) -> ScriptedReply {
     if request.no_tools {
         let last = request.last_user_text().contains("This run ends here");
-        return ScriptedReply::text(if last { "I need the header `x.h`." } else { "I believe that a header is missing." });
+        return ScriptedReply::text(if last {
+            "I need the header `x.h`."
+        } else {
+            "I believe that a header is missing."
+        });
     }
     if request.turn() == 0 {
         return ScriptedReply::text("").call("Write", &json!({ "file_path": "note.txt", "content": "begun\n" }));
@@ -45,22 +49,34 @@ async fn it_is_helped_step_by_step_and_ended_with_a_draft() {
     world.press(&ts, "plan_approve").await;
     let card = world.says(&ts, "Not finished").await;
     assert!(card.text.contains("I need the header") && button(&card, "run_retry").is_some(), "{card:?}");
-    assert!(card.text.contains("went in circles: it had run") && card.text.contains("9 times with the same failure"), "{card:?}");
+    assert!(
+        card.text.contains("went in circles: it had run") && card.text.contains("9 times with the same failure"),
+        "{card:?}"
+    );
     assert_eq!(world.at_remote("codebutler/say-hi", "note.txt"), "begun\n");
     let line = world.says(&ts, "is stuck, and the PM was asked").await;
     assert!(line.text.contains("*PM:* Include the header."), "{line:?}");
     let requests = of_coder(&world);
     // A file, three failures, two more, one turn to think, two and two more, and the last words.
     assert_eq!(requests.len(), 12, "far from the limit of 100");
-    let without: Vec<usize> = (1..).zip(&requests).filter(|(_, request)| request.no_tools).map(|(turn, _)| turn).collect();
+    let without: Vec<usize> =
+        (1..).zip(&requests).filter(|(_, request)| request.no_tools).map(|(turn, _)| turn).collect();
     assert_eq!(without, [7, 12]);
     assert!(requests.iter().all(|request| request.tools == requests[0].tools), "the list stays");
     let told = requests[11].user_text();
-    for words in ["3 times with the same failure: “error: no such function", "Tools are off for this one turn", "Tools are on again", "The PM was asked about it, and says:\nInclude the header."] {
+    for words in [
+        "3 times with the same failure: “error: no such function",
+        "Tools are off for this one turn",
+        "Tools are on again",
+        "The PM was asked about it, and says:\nInclude the header.",
+    ] {
         assert!(told.contains(words), "{words}: {told}");
     }
     let said = world.thread_texts(&ts);
-    assert!(said.iter().all(|text| !text.contains("I believe that a header")), "what it said to itself stays there: {said:?}");
+    assert!(
+        said.iter().all(|text| !text.contains("I believe that a header")),
+        "what it said to itself stays there: {said:?}"
+    );
     world.slack.say(BEN, SHOP, "!retry", Some(&ts));
     world.until("a fresh run", || of_coder(&world).len() > 14).await;
     assert!(!of_coder(&world)[14].no_tools, "with a fresh count");

@@ -20,8 +20,9 @@ fn is_consulted(request: &ScriptedRequest) -> bool {
 
 /// A Coder that asks which greeting, and writes the one that it is told.
 fn coder(request: &ScriptedRequest) -> ScriptedReply {
+    let asks_again = request.last_result("AskPM").is_some_and(|told| told.starts_with("Not answered"));
     match last_calls(request).as_slice() {
-        [] => ScriptedReply::text("")
+        calls if calls.is_empty() || calls.contains(&"AskPM") && asks_again => ScriptedReply::text("")
             .call("AskPM", &json!({ "question": "Which greeting?", "context": "The plan is vague." }))
             .call("Read", &json!({ "file_path": "greeting.txt" })),
         ["AskPM", "Read"] => {
@@ -79,7 +80,10 @@ async fn the_answer_comes_from_people_after_a_kill_and_the_pull_request_is_opene
     assert_eq!(world.at_remote("codebutler/say-hi", "greeting.txt"), "good night\nworld\n");
     world.says(&ts, "The PM said: Good night it is.").await;
     let line = world.says(&ts, "asked the PM: Which greeting?").await;
-    assert!(line.text.starts_with("*Coder:* asked the PM") && line.text.contains("*PM:* Good night it is."), "{line:?}");
+    assert!(
+        line.text.starts_with("*Coder:* asked the PM") && line.text.contains("*PM:* Good night it is."),
+        "{line:?}"
+    );
     let alone = world.thread_texts(&ts).into_iter().filter(|text| text.starts_with("*PM:* Good night"));
     assert_eq!(alone.count(), 0, "not as an answer to people");
     world.is_done(&ts).await;
@@ -110,7 +114,10 @@ async fn a_pm_that_cannot_answer_is_said_so_and_the_coder_goes_on() {
     world.card(&ts, "pr_merge").await;
     world.says(&ts, "The PM did not answer:").await;
     let line = world.says(&ts, "asked the PM: Which greeting?").await;
-    assert!(line.text.contains("The PM could not answer:") && line.text.contains("The Coder goes on without"), "{line:?}");
+    assert!(
+        line.text.contains("The PM could not answer:") && line.text.contains("The Coder goes on without"),
+        "{line:?}"
+    );
     assert!(world.thread_texts(&ts).iter().all(|text| !text.contains("I stopped")), "the work goes on");
     world.no_violations();
 }
@@ -124,13 +131,17 @@ async fn a_stop_while_the_pm_is_asked_ends_both_and_a_retry_goes_on() {
     world.card(&ts, "ask_option").await;
     let stop = world.slack.say(BEN, SHOP, "!stop", Some(&ts));
     let stopped = world.says(&ts, "Stopped by Ben").await;
-    assert!(stopped.text.starts_with("*Coder:*") && stopped.text.contains("while waiting for the PM's answer"), "{stopped:?}");
+    assert!(
+        stopped.text.starts_with("*Coder:*") && stopped.text.contains("while waiting for the PM's answer"),
+        "{stopped:?}"
+    );
     world.is_done(&stop).await;
     world.says(&ts, "Not answered: the run ended before.").await;
     world.says(&ts, "Nothing was changed").await;
     let said = world.thread_texts(&ts).into_iter().filter(|text| text.contains("Stopped by Ben"));
     assert_eq!(said.count(), 1, "one word about it");
     world.slack.say(BEN, SHOP, "!retry", Some(&ts));
+    world.press(&ts, "ask_option").await;
     world.card(&ts, "pr_merge").await;
     world.no_violations();
 }

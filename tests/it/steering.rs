@@ -82,7 +82,11 @@ async fn a_stop_kills_the_command_keeps_the_work_and_says_where_it_stood() {
     if has_proc {
         world.until("the end of the command", || !process.exists()).await;
     }
-    for words in ["in turn 1, while running", "at step 2 of 3: build it", "Written so far: `note.txt`; kept on `codebutler/say-hi`"] {
+    for words in [
+        "in turn 1, while running",
+        "at step 2 of 3: build it",
+        "Written so far: `note.txt`; kept on `codebutler/say-hi`",
+    ] {
         assert!(stopped.text.contains(words), "{words}: {}", stopped.text);
     }
     world.is_done(&stop).await;

@@ -12,7 +12,15 @@ const LOOKED_AT: usize = 8 * 1024;
 
 /// Lines that tell what a build tool is at, which depends on what it did before.
 const NOISE: [&str; 10] = [
-    "Compiling ", "Checking ", "Finished ", "Blocking ", "Downloading ", "Downloaded ", "Updating ", "Running ", "Fresh ",
+    "Compiling ",
+    "Checking ",
+    "Finished ",
+    "Blocking ",
+    "Downloading ",
+    "Downloaded ",
+    "Updating ",
+    "Running ",
+    "Fresh ",
     "Building ",
 ];
 
@@ -135,7 +143,8 @@ fn number(before: &str, rest: &str) -> Option<usize> {
     if joints >= 2 || joints == 1 && digits == 2 && end == 5 {
         return Some(end);
     }
-    let is_place = before.ends_with(':') && before.trim_end_matches(':').ends_with(|c: char| c.is_alphanumeric() || c == '#');
+    let is_place =
+        before.ends_with(':') && before.trim_end_matches(':').ends_with(|c: char| c.is_alphanumeric() || c == '#');
     let is_line = before.ends_with("line ") && rest[digits..].starts_with([',', ':']);
     let is_named = is_line || ["pid ", "PID ", "port "].iter().any(|name| before.ends_with(name));
     let is_process = before.ends_with(['(', '[']) && digits >= 4 && rest[digits..].starts_with([')', ']']);

@@ -68,8 +68,8 @@ impl Edit {
 
     /// The same for an edit and the one that undoes it.
     pub(super) fn pair(&self) -> u64 {
-        let from = self.from.unwrap_or_default();
-        print::mix(self.file, from.min(self.to) ^ print::mix(0, from.max(self.to)))
+        let both = self.from.map(|from| print::mix(from.min(self.to), from.max(self.to)));
+        print::mix(self.file, both.unwrap_or_default())
     }
 }
 
@@ -133,7 +133,8 @@ fn did(call: &ToolCall, tool: Option<ToolName>) -> String {
 fn telling_line(text: &str) -> String {
     let signs = ["error", "panicked", "FAIL", "Error", "assert", "Traceback", "not found", "No such"];
     let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let last = || lines().filter(|line| !line.starts_with("exit code") && !line.starts_with("no exit code")).last();
+    let last =
+        || lines().filter(|line| !line.starts_with("exit code") && !line.starts_with("no exit code")).next_back();
     let line = lines().find(|line| signs.iter().any(|sign| line.contains(sign))).or_else(last).unwrap_or_default();
     first_line(line, 160)
 }

@@ -1,8 +1,11 @@
 //! Sequences as they happen, with the turn in which trouble is noticed first; and what holds of any sequence.
 
+mod sequences;
+
 use proptest::prelude::*;
 use serde_json::json;
 
+use self::sequences::{CIRCLES, PROGRESS};
 use super::{Help, Trouble, Watch, print};
 use crate::agent::{Role, ToolCall, ToolName};
 use crate::ids::CallId;
@@ -57,50 +60,8 @@ fn first(role: Role, turns: &[&str]) -> Option<(usize, Trouble)> {
 
 #[test]
 fn going_in_circles_is_noticed() {
-    use Trouble::{Idle, Repeat, SameError, SameFailure, Undone};
-    let fails = "Bash make test ! error: no such function";
-    let cases: Vec<(&str, Vec<&str>, usize, Trouble)> = vec![
-        ("the same file again and again", vec!["Read a = 1 x"; 3], 3, Repeat),
-        ("a success again and again", vec!["Bash make test = 12 passed"; 3], 3, Repeat),
-        ("what does not help, in turns", vec!["Read a = x", "Read b = y", "Read a = x", "Read b = y", "Read a = x", "Read b = y", "Read a = x"], 6, Repeat),
-        ("the same beside the same", vec!["Read a = x ; Grep y = z"; 3], 3, Repeat),
-        ("the same note to people", vec!["SlackNotify hi = Posted."; 3], 3, Repeat),
-        ("the same checklist", vec!["TodoWrite a = saved"; 3], 3, Repeat),
-        ("the same plan", vec!["ProposePlan p = already shown"; 3], 3, Repeat),
-        ("the same question, whatever is answered", vec!["AskPM q = no", "AskPM q = I said no", "AskPM q = NO"], 3, Repeat),
-        ("a test that fails without an edit", vec![fails; 3], 3, SameFailure),
-        ("a test that fails in spite of edits", vec!["Edit a 1>2 = ok", fails, "Edit a 2>3 = ok", fails, "Edit b 1>2 = ok", fails], 6, SameFailure),
-        ("an edit and the test in one turn", vec!["Edit a 1>2 = ok ; Bash t ! FAIL", "Edit a 2>3 = ok ; Bash t ! FAIL", "Edit a 3>4 = ok ; Bash t ! FAIL"], 3, SameFailure),
-        ("reading on between failures", vec![fails, "Read a = x", fails, "Read b = y", fails], 5, SameFailure),
-        ("failures that differ in times and lines", vec![
-            "Bash t ! src/a.rs:12:5: error: x~in 0.31s", "Edit a 1>2 = ok", "Bash t ! src/a.rs:14:9: error: x~in 1.2 s",
-            "Edit a 2>3 = ok", "Bash t ! src/a.rs:2:1: error: x~in 12ms",
-        ], 5, SameFailure),
-        ("failures whose tests report in another order", vec!["Bash t ! a FAILED~b ok", "Bash t ! b ok~a FAILED", "Bash t ! a FAILED~b ok"], 3, SameFailure),
-        ("failures with other addresses and processes", vec![
-            "Bash t ! panic at 0x7ffe12 (12345)", "Bash t ! panic at 0x55aa90 (12346)", "Bash t ! panic at 0x1 (99999)",
-        ], 3, SameFailure),
-        ("failures after a build that had more to do", vec!["Bash t ! Compiling x v1~error: y", "Bash t ! error: y", "Bash t ! Finished dev~error: y"], 3, SameFailure),
-        ("a command that never ends in time", vec!["Bash t ! killed after its time limit of 120000 ms"; 3], 3, SameFailure),
-        ("a check that fails without a word", vec!["Bash ./check ! (no output)", "Edit a 1>2 = ok", "Bash ./check ! (no output)", "Edit a 2>3 = ok", "Bash ./check ! (no output)"], 5, SameFailure),
-        ("the same error of other edits", vec!["Edit a 1>2 !! no match in a", "Edit a 3>4 !! no match in a", "Edit a 5>6 !! no match in a"], 3, SameError),
-        ("the same error of other commands", vec!["Bash python a.py ! No module named x", "Bash python -m a ! No module named x", "Bash python3 a.py ! No module named x"], 3, SameError),
-        ("a tool that is not there", vec!["Nonsense a !! There is no tool", "Nonsense b !! There is no tool", "Nonsense c !! There is no tool"], 3, SameError),
-        ("arguments that do not fit", vec!["Read a !! missing field", "Grep b !! missing field", "Glob c !! missing field"], 3, SameError),
-        ("there and back again", vec!["Edit a 1>2 = ok", "Edit a 2>1 = ok", "Edit a 1>2 = ok"], 3, Undone),
-        ("there and back with tests in between", vec![
-            "Edit a 1>2 = ok", "Bash t ! FAIL x", "Edit a 2>1 = ok", "Bash t ! FAIL y", "Edit a 1>2 = ok",
-        ], 5, Undone),
-        ("whole files there and back", vec!["Write a 1 = ok", "Write a 2 = ok", "Write a 1 = ok", "Write a 2 = ok"], 4, Undone),
-        ("known things in a long circle", vec!["Read a = x", "Read b = x", "Read c = x", "Read d = x", "Read e = x", "Read a = x", "Read b = x",
-            "Read c = x", "Read d = x", "Read e = x", "Read a = x", "Read b = x", "Read c = x"], 13, Idle),
-        ("errors of all kinds", vec!["Read a !! no a", "Read b !! no b", "Read c !! no c", "Read d !! no d", "Read e !! no e", "Read f !! no f",
-            "Read g !! no g", "Read h !! no h"], 8, Idle),
-        ("lists that are rewritten", vec!["TodoWrite 1 = ok", "TodoWrite 2 = ok", "TodoWrite 3 = ok", "TodoWrite 4 = ok", "TodoWrite 5 = ok",
-            "TodoWrite 6 = ok", "TodoWrite 7 = ok", "TodoWrite 8 = ok"], 8, Idle),
-    ];
-    for (name, turns, at, trouble) in cases {
-        assert_eq!(first(Role::Coder, &turns), Some((at, trouble)), "{name}");
+    for (name, turns, at, trouble) in CIRCLES {
+        assert_eq!(first(Role::Coder, turns), Some((*at, *trouble)), "{name}");
     }
 }
 
@@ -109,33 +70,20 @@ fn work_that_gets_on_is_left_alone() {
     let reading: Vec<String> = (0..90).map(|number| format!("Read src/{number}.rs = fn f{number}() {{}}")).collect();
     let pages: Vec<String> = (0..40).map(|page| format!("Grep p{page} = No match.")).collect();
     let polls: Vec<String> = (0..30).map(|line| format!("Bash tail log = line {line}")).collect();
-    let counting: Vec<String> = (0..9).rev().map(|left| format!("Bash t ! {left} failed, {} passed", 9 - left)).collect();
+    let counting: Vec<String> =
+        (0..9).rev().map(|left| format!("Bash t ! {left} failed, {} passed", 9 - left)).collect();
     let long = |lines: &[String]| lines.iter().map(|line| line.clone().leak() as &str).collect::<Vec<&str>>();
-    let green = "Bash make test = 12 passed";
     let cases: Vec<(&str, Vec<&str>)> = vec![
         ("a long look around", long(&reading)),
         ("searches that find nothing", long(&pages)),
         ("a log that grows", long(&polls)),
         ("fewer failures each time", long(&counting)),
-        ("twice the same", vec!["Read a = x"; 2]),
-        ("three times in one turn", vec!["Read a = x ; Read a = x ; Read a = x"]),
-        ("the status between edits", vec!["Edit a 1>2 = ok", "Bash git status = M a", "Edit a 2>3 = ok", "Bash git status = M a", "Edit a 3>4 = ok", "Bash git status = M a", "Edit a 4>5 = ok", "Bash git status = M a"]),
-        ("green tests after each edit", vec!["Edit a 1>2 = ok", green, "Edit a 2>3 = ok", green, "Edit b 1>2 = ok", green, "Edit b 2>3 = ok", green]),
-        ("a file read again after each edit", vec!["Read a = 1", "Edit a 1>2 = ok", "Read a = 2", "Edit a 2>3 = ok", "Read a = 3", "Edit a 3>4 = ok", "Read a = 4"]),
-        ("a debug line put in and taken out", vec!["Edit a x>x+print = ok", "Bash t = 7", "Edit a x+print>x = ok", "Edit a y>y+print = ok", "Bash t = 8", "Edit a y+print>y = ok"]),
-        ("a test that fails first, as it should", vec!["Write t new = ok", "Bash t ! FAIL", "Edit a 1>2 = ok", "Bash t = ok"]),
-        ("two failures, then another", vec!["Bash t ! FAIL x", "Edit a 1>2 = ok", "Bash t ! FAIL x", "Edit a 2>3 = ok", "Bash t ! FAIL y", "Edit a 3>4 = ok", "Bash t ! FAIL y"]),
-        ("a failure, mended, and the same failure later", vec!["Bash t ! FAIL", "Bash t ! FAIL", "Edit a 1>2 = ok", "Bash t = ok", "Edit a 2>3 = ok", "Bash t ! FAIL", "Bash t ! FAIL"]),
-        ("a search that is to find nothing any more", vec!["Bash grep old . ! (no output)", "Edit a 1>2 = ok", "Bash grep old . ! (no output)", "Edit b 1>2 = ok", "Bash grep old . ! (no output)"]),
-        ("waiting for the checks of the pull request", vec!["GHStatus = pending", "Bash sleep 60 = (no output)", "GHStatus = pending", "Bash sleep 60 = (no output)", "GHStatus = pending"]),
-        ("what was cut from outside", vec!["Bash t !! Interrupted: the program was restarted"; 9]),
-        ("two errors and on", vec!["Edit a 1>2 !! no match", "Edit a 3>4 !! no match", "Read a = x", "Edit a x>y = ok", "Edit a 1>2 !! no match", "Edit a 3>4 !! no match"]),
-        ("other questions to the PM", vec!["AskPM a = yes", "AskPM b = yes", "AskPM c = yes", "AskPM d = yes"]),
-        ("one file edited many times", vec!["Edit a 1>2 = ok", "Edit a 2>3 = ok", "Edit a 3>4 = ok", "Edit a 4>5 = ok", "Edit a 5>6 = ok"]),
-        ("moving files by commands", vec!["Bash mv a b = (no output)", "Bash mv c d = (no output)", "Bash mv e f = (no output)", "Bash mv g h = (no output)", "Bash mv i j = (no output)", "Bash mv k l = (no output)", "Bash mv m n = (no output)", "Bash mv o p = (no output)", "Bash mv q r = (no output)"]),
     ];
     for (name, turns) in cases {
         assert_eq!(first(Role::Coder, &turns), None, "{name}");
+    }
+    for (name, turns) in PROGRESS {
+        assert_eq!(first(Role::Coder, turns), None, "{name}");
     }
 }
 
@@ -171,7 +119,8 @@ fn help_comes_step_by_step_and_ends() {
     let circle: Vec<String> = (0..20).map(|number| format!("Read {number} = x")).collect();
     let circle: Vec<&str> = circle.iter().map(String::as_str).collect();
     assert_eq!(end_of(Role::Coder, &circle), [(28, Note), (32, Pause), (37, AskPm), (41, End)]);
-    let flailing: Vec<String> = (0..60).map(|number| format!("Edit a {number}>{} = ok ; Bash t ! FAIL", number + 1)).collect();
+    let flailing: Vec<String> =
+        (0..60).map(|number| format!("Edit a {number}>{} = ok ; Bash t ! FAIL", number + 1)).collect();
     let flailing: Vec<&str> = flailing.iter().map(String::as_str).collect();
     assert_eq!(end_of(Role::Coder, &flailing), [(3, Note), (5, Pause), (8, AskPm), (10, End)], "edits do not hide it");
 }
@@ -200,12 +149,18 @@ fn it_says_what_was_done() {
     (0..3).for_each(|_| turn(&mut watch, "Bash make test ! one~error: no such function `f`~make: *** Error 1"));
     turn(&mut watch, "Edit a 1>2 = ok");
     let found = watch.trouble(Role::Coder).expect("trouble");
-    assert_eq!(found.what, "run `make test` 3 times with the same failure, in spite of edits in between: “error: no such function `f`”");
+    assert_eq!(
+        found.what,
+        "run `make test` 3 times with the same failure, in spite of edits in between: “error: no such function `f`”"
+    );
     watch.helped(found.trouble, Help::Pause, &found.what);
     assert!(watch.pauses() && watch.trouble(Role::Coder).is_none());
     watch.end_pause(" The header is missing. ");
     assert!(!watch.pauses());
-    assert_eq!(watch.account(), "What it did last: run `make test` (3 times), edited `a`.\nWhat it believes itself: The header is missing.");
+    assert_eq!(
+        watch.account(),
+        "What it did last: run `make test` (3 times), edited `a`.\nWhat it believes itself: The header is missing."
+    );
 }
 
 #[test]

@@ -23,11 +23,9 @@ pub(super) fn answered(before: &Thread, id: &QuestionId, answer: &str, knew: &Kn
     let Some(consult) = before.consults.iter().find(|consult| consult.id == *id) else { return };
     let answer = match knew {
         Knew::Pm | Knew::Person { .. } => format!("**PM:** {}", first_words(answer)),
-        Knew::Nobody => format!(
-            "_The PM could not answer: {} The {} goes on without._",
-            first_words(answer),
-            consult.role.title()
-        ),
+        Knew::Nobody => {
+            format!("_The PM could not answer: {} The {} goes on without._", first_words(answer), consult.role.title())
+        }
         Knew::Overtaken { by } => format!("_{} stepped in._", before.name_of(by)),
     };
     out.posts.push(line(consult, Some(answer)));

@@ -246,19 +246,19 @@ fn circles() -> Vec<(Event, &'static str)> {
         (answered(Knew::Overtaken { by }), "INF Ana (UANA) wrote before question q1 was answered"),
         (
             noticed(Trouble::SameFailure, Help::Note),
-            "WRN run 1 goes in circles (same_failure): it is told |; it had: SECRET words",
+            "WRN run 1 goes in circles (the same failure): it is told |; it had: SECRET words",
         ),
         (
             noticed(Trouble::Repeat, Help::Pause),
-            "WRN run 1 goes in circles (repeat): a turn without tools |; it had: SECRET words",
+            "WRN run 1 goes in circles (the same call): a turn without tools |; it had: SECRET words",
         ),
         (
             noticed(Trouble::Idle, Help::AskPm),
-            "WRN run 1 goes in circles (idle): the PM is asked |; it had: SECRET words",
+            "WRN run 1 goes in circles (nothing new): the PM is asked |; it had: SECRET words",
         ),
         (
             noticed(Trouble::Undone, Help::End),
-            "WRN run 1 goes in circles (undone): it has to end |; it had: SECRET words",
+            "WRN run 1 goes in circles (edits that undo each other): it has to end |; it had: SECRET words",
         ),
         (
             ended(RunOutcome::Stuck { what: SAID.into(), text: SAID.into() }),

@@ -84,8 +84,13 @@ impl<'a> Coder<'a> {
 
     /// Wants to ask its model.
     fn thinks(&mut self) {
-        self.pending =
-            vec![Effect::CallModel { run: RUN, role: Role::Coder, model: "coder".to_owned(), turn: 1, no_tools: false }];
+        self.pending = vec![Effect::CallModel {
+            run: RUN,
+            role: Role::Coder,
+            model: "coder".to_owned(),
+            turn: 1,
+            no_tools: false,
+        }];
     }
 
     /// Whether all that is pending may begin, as the worker would ask after a change.

@@ -20,8 +20,9 @@ impl Deciding<'_> {
             return Err(format!("The PM was not asked: {fault}."));
         }
         if self.thread.is_closed() {
-            return Err("This thread is closed; the PM answers no questions about its work. End with what you know."
-                .to_owned());
+            return Err(
+                "This thread is closed; the PM answers no questions about its work. End with what you know.".to_owned()
+            );
         }
         if let Some(call) = &call {
             self.emit(Event::ToolsStarted { run, calls: vec![call.clone()] });

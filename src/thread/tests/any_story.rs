@@ -147,7 +147,10 @@ fn check(story: &Story) {
     let asked: Vec<_> = thread.consults.iter().filter_map(|consult| consult.call.as_ref()).collect();
     assert_eq!(open.map(|state| &state.call.id).collect::<Vec<_>>(), asked, "a call per question to the PM");
     for consult in &thread.consults {
-        assert!(thread.run(consult.run).is_some_and(|(_, run)| run.asks.as_ref() == Some(&consult.id)), "its asker waits");
+        assert!(
+            thread.run(consult.run).is_some_and(|(_, run)| run.asks.as_ref() == Some(&consult.id)),
+            "its asker waits"
+        );
         assert!(thread.runs.contains_key(&Role::Pm), "and the PM is at work for it, or for others before it");
     }
     let waits = thread.runs.values().filter(|run| run.asks.is_some()).count();

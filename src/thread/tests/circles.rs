@@ -62,7 +62,10 @@ fn it_is_told_then_thinks_then_the_pm_is_asked_then_people() {
     let mut story = at_work();
     (0..3).for_each(|_| drop(fail(&mut story)));
     let heard = story.heard(Role::Coder);
-    assert!(heard.contains("You have run `make test` 3 times with the same failure: “error: no such function”"), "{heard}");
+    assert!(
+        heard.contains("You have run `make test` 3 times with the same failure: “error: no such function”"),
+        "{heard}"
+    );
     assert!(has_tools(&story));
     (0..2).for_each(|_| drop(fail(&mut story)));
     assert!(!has_tools(&story));
@@ -73,7 +76,10 @@ fn it_is_told_then_thinks_then_the_pm_is_asked_then_people() {
     (0..2).for_each(|_| drop(fail(&mut story)));
     assert_eq!(story.pending(), ["run/3/turn/1"], "the Coder waits for the PM");
     let heard = story.heard(Role::Pm);
-    assert!(heard.contains("goes in circles") && heard.contains("What it believes itself: The header is missing."), "{heard}");
+    assert!(
+        heard.contains("goes in circles") && heard.contains("What it believes itself: The header is missing."),
+        "{heard}"
+    );
     story.reply(Role::Pm, "Include `x.h`.", &[]);
     assert!(story.heard(Role::Coder).contains("The PM was asked about it, and says:\nInclude `x.h`."));
     assert!(has_tools(&story));

@@ -47,9 +47,16 @@ fn the_pm_answers_and_its_last_text_is_the_result() {
     assert_eq!(story.pending(), ["run/3/turn/1"], "the Coder waits, the PM is asked");
     assert_eq!(Phase::of(&story.thread), Phase::Coder);
     let heard = story.heard(Role::Pm);
-    assert!(heard.contains("The Coder asks you") && heard.contains("Refuse or renew?") && heard.contains("`login` refuses."));
+    assert!(
+        heard.contains("The Coder asks you")
+            && heard.contains("Refuse or renew?")
+            && heard.contains("`login` refuses.")
+    );
     story.reply(Role::Pm, "", &[("Read", r#"{"file_path":"a"}"#)]);
-    assert!(story.act(Command::Interrupted { calls: vec![(RunId(2), CallId::new("c0_1"))] }).is_empty(), "it was not cut");
+    assert!(
+        story.act(Command::Interrupted { calls: vec![(RunId(2), CallId::new("c0_1"))] }).is_empty(),
+        "it was not cut"
+    );
     read(&mut story);
     let events = story.reply(Role::Pm, "Renew it.", &[]);
     assert_eq!((result_of(&events).as_str(), knew(&events)), ("Renew it.", Knew::Pm));
@@ -59,7 +66,11 @@ fn the_pm_answers_and_its_last_text_is_the_result() {
 #[test]
 fn questions_of_one_turn_are_answered_in_order() {
     let mut story = Story::at_work();
-    story.reply(Role::Coder, "", &[("AskPM", ASK), ("Read", r#"{"file_path":"a"}"#), ("AskPM", r#"{"question":"And then?"}"#)]);
+    story.reply(
+        Role::Coder,
+        "",
+        &[("AskPM", ASK), ("Read", r#"{"file_path":"a"}"#), ("AskPM", r#"{"question":"And then?"}"#)],
+    );
     assert_eq!(story.pending(), ["run/3/turn/1"]);
     story.reply(Role::Pm, "Renew it.", &[]);
     assert_eq!(story.pending(), ["run/2/call/c0_2"]);
@@ -165,7 +176,10 @@ fn who_writes_meanwhile_is_heard_by_the_pm_and_then_by_the_coder() {
     assert_eq!(story.pending(), ["run/4/turn/1"]);
     assert!(story.heard(Role::Pm).contains("If something that people wrote meanwhile"));
     let events = story.reply(Role::Pm, "", &[]);
-    assert!(matches!(&events[1], Event::RunEnded { outcome: RunOutcome::Answered { .. }, .. }), "it may be silent: {events:?}");
+    assert!(
+        matches!(&events[1], Event::RunEnded { outcome: RunOutcome::Answered { .. }, .. }),
+        "it may be silent: {events:?}"
+    );
     assert!(story.pending().is_empty() && !story.thread.owes_answers);
 }
 

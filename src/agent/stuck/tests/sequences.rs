@@ -1,0 +1,293 @@
+//! Sequences as they happen: what goes in circles, and what does not.
+
+use super::Trouble::{self, Idle, Repeat, SameError, SameFailure, Undone};
+
+const FAILS: &str = "Bash make test ! error: no such function";
+const GREEN: &str = "Bash make test = 12 passed";
+
+/// What happens, turn by turn; when it is noticed, and as what.
+pub(super) const CIRCLES: &[(&str, &[&str], usize, Trouble)] = &[
+    ("the same file again and again", &["Read a = 1 x"; 3], 3, Repeat),
+    ("a success again and again", &["Bash make test = 12 passed"; 3], 3, Repeat),
+    (
+        "what does not help, in turns",
+        &["Read a = x", "Read b = y", "Read a = x", "Read b = y", "Read a = x", "Read b = y", "Read a = x"],
+        6,
+        Repeat,
+    ),
+    ("the same beside the same", &["Read a = x ; Grep y = z"; 3], 3, Repeat),
+    ("the same note to people", &["SlackNotify hi = Posted."; 3], 3, Repeat),
+    ("the same checklist", &["TodoWrite a = saved"; 3], 3, Repeat),
+    ("the same plan", &["ProposePlan p = already shown"; 3], 3, Repeat),
+    ("the same question, whatever is answered", &["AskPM q = no", "AskPM q = I said no", "AskPM q = NO"], 3, Repeat),
+    ("a test that FAILS without an edit", &[FAILS; 3], 3, SameFailure),
+    (
+        "a test that FAILS in spite of edits",
+        &["Edit a 1>2 = ok", FAILS, "Edit a 2>3 = ok", FAILS, "Edit b 1>2 = ok", FAILS],
+        6,
+        SameFailure,
+    ),
+    (
+        "an edit and the test in one turn",
+        &["Edit a 1>2 = ok ; Bash t ! FAIL", "Edit a 2>3 = ok ; Bash t ! FAIL", "Edit a 3>4 = ok ; Bash t ! FAIL"],
+        3,
+        SameFailure,
+    ),
+    ("reading on between failures", &[FAILS, "Read a = x", FAILS, "Read b = y", FAILS], 5, SameFailure),
+    (
+        "failures that differ in times and lines",
+        &[
+            "Bash t ! src/a.rs:12:5: error: x~in 0.31s",
+            "Edit a 1>2 = ok",
+            "Bash t ! src/a.rs:14:9: error: x~in 1.2 s",
+            "Edit a 2>3 = ok",
+            "Bash t ! src/a.rs:2:1: error: x~in 12ms",
+        ],
+        5,
+        SameFailure,
+    ),
+    (
+        "failures whose tests report in another order",
+        &["Bash t ! a FAILED~b ok", "Bash t ! b ok~a FAILED", "Bash t ! a FAILED~b ok"],
+        3,
+        SameFailure,
+    ),
+    (
+        "failures with other addresses and processes",
+        &["Bash t ! panic at 0x7ffe12 (12345)", "Bash t ! panic at 0x55aa90 (12346)", "Bash t ! panic at 0x1 (99999)"],
+        3,
+        SameFailure,
+    ),
+    (
+        "failures after a build that had more to do",
+        &["Bash t ! Compiling x v1~error: y", "Bash t ! error: y", "Bash t ! Finished dev~error: y"],
+        3,
+        SameFailure,
+    ),
+    ("a command that never ends in time", &["Bash t ! killed after its time limit of 120000 ms"; 3], 3, SameFailure),
+    (
+        "a check that FAILS without a word",
+        &[
+            "Bash ./check ! (no output)",
+            "Edit a 1>2 = ok",
+            "Bash ./check ! (no output)",
+            "Edit a 2>3 = ok",
+            "Bash ./check ! (no output)",
+        ],
+        5,
+        SameFailure,
+    ),
+    (
+        "the same error of other edits",
+        &["Edit a 1>2 !! no match in a", "Edit a 3>4 !! no match in a", "Edit a 5>6 !! no match in a"],
+        3,
+        SameError,
+    ),
+    (
+        "the same error of other commands",
+        &[
+            "Bash python a.py ! No module named x",
+            "Bash python -m a ! No module named x",
+            "Bash python3 a.py ! No module named x",
+        ],
+        3,
+        SameError,
+    ),
+    (
+        "a tool that is not there",
+        &["Nonsense a !! There is no tool", "Nonsense b !! There is no tool", "Nonsense c !! There is no tool"],
+        3,
+        SameError,
+    ),
+    (
+        "arguments that do not fit",
+        &["Read a !! missing field", "Grep b !! missing field", "Glob c !! missing field"],
+        3,
+        SameError,
+    ),
+    ("there and back again", &["Edit a 1>2 = ok", "Edit a 2>1 = ok", "Edit a 1>2 = ok"], 3, Undone),
+    (
+        "there and back with tests in between",
+        &["Edit a 1>2 = ok", "Bash t ! FAIL x", "Edit a 2>1 = ok", "Bash t ! FAIL y", "Edit a 1>2 = ok"],
+        5,
+        Undone,
+    ),
+    (
+        "whole files there and back",
+        &["Write a 1 = ok", "Write a 2 = ok", "Write a 1 = ok", "Write a 2 = ok"],
+        4,
+        Undone,
+    ),
+    (
+        "known things in a long circle",
+        &[
+            "Read a = x",
+            "Read b = x",
+            "Read c = x",
+            "Read d = x",
+            "Read e = x",
+            "Read a = x",
+            "Read b = x",
+            "Read c = x",
+            "Read d = x",
+            "Read e = x",
+            "Read a = x",
+            "Read b = x",
+            "Read c = x",
+        ],
+        13,
+        Idle,
+    ),
+    (
+        "errors of all kinds",
+        &[
+            "Read a !! no a",
+            "Read b !! no b",
+            "Read c !! no c",
+            "Read d !! no d",
+            "Read e !! no e",
+            "Read f !! no f",
+            "Read g !! no g",
+            "Read h !! no h",
+        ],
+        8,
+        Idle,
+    ),
+    (
+        "lists that are rewritten",
+        &[
+            "TodoWrite 1 = ok",
+            "TodoWrite 2 = ok",
+            "TodoWrite 3 = ok",
+            "TodoWrite 4 = ok",
+            "TodoWrite 5 = ok",
+            "TodoWrite 6 = ok",
+            "TodoWrite 7 = ok",
+            "TodoWrite 8 = ok",
+        ],
+        8,
+        Idle,
+    ),
+];
+
+/// What is no trouble, turn by turn.
+pub(super) const PROGRESS: &[(&str, &[&str])] = &[
+    ("twice the same", &["Read a = x"; 2]),
+    ("three times in one turn", &["Read a = x ; Read a = x ; Read a = x"]),
+    (
+        "the status between edits",
+        &[
+            "Edit a 1>2 = ok",
+            "Bash git status = M a",
+            "Edit a 2>3 = ok",
+            "Bash git status = M a",
+            "Edit a 3>4 = ok",
+            "Bash git status = M a",
+            "Edit a 4>5 = ok",
+            "Bash git status = M a",
+        ],
+    ),
+    (
+        "green tests after each edit",
+        &["Edit a 1>2 = ok", GREEN, "Edit a 2>3 = ok", GREEN, "Edit b 1>2 = ok", GREEN, "Edit b 2>3 = ok", GREEN],
+    ),
+    (
+        "a file read again after each edit",
+        &[
+            "Read a = 1",
+            "Edit a 1>2 = ok",
+            "Read a = 2",
+            "Edit a 2>3 = ok",
+            "Read a = 3",
+            "Edit a 3>4 = ok",
+            "Read a = 4",
+        ],
+    ),
+    (
+        "a debug line put in and taken out",
+        &[
+            "Edit a x>x+print = ok",
+            "Bash t = 7",
+            "Edit a x+print>x = ok",
+            "Edit a y>y+print = ok",
+            "Bash t = 8",
+            "Edit a y+print>y = ok",
+        ],
+    ),
+    ("a test that fails first, as it should", &["Write t new = ok", "Bash t ! FAIL", "Edit a 1>2 = ok", "Bash t = ok"]),
+    (
+        "two failures, then another",
+        &[
+            "Bash t ! FAIL x",
+            "Edit a 1>2 = ok",
+            "Bash t ! FAIL x",
+            "Edit a 2>3 = ok",
+            "Bash t ! FAIL y",
+            "Edit a 3>4 = ok",
+            "Bash t ! FAIL y",
+        ],
+    ),
+    (
+        "a failure, mended, and the same failure later",
+        &[
+            "Bash t ! FAIL",
+            "Bash t ! FAIL",
+            "Edit a 1>2 = ok",
+            "Bash t = ok",
+            "Edit a 2>3 = ok",
+            "Bash t ! FAIL",
+            "Bash t ! FAIL",
+        ],
+    ),
+    (
+        "a search that is to find nothing any more",
+        &[
+            "Bash grep old . ! (no output)",
+            "Edit a 1>2 = ok",
+            "Bash grep old . ! (no output)",
+            "Edit b 1>2 = ok",
+            "Bash grep old . ! (no output)",
+        ],
+    ),
+    (
+        "waiting for the checks of the pull request",
+        &[
+            "GHStatus = pending",
+            "Bash sleep 60 = (no output)",
+            "GHStatus = pending",
+            "Bash sleep 60 = (no output)",
+            "GHStatus = pending",
+        ],
+    ),
+    ("what was cut from outside", &["Bash t !! Interrupted: the program was restarted"; 9]),
+    (
+        "two errors and on",
+        &[
+            "Edit a 1>2 !! no match",
+            "Edit a 3>4 !! no match",
+            "Read a = x",
+            "Edit a x>y = ok",
+            "Edit a 1>2 !! no match",
+            "Edit a 3>4 !! no match",
+        ],
+    ),
+    ("other questions to the PM", &["AskPM a = yes", "AskPM b = yes", "AskPM c = yes", "AskPM d = yes"]),
+    (
+        "one file edited many times",
+        &["Edit a 1>2 = ok", "Edit a 2>3 = ok", "Edit a 3>4 = ok", "Edit a 4>5 = ok", "Edit a 5>6 = ok"],
+    ),
+    (
+        "moving files by commands",
+        &[
+            "Bash mv a b = (no output)",
+            "Bash mv c d = (no output)",
+            "Bash mv e f = (no output)",
+            "Bash mv g h = (no output)",
+            "Bash mv i j = (no output)",
+            "Bash mv k l = (no output)",
+            "Bash mv m n = (no output)",
+            "Bash mv o p = (no output)",
+            "Bash mv q r = (no output)",
+        ],
+    ),
+];
