@@ -133,8 +133,7 @@ fn did(call: &ToolCall, tool: Option<ToolName>) -> String {
 fn telling_line(text: &str) -> String {
     let signs = ["error", "panicked", "FAIL", "Error", "assert", "Traceback", "not found", "No such"];
     let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let last =
-        || lines().filter(|line| !line.starts_with("exit code") && !line.starts_with("no exit code")).next_back();
+    let last = || lines().rfind(|line| !line.starts_with("exit code") && !line.starts_with("no exit code"));
     let line = lines().find(|line| signs.iter().any(|sign| line.contains(sign))).or_else(last).unwrap_or_default();
     first_line(line, 160)
 }
