@@ -77,6 +77,7 @@ impl Opened {
         Ok(Arc::new(Project {
             store: self.store,
             outbox_changed: Arc::new(Notify::new()),
+            presence: Arc::default(),
             chat,
             model,
             models,

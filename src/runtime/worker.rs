@@ -24,6 +24,7 @@ use crate::agent::tool_name::Conduct;
 use crate::chat::IncomingKind;
 use crate::ids::{EffectId, Epoch, ThreadKey};
 use crate::render::posts::{posts, waiting_key};
+use crate::render::presence::presence;
 use crate::store::{Append, Session, Shown, StoreError, Waiting};
 use crate::thread::command::Action;
 use crate::thread::event::{Event, Message};
@@ -39,7 +40,9 @@ pub async fn run(project: Arc<Project>, key: ThreadKey, nudge: Arc<Notify>, stop
     loop {
         let life = AssertUnwindSafe(live(&project, &key, &nudge, &stop)).catch_unwind();
         let id = format!("{:x}", project.clock.now().0);
-        match life.await {
+        let ended = life.await;
+        project.presence.set(&key, None);
+        match ended {
             Ok(Ok(())) => return,
             Ok(Err(StoreError::Superseded { .. })) => {
                 tracing::warn!(thread.ts = %key, "another worker has this thread; this one ends");
@@ -114,6 +117,7 @@ async fn live(
             () = stop.cancelled() => return Ok(()),
         }
     }
+    worker.say_presence();
     worker.recover().await?;
     // Every row that is stored is followed by a nudge: between nudges the inbox need not be looked at.
     worker.read_inbox().await?;
@@ -296,11 +300,17 @@ impl<'a> Worker<'a> {
         events.iter().for_each(|event| self.kit.apply(event));
         if let Some(after) = after {
             self.thread = after;
+            self.say_presence();
         }
         if posted {
             self.project.outbox_changed.notify_one();
         }
         Ok(())
+    }
+
+    /// What goes on, for the chat to show in a way of its own.
+    fn say_presence(&self) {
+        self.project.presence.set(&self.thread.key, presence(&self.thread));
     }
 
     /// The row of a thread in listings.

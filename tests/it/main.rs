@@ -9,6 +9,7 @@ mod world;
 
 mod approval;
 mod commands;
+mod cost;
 mod crowd;
 mod demo;
 mod failures;
@@ -21,6 +22,7 @@ mod locked_store;
 mod looking;
 mod money;
 mod outside;
+mod presence;
 mod prompts;
 mod questions;
 mod repair;
