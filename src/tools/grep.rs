@@ -44,9 +44,9 @@ struct Arguments {
     pattern: String,
     /// File or folder; by default the workspace.
     path: Option<String>,
-    /// Only files like "*.js" or "src/**/*.{ts,tsx}".
+    /// As "src/**/*.{ts,tsx}".
     glob: Option<String>,
-    /// Only files of a type: "rust", "py", "js", ….
+    /// As "rust", "py", "js".
     r#type: Option<String>,
     output_mode: Option<Mode>,
     #[serde(default, rename = "-i", deserialize_with = "switch")]
@@ -59,7 +59,6 @@ struct Arguments {
     before: Option<u64>,
     #[serde(default, rename = "-C", deserialize_with = "number")]
     around: Option<u64>,
-    /// `.` matches line ends; a match may span lines.
     #[serde(default, deserialize_with = "switch")]
     multiline: Option<bool>,
     /// Only the first N; 250 by default, 0 for as many as fit.

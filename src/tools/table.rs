@@ -197,11 +197,11 @@ mod tests {
         }
     }
 
-    /// What the tool lists cost each request; of the first lists, 15,800 bytes of the Coder's, nearly half said
+    /// What the tool lists cost each request; of the first list of the Coder, 15,000 bytes, a third said
     /// something twice.
     #[test]
     fn the_lists_are_small() {
         let coder = tool_list(Role::Coder).len();
-        assert!(coder <= 10_500, "{coder} bytes");
+        assert!(coder <= 11_500, "{coder} bytes");
     }
 }

@@ -53,10 +53,7 @@ fn plan() -> ScriptedReply {
 /// One call with an id of its own: the server's ids count requests, of which there are more after a kill. Each is
 /// another, or the loop would take them for a circle.
 fn call(turn: usize) -> ScriptedReply {
-    let (name, arguments) = match turn % 2 {
-        0 => ("Read", json!({ "file_path": "greeting.txt", "limit": turn + 1 })),
-        _ => ("Bash", json!({ "command": format!("echo {turn}") })),
-    };
+    let (name, arguments) = ("Bash", json!({ "command": format!("echo {turn}") }));
     let call = ScriptedCall { id: format!("call_{turn}"), name: name.to_owned(), arguments: arguments.to_string() };
     ScriptedReply { calls: vec![call], ..ScriptedReply::default() }
 }
