@@ -82,7 +82,7 @@ impl Opened {
             model,
             models,
             repository: Arc::new(self.repository),
-            shell: Arc::new(sandbox::HostShell),
+            shell: Arc::new(sandbox::HostShell::default()),
             forge: self.forge,
             pulls_asked: Arc::new(Notify::new()),
             settings,

@@ -190,7 +190,7 @@ mod tests {
         for entry in ToolName::ALL.into_iter().map(entry) {
             let (name, text) = (entry.function.name, entry.function.description);
             let words = text.split_whitespace().count();
-            assert!((40..=130).contains(&words), "{name}: {words} words");
+            assert!((40..=150).contains(&words), "{name}: {words} words");
             let Some(example) = text.lines().last().filter(|line| line.starts_with("Example")) else { continue };
             let json = example.split_once("`").and_then(|(_, rest)| rest.strip_suffix('`')).expect("code at the end");
             serde_json::from_str::<Value>(json).unwrap_or_else(|fault| panic!("{name}: {fault}: {json}"));

@@ -25,6 +25,7 @@ mod outside;
 mod presence;
 mod prompts;
 mod questions;
+mod real_model;
 mod repair;
 mod slack;
 mod stopping;
