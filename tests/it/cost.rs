@@ -152,7 +152,7 @@ async fn two_hundred_turns_are_sent_as_one_growing_request() {
         smallest_common_prefix(&plain),
         smallest_common_prefix(&claude),
     );
-    assert!(bytes <= 8_000_000, "{bytes} bytes");
+    assert!(bytes <= 8 << 20, "{bytes} bytes");
     let input: u64 = (0..=TURNS as u64).map(|turn| 4_000 + 70 * turn).sum();
     let cached: u64 = (1..=TURNS as u64).map(|turn| 3_930 + 70 * turn).sum();
     for wanted in [
