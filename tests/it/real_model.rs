@@ -72,13 +72,13 @@ fn tale(world: &World, thread: &str) -> Tale {
                 tale.tokens_in += reply["usage"]["prompt_tokens"].as_u64().unwrap_or_default();
                 tale.tokens_out += reply["usage"]["completion_tokens"].as_u64().unwrap_or_default();
                 for call in reply["calls"].as_array().into_iter().flatten() {
-                    asked.push(call["id"].as_str().expect("an id").to_owned());
+                    asked.push(format!("{} {}", event["run"], call["id"].as_str().expect("an id")));
                     tale.calls.push(call["name"].as_str().unwrap_or_default().to_owned());
                     tale.faulty += usize::from(!call["fault"].is_null());
                 }
             }
             "tool_finished" => {
-                answered.push(event["call"].as_str().expect("an id").to_owned());
+                answered.push(format!("{} {}", event["run"], event["call"].as_str().expect("an id")));
                 tale.errors += usize::from(event["result"]["error"] == true);
             }
             "run_ended" => tale.ended.push(event["outcome"].to_string().chars().take(300).collect()),
@@ -86,7 +86,7 @@ fn tale(world: &World, thread: &str) -> Tale {
         }
     }
     let unique: std::collections::BTreeSet<&String> = asked.iter().collect();
-    assert_eq!(unique.len(), asked.len(), "ids of calls are unique");
+    assert_eq!(unique.len(), asked.len(), "ids of calls are unique in their run");
     answered.sort();
     answered.dedup();
     assert!(answered.iter().all(|id| unique.contains(id)), "results without a call");
