@@ -5,6 +5,7 @@
 //! Knows nothing of git, gh or shells; callers name program, arguments and variables.
 
 mod orphans;
+mod running;
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -13,11 +14,11 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::process::Pid;
-use tokio::io::AsyncReadExt;
-use tokio::net::unix::pipe;
 use tokio_util::sync::CancellationToken;
 
+use self::running::Running;
 pub use orphans::{Orphan, end_orphans};
+pub use running::AtGate;
 
 /// Variables that every child may see. Secrets are never among them.
 const ALWAYS: &[&str] = &["PATH", "LANG", "LC_ALL", "TZ"];
@@ -172,12 +173,17 @@ impl Program {
 
     /// Runs it to its end, standard output and standard error apart.
     pub async fn run(self) -> Result<Finished, ProcessError> {
-        self.spawn_and_wait(false).await
+        Running::start(self, false, Stdio::null())?.finish().await
     }
 
     /// Runs it to its end, both streams merged into `stdout` in the order in which they were written.
     pub async fn merged(self) -> Result<Finished, ProcessError> {
-        self.spawn_and_wait(true).await
+        Running::start(self, true, Stdio::null())?.finish().await
+    }
+
+    /// Starts it with both streams merged and a pipe as its standard input, where it is to wait before it does anything.
+    pub fn at_gate(self) -> Result<AtGate, ProcessError> {
+        AtGate::start(self)
     }
 
     /// Where the program is. The standard library looks on the PATH it gives to a child only after a `fork`, which
@@ -191,103 +197,6 @@ impl Program {
             candidates.find(|path| rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok() && path.is_file());
         // Not found: starting it by its name says so.
         found.map_or_else(|| self.program.clone(), PathBuf::into_os_string)
-    }
-
-    async fn spawn_and_wait(self, merge: bool) -> Result<Finished, ProcessError> {
-        let name = self.program.to_string_lossy().into_owned();
-        let io = |source| ProcessError::Io { program: name.clone(), source };
-        let (out_reader, out_writer) = std::io::pipe().map_err(io)?;
-        let (err_reader, err_writer) = std::io::pipe().map_err(io)?;
-        let errors = if merge { out_writer.try_clone().map_err(io)? } else { err_writer.try_clone().map_err(io)? };
-        drop(err_writer);
-        #[expect(clippy::disallowed_methods, reason = "this is the one place that builds a child process")]
-        let mut command = tokio::process::Command::new(self.path());
-        command
-            .arg0(&self.program)
-            .args(&self.args)
-            .current_dir(&self.directory)
-            .env_clear()
-            .envs(self.env.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .stdout(Stdio::from(out_writer))
-            .stderr(Stdio::from(errors))
-            .process_group(0)
-            .kill_on_drop(true);
-        let spawned = command.spawn();
-        // The command holds our copies of the pipes' writing ends: without this no reader would ever see the end.
-        drop(command);
-        let mut child = spawned.map_err(|source| match source.kind() {
-            std::io::ErrorKind::NotFound if self.directory.is_dir() => ProcessError::NotFound { program: name.clone() },
-            _ => io(source),
-        })?;
-        let group = Group(child.id());
-        let mut stdout = Captured::default();
-        let mut stderr = Captured::default();
-        let mut out_pipe = Some(pipe::Receiver::from_owned_fd(out_reader.into()).map_err(io)?);
-        let mut err_pipe = Some(pipe::Receiver::from_owned_fd(err_reader.into()).map_err(io)?);
-        let deadline = tokio::time::sleep(self.timeout);
-        tokio::pin!(deadline);
-        let mut cut = None;
-        let status = loop {
-            tokio::select! {
-                status = child.wait() => break status.map_err(io)?,
-                () = read_some(&mut out_pipe, &mut stdout, self.head, self.tail) => {}
-                () = read_some(&mut err_pipe, &mut stderr, self.head, self.tail) => {}
-                () = &mut deadline, if cut.is_none() => { cut = Some(Exit::TimedOut); group.kill(); }
-                () = self.cancel.cancelled(), if cut.is_none() => { cut = Some(Exit::Cancelled); group.kill(); }
-            }
-        };
-        // What the main process left behind in its group ends with it; then the pipes end too. A process that left
-        // the group may hold them open: it gets no more than a moment.
-        group.kill();
-        let drain = async {
-            while out_pipe.is_some() || err_pipe.is_some() {
-                tokio::select! {
-                    () = read_some(&mut out_pipe, &mut stdout, self.head, self.tail) => {}
-                    () = read_some(&mut err_pipe, &mut stderr, self.head, self.tail) => {}
-                }
-            }
-        };
-        let _ = tokio::time::timeout(Duration::from_millis(200), drain).await;
-        let exit = cut.unwrap_or_else(|| exit_of(status));
-        Ok(Finished { exit, stdout, stderr })
-    }
-}
-
-/// The child's process group, killed when nobody waits for the child any more.
-struct Group(Option<u32>);
-
-impl Group {
-    fn kill(&self) {
-        let pid = self.0.and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
-        if let Some(pid) = pid {
-            let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
-        }
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-fn exit_of(status: std::process::ExitStatus) -> Exit {
-    use std::os::unix::process::ExitStatusExt as _;
-    match status.code() {
-        Some(code) => Exit::Code(code),
-        None => Exit::Signal(status.signal().unwrap_or_default()),
-    }
-}
-
-/// Reads what is there; ends the pipe at its end. Never ready once the pipe has ended.
-async fn read_some(pipe: &mut Option<pipe::Receiver>, into: &mut Captured, head: usize, tail: usize) {
-    let Some(receiver) = pipe else { return std::future::pending().await };
-    // On the heap: an array would make every future that runs a program too large for the stack.
-    let mut buffer = Vec::with_capacity(16 * 1024);
-    match receiver.read_buf(&mut buffer).await {
-        Ok(count) if count > 0 => into.push(&buffer, head, tail),
-        Ok(_) | Err(_) => *pipe = None,
     }
 }
 
@@ -314,6 +223,13 @@ impl Captured {
     #[cfg(test)]
     fn dropped(&self) -> usize {
         self.dropped
+    }
+
+    /// Takes a piece of text out of the beginning, wherever it stands there.
+    pub fn leave_out(&mut self, piece: &str) {
+        while let Some(at) = self.head.windows(piece.len()).position(|window| window == piece.as_bytes()) {
+            self.head.drain(at..at + piece.len());
+        }
     }
 
     /// The text; what was left out in the middle is said in its place. Invalid UTF-8 is replaced.

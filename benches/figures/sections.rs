@@ -81,14 +81,14 @@ async fn seen_after(world: &World) -> Duration {
 pub async fn turns() -> Vec<Figure> {
     let mut figures = Vec::new();
     for count in [50, 200] {
-        let run = turns::run("Read", json!({ "file_path": "greeting.txt" }), count).await;
+        let run = turns::run("Read", |turn| json!({ "file_path": "greeting.txt", "limit": turn + 1 }), count).await;
         figures.extend(describe("Read", &run));
     }
-    let spawns: Vec<Duration> = (0..2 * TIMES).map(|_| process::wall("bash", &["-c", "true"])).collect();
-    figures.push(Figure::new("bare `bash -c true`, median of 100", ms(median(&spawns))));
+    let spawns: Vec<Duration> = (0..2 * TIMES).map(|_| process::wall("bash", &["-c", "echo hello"])).collect();
+    figures.push(Figure::new("bare `bash -c 'echo hello'`, median of 100", ms(median(&spawns))));
     for count in [50, 200] {
-        let run = turns::run("Bash", json!({ "command": "true" }), count).await;
-        figures.extend(describe("Bash `true`", &run));
+        let run = turns::run("Bash", |turn| json!({ "command": format!("echo {turn}") }), count).await;
+        figures.extend(describe("Bash `echo`", &run));
     }
     figures
 }
@@ -103,7 +103,7 @@ fn describe(tool: &str, run: &Run) -> Vec<Figure> {
         line("overhead per turn, 90 %", ms(quantile(overheads, 0.9))),
         line("median of the first 20, of the last 20", format!("{}, {}", ms(median(first)), ms(median(last)))),
         line("processor time per turn", ms(*cpu)),
-        line("bytes of requests", format!("{} KiB", sent / 1024)),
+        line("bytes of requests", format!("{:.2} MB", *sent as f64 / 1e6)),
         line("most memory", format!("{peak:.1} MiB")),
         line("edits in the chat", edits.to_string()),
     ]

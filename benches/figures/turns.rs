@@ -28,8 +28,8 @@ pub struct Run {
     pub edits: usize,
 }
 
-/// Runs `count` turns of a tool.
-pub async fn run(tool: &'static str, arguments: Value, count: usize) -> Run {
+/// Runs `count` turns of a tool, each with other arguments: the same again would be taken for a circle.
+pub async fn run(tool: &'static str, arguments: impl Fn(usize) -> Value + Send + 'static, count: usize) -> Run {
     let pid = Arc::new(OnceLock::new());
     let measured = Arc::clone(&pid);
     let (begin, end) = (Arc::new(OnceLock::new()), Arc::new(OnceLock::new()));
@@ -44,7 +44,7 @@ pub async fn run(tool: &'static str, arguments: Value, count: usize) -> Run {
             first.get_or_init(now);
         }
         if turn < count {
-            return ScriptedReply::text("").call(tool, &arguments);
+            return ScriptedReply::text("").call(tool, &arguments(turn));
         }
         last.get_or_init(now);
         ScriptedReply::text(END)

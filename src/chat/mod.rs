@@ -174,8 +174,41 @@ pub trait Chat: Send + Sync {
         Duration::ZERO
     }
 
+    /// Shows, by a way of the chat's own if it has one, whether we are at work in a thread. Nobody depends on it: what
+    /// must be seen is posted. What the chat does not offer is no error.
+    async fn show_presence(&self, _thread: &ThreadKey, _presence: &Presence) -> Result<(), ChatError> {
+        Ok(())
+    }
+
+    /// How the chat keeps what it shows so.
+    fn presence_kept(&self) -> Kept {
+        Kept::Nothing
+    }
+
     /// Where the thread can be opened; `None` when it has no address that others can reach.
     fn permalink(&self, thread: &ThreadKey) -> Option<String>;
+}
+
+/// What we do in a thread, as a chat itself may show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// We are at work, on this; said when it begins, and from time to time again, since chats forget it.
+    Works(String),
+    /// We still are, on something else.
+    Says(String),
+    /// We are not any more.
+    Rests,
+}
+
+/// How a chat keeps what is shown of our presence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// It shows nothing of the kind, or does not offer it now.
+    Nothing,
+    /// It forgets it soon by itself.
+    Awhile,
+    /// It goes on showing it when we are gone, so that it must be known to the next life.
+    Long,
 }
 
 /// Why something could not be sent.

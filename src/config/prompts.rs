@@ -7,6 +7,8 @@ use crate::agent::Role;
 
 /// Today's convention for what agents should know about a project; read as shared knowledge when it is there.
 const AGENTS: &str = "AGENTS.md";
+/// What every role is told.
+const SHARED: &str = ".codebutler/prompts/shared.md";
 /// The most bytes of one file that go into a prompt: about 10 000 tokens, paid for in every conversation.
 const CAP: usize = 40_000;
 
@@ -56,7 +58,9 @@ pub fn assemble(role: Role, source: &dyn PromptSource) -> String {
         match part {
             Part::Own => push(&mut prompt, None, &format!(".codebutler/prompts/{}.md", role.key()), source),
             Part::Shared => {
-                push(&mut prompt, Some("Shared knowledge"), ".codebutler/prompts/shared.md", source);
+                // As it is seeded it only tells people what to write there.
+                let shared = source.read(SHARED).filter(|text| text.trim() != default(SHARED).trim());
+                push_text(&mut prompt, Some("Shared knowledge"), SHARED, &shared.unwrap_or_default());
                 if let Some(text) = source.read(AGENTS) {
                     push_text(&mut prompt, Some("The project's notes for agents"), AGENTS, &text);
                 }
@@ -82,11 +86,12 @@ fn parts(role: Role) -> &'static [Part] {
 fn push(prompt: &mut String, heading: Option<&str>, path: &str, source: &dyn PromptSource) {
     match source.read(path) {
         Some(text) => push_text(prompt, heading, path, &text),
-        None => {
-            let default = DEFAULTS.iter().find(|(known, _)| *known == path).map_or("", |(_, text)| *text);
-            push_text(prompt, heading, path, default);
-        }
+        None => push_text(prompt, heading, path, default(path)),
     }
+}
+
+fn default(path: &str) -> &'static str {
+    DEFAULTS.iter().find(|(known, _)| *known == path).map_or("", |(_, text)| *text)
 }
 
 /// Adds a file's text under a heading that names the file; an empty file adds nothing.
@@ -204,13 +209,22 @@ mod tests {
     #[test]
     fn a_missing_file_takes_its_default() {
         let prompt = assemble(Role::Lead, &files([]));
-        for name in ["prompts/lead.md", "prompts/shared.md", "memory/workflows.md", "memory/lead.md"]
-            .map(|name| format!(".codebutler/{name}"))
+        for name in
+            ["prompts/lead.md", "memory/workflows.md", "memory/lead.md"].map(|name| format!(".codebutler/{name}"))
         {
             let (_, text) = DEFAULTS.iter().find(|(known, _)| *known == name).expect("every default has its file");
             assert!(prompt.contains(text.trim()), "{name}");
         }
         assert!(!prompt.contains("AGENTS.md"));
+    }
+
+    #[test]
+    fn shared_knowledge_is_sent_when_somebody_wrote_some() {
+        let seeded = include_str!("../../prompts-default/shared.md");
+        let with = |text: &str| assemble(Role::Coder, &files([(".codebutler/prompts/shared.md", text)]));
+        assert_eq!(with(seeded), assemble(Role::Coder, &files([])));
+        assert!(!with(seeded).contains("Shared knowledge"));
+        assert!(with(&format!("{seeded}\nuse tabs")).contains("use tabs"));
     }
 
     #[test]

@@ -77,11 +77,12 @@ impl Opened {
         Ok(Arc::new(Project {
             store: self.store,
             outbox_changed: Arc::new(Notify::new()),
+            presence: Arc::default(),
             chat,
             model,
             models,
             repository: Arc::new(self.repository),
-            shell: Arc::new(sandbox::HostShell),
+            shell: Arc::new(sandbox::HostShell::default()),
             forge: self.forge,
             pulls_asked: Arc::new(Notify::new()),
             settings,

@@ -9,7 +9,7 @@ use crate::ids::{ChannelId, Millis};
 use crate::runtime::intake::Routes;
 use crate::runtime::project::{Project, ProjectSettings};
 use crate::runtime::tasks::TaskKind;
-use crate::runtime::{Supervisor, Tasks, outbox, watch};
+use crate::runtime::{Supervisor, Tasks, outbox, presence, watch};
 use crate::store::{self, Store};
 use crate::thread::Rules;
 use crate::tools;
@@ -80,6 +80,9 @@ pub(super) fn serve(projects: Vec<Ready>, tasks: &Tasks) -> Routes {
         let changed = Arc::clone(&project.outbox_changed);
         let sender = outbox::send(project.store.clone(), Arc::clone(&project.chat), changed, tasks.end_token());
         tasks.spawn(TaskKind::Outbox, channel.as_str(), sender);
+        let (board, chat) = (Arc::clone(&project.presence), Arc::clone(&project.chat));
+        let showing = presence::show(board, project.store.clone(), chat, tasks.stop_token());
+        tasks.spawn(TaskKind::Presence, channel.as_str(), showing);
         (channel, name, project, supervisor)
     });
     Routes::new(started.collect::<Vec<_>>())

@@ -17,6 +17,9 @@ use crate::thread::event::{Event, Reply};
 /// What a call is answered with when the log goes on without a result; the core sees to it that this does not happen.
 const NO_RESULT: &str = "Not run: the run went on without this call's result.";
 
+/// How many content blocks before a mark Anthropic looks back for one that it has in its cache, less some.
+const LOOK_BACK: usize = 15;
+
 /// A role's conversation in a thread.
 #[derive(Clone, Debug)]
 pub struct Transcript {
@@ -32,6 +35,8 @@ pub struct Transcript {
     reasoning: Vec<Reasoning>,
     /// For each unbroken row of user and tool messages: where a cache mark would go in its last one.
     rows: Vec<usize>,
+    /// Content blocks since the row before the last one.
+    blocks: usize,
     last: Last,
     /// Calls of the last assistant message from the first without a written result on.
     open: VecDeque<OpenCall>,
@@ -71,6 +76,7 @@ impl Transcript {
             body: Vec::new(),
             reasoning: Vec::new(),
             rows: Vec::new(),
+            blocks: 0,
             last: Last::Nobody,
             open: VecDeque::new(),
         }
@@ -156,8 +162,10 @@ impl Transcript {
             .map(|reasoning| (reasoning.at, reasoning.json.as_slice()))
             .collect();
         if marks {
-            // The last row ends what is new, the one before it ended the previous request: that one is in the cache.
-            inserts.extend(self.rows.iter().rev().take(2).map(|at| (*at, wire::CACHE_MARK)));
+            // The last row ends what is new. The one before it ended the previous request and is in the cache, where it
+            // is found without a mark unless this turn is a long one. A mark that was taken away is a difference.
+            let ends = if self.blocks > LOOK_BACK { 2 } else { 1 };
+            inserts.extend(self.rows.iter().rev().take(ends).map(|at| (*at, wire::CACHE_MARK)));
             inserts.sort_unstable_by_key(|(at, _)| *at);
         }
         let extra: usize = inserts.iter().map(|(_, json)| json.len()).sum();
@@ -188,6 +196,7 @@ impl Transcript {
         self.answer_open_calls();
         if self.last == Last::User {
             wire::more_parts(parts, &mut self.body);
+            self.blocks += parts.len();
             self.end_row();
         } else {
             self.push(&Entry::User { parts });
@@ -233,13 +242,15 @@ impl Transcript {
         wire::message(entry, &mut self.body);
         match entry {
             Entry::User { .. } | Entry::ToolResult { .. } => {
+                self.blocks += if let Entry::User { parts } = entry { parts.len() } else { 1 };
                 if self.last == Last::Assistant || self.rows.is_empty() {
                     self.rows.push(0);
                 }
                 self.end_row();
                 self.last = if matches!(entry, Entry::User { .. }) { Last::User } else { Last::Tool };
             }
-            Entry::Assistant { reasoning, model, .. } => {
+            Entry::Assistant { calls, reasoning, model, .. } => {
+                self.blocks = 1 + calls.len();
                 if let Some(details) = reasoning {
                     let at = self.body.len() - wire::REASONING_FROM_END;
                     let json = wire::reasoning(details);

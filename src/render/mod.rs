@@ -3,6 +3,7 @@
 pub mod cards;
 pub mod post;
 pub mod posts;
+pub mod presence;
 pub mod progress;
 pub mod status;
 pub mod story;

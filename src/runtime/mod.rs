@@ -10,6 +10,7 @@ pub mod kit;
 pub mod models;
 pub mod outbox;
 mod pace;
+pub mod presence;
 pub mod project;
 pub mod publish;
 pub mod slots;

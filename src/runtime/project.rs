@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use super::clock::Clock;
 use super::models::Models;
+use super::presence::Board;
 use super::slots::Slots;
 use crate::agent::{Platform, Role};
 use crate::chat::Chat;
@@ -27,6 +28,8 @@ pub struct Project {
     pub store: Store,
     /// Notified when the outbox has something new.
     pub outbox_changed: Arc<Notify>,
+    /// What goes on in its threads, for the chat to show in a way of its own.
+    pub presence: Arc<Board>,
     /// Where its people are.
     pub chat: Arc<dyn Chat>,
     /// Its models.

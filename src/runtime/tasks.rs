@@ -23,6 +23,8 @@ pub enum TaskKind {
     Chat,
     /// Sends to the chat.
     Outbox,
+    /// Shows in the chat where we are at work.
+    Presence,
     /// Wakes workers.
     Supervisor,
     /// Drives one thread.
@@ -44,7 +46,7 @@ impl TaskKind {
             Self::Supervisor => Some("wakes the threads"),
             Self::Watch => Some("watches the pull requests"),
             Self::ScriptedModel => Some("plays the model"),
-            Self::Worker | Self::Models => None,
+            Self::Worker | Self::Models | Self::Presence => None,
         }
     }
 }
@@ -88,6 +90,7 @@ impl Tasks {
             TaskKind::Worker => tracing::error_span!("worker", thread.ts = name),
             TaskKind::Chat
             | TaskKind::Outbox
+            | TaskKind::Presence
             | TaskKind::Supervisor
             | TaskKind::Watch
             | TaskKind::Models
@@ -113,6 +116,7 @@ impl Tasks {
             TaskKind::Chat
             | TaskKind::Supervisor
             | TaskKind::Watch
+            | TaskKind::Presence
             | TaskKind::Worker
             | TaskKind::Models
             | TaskKind::ScriptedModel => self.tracker.spawn(guarded.instrument(span)),

@@ -22,8 +22,9 @@ use super::turnstile::Turnstile;
 use crate::agent::Role;
 use crate::agent::tool_name::Conduct;
 use crate::chat::IncomingKind;
-use crate::ids::{EffectId, Epoch, ThreadKey};
+use crate::ids::{EffectId, Epoch, Millis, ThreadKey};
 use crate::render::posts::{posts, waiting_key};
+use crate::render::presence::presence;
 use crate::store::{Append, Session, Shown, StoreError, Waiting};
 use crate::thread::command::Action;
 use crate::thread::event::{Event, Message};
@@ -39,7 +40,9 @@ pub async fn run(project: Arc<Project>, key: ThreadKey, nudge: Arc<Notify>, stop
     loop {
         let life = AssertUnwindSafe(live(&project, &key, &nudge, &stop)).catch_unwind();
         let id = format!("{:x}", project.clock.now().0);
-        match life.await {
+        let ended = life.await;
+        project.presence.set(&key, None);
+        match ended {
             Ok(Ok(())) => return,
             Ok(Err(StoreError::Superseded { .. })) => {
                 tracing::warn!(thread.ts = %key, "another worker has this thread; this one ends");
@@ -114,6 +117,7 @@ async fn live(
             () = stop.cancelled() => return Ok(()),
         }
     }
+    worker.say_presence();
     worker.recover().await?;
     // Every row that is stored is followed by a nudge: between nudges the inbox need not be looked at.
     worker.read_inbox().await?;
@@ -130,6 +134,7 @@ async fn live(
             () = nudge.notified() => worker.read_inbox().await?,
             () = worker.turnstile.changed() => {}
             Some(outcome) = worker.outcomes.next(), if !idle => worker.take(outcome).await?,
+            () = tokio::task::yield_now(), if worker.unlogged.is_some() => worker.log(),
             () = tokio::time::sleep(project.settings.worker_idle), if idle && !worker.turnstile.waits() => return Ok(()),
         }
     }
@@ -153,6 +158,21 @@ struct Worker<'a> {
     running: HashMap<EffectId, Running>,
     outcomes: FuturesUnordered<BoxFuture<'static, Outcome>>,
     started: u64,
+    /// What the log is told once the effects of it are under way.
+    unlogged: Option<Unlogged>,
+}
+
+/// What was committed and not yet logged.
+struct Unlogged {
+    before: Thread,
+    events: Vec<Event>,
+    at: Millis,
+}
+
+impl Drop for Worker<'_> {
+    fn drop(&mut self) {
+        self.log();
+    }
 }
 
 /// An effect under way, and the two ways to end it: its future is dropped, and what it started elsewhere is told.
@@ -182,6 +202,7 @@ impl<'a> Worker<'a> {
             running: HashMap::new(),
             outcomes: FuturesUnordered::new(),
             started: 0,
+            unlogged: None,
         };
         for (at, event) in project.store.load(key).await? {
             worker.thread.apply(&event, at);
@@ -291,16 +312,33 @@ impl<'a> Worker<'a> {
             session: self.session(after.as_ref().unwrap_or(&self.thread)),
         };
         let posted = !append.posts.is_empty();
-        self.project.store.append(append).await?;
-        activity::log(&self.thread, &events, at);
+        let written = self.project.store.append(append);
+        // Meanwhile: the disk takes its time.
+        let ready = async { effects::prepare(self.project, after.as_ref().unwrap_or(&self.thread), &events) };
+        tokio::join!(biased; written, ready).0?;
         events.iter().for_each(|event| self.kit.apply(event));
         if let Some(after) = after {
-            self.thread = after;
+            let before = std::mem::replace(&mut self.thread, after);
+            self.log();
+            self.unlogged = Some(Unlogged { before, events, at });
+            self.say_presence();
         }
         if posted {
             self.project.outbox_changed.notify_one();
         }
         Ok(())
+    }
+
+    /// Logs what was committed last.
+    fn log(&mut self) {
+        if let Some(Unlogged { before, events, at }) = self.unlogged.take() {
+            activity::log(&before, &events, at);
+        }
+    }
+
+    /// What goes on, for the chat to show in a way of its own.
+    fn say_presence(&self) {
+        self.project.presence.set(&self.thread.key, presence(&self.thread));
     }
 
     /// The row of a thread in listings.

@@ -205,7 +205,7 @@ mod tests {
         std::fs::create_dir(&root).expect("a folder");
         let commands = ["echo one > a", "cat a; echo wrong >&2; exit 3", "mv a b"].map(str::to_owned);
         let plan = plan(&root, Some(&commands));
-        let steps = run(&HostShell, &root, &home, &plan, &CancellationToken::new()).await;
+        let steps = run(&HostShell::default(), &root, &home, &plan, &CancellationToken::new()).await;
         let told: Vec<_> = steps.iter().map(|step| (step.ok, step.output.as_str())).collect();
         assert_eq!(told, [(true, ""), (false, "one\nwrong\nexit code 3"), (true, "")]);
         assert!(root.join("b").exists());
@@ -215,7 +215,9 @@ mod tests {
     async fn a_long_failure_is_cut_to_its_end() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let plan = plan(folder.path(), Some(&["seq 1 100000; exit 1".to_owned()]));
-        let steps = run(&HostShell, folder.path(), &folder.path().join("home"), &plan, &CancellationToken::new()).await;
+        let steps =
+            run(&HostShell::default(), folder.path(), &folder.path().join("home"), &plan, &CancellationToken::new())
+                .await;
         assert!(steps[0].output.ends_with("99999\n100000\nexit code 1"), "{}", steps[0].output);
         assert!(steps[0].output.len() < KEPT_OUTPUT + 20, "{}", steps[0].output.len());
     }
@@ -226,7 +228,7 @@ mod tests {
         let cancel = CancellationToken::new();
         cancel.cancel();
         let plan = plan(folder.path(), Some(&["touch made".to_owned()]));
-        assert_eq!(run(&HostShell, folder.path(), &folder.path().join("home"), &plan, &cancel).await, []);
+        assert_eq!(run(&HostShell::default(), folder.path(), &folder.path().join("home"), &plan, &cancel).await, []);
         assert!(!folder.path().join("made").exists());
     }
 }

@@ -1,5 +1,6 @@
 //! A request as a script sees it: parsed, with the questions that scripts ask of it.
 
+use bytes::Bytes;
 use serde_json::Value;
 
 /// A request that kept the rules.
@@ -21,6 +22,8 @@ pub struct ScriptedRequest {
     pub headers: Vec<(String, String)>,
     /// The whole request.
     pub body: Value,
+    /// The same as the bytes that came.
+    pub sent: Bytes,
 }
 
 /// A message of the conversation.

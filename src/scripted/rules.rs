@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::http::HeaderMap;
+use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -75,7 +76,7 @@ impl Rules {
         let not_json = |error: serde_json::Error| vec![format!("the body is no chat request: {error}")];
         let value: Value = serde_json::from_slice(body).map_err(not_json)?;
         let raw: Raw<'_> = serde_json::from_slice(body).map_err(not_json)?;
-        let request = parse(headers, value);
+        let request = ScriptedRequest { sent: Bytes::copy_from_slice(body), ..parse(headers, value) };
         let mut broken = Vec::new();
         if request.body.get("stream") != Some(&Value::Bool(true)) {
             broken.push("`stream` is not true".to_owned());
@@ -203,6 +204,7 @@ fn parse(headers: &HeaderMap, body: Value) -> ScriptedRequest {
             .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
             .collect(),
         body,
+        sent: Bytes::new(),
     }
 }
 

@@ -185,6 +185,7 @@ impl World {
         Ok(Project {
             store,
             outbox_changed: Arc::new(Notify::new()),
+            presence: Arc::default(),
             chat: Arc::new(self.chat.clone()),
             model: Arc::new(self.model.clone()),
             models: Models::default(),

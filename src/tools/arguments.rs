@@ -55,7 +55,9 @@ pub fn schema_of<T: JsonSchema>() -> Value {
 /// Takes out what models do not need and some providers refuse.
 fn clean(schema: &mut Value) {
     let Some(object) = schema.as_object_mut() else { return };
-    for noise in ["title", "format", "default", "minimum", "$schema"] {
+    // Of `additionalProperties` models take no notice, and it is paid for in every request: the answer to a wrong name
+    // says the right ones.
+    for noise in ["title", "format", "default", "minimum", "$schema", "additionalProperties"] {
         object.remove(noise);
     }
     drop_null(object);
@@ -64,9 +66,6 @@ fn clean(schema: &mut Value) {
         && let Some(text) = description.as_str()
     {
         *description = text.split_whitespace().collect::<Vec<_>>().join(" ").into();
-    }
-    if object.get("type").and_then(Value::as_str) == Some("object") {
-        object.insert("additionalProperties".to_owned(), false.into());
     }
     if let Some(properties) = object.get_mut("properties").and_then(Value::as_object_mut) {
         properties.values_mut().for_each(clean);
@@ -177,7 +176,6 @@ mod tests {
                     "kind": {"type": "string", "enum": ["one_thing", "other"]},
                 },
                 "required": ["path"],
-                "additionalProperties": false,
             })
         );
     }
@@ -186,7 +184,6 @@ mod tests {
     fn nested_objects_are_inlined() {
         let schema = schema_of::<Plan>();
         assert_eq!(schema["properties"]["steps"]["items"]["required"], json!(["text"]));
-        assert_eq!(schema["properties"]["steps"]["items"]["additionalProperties"], json!(false));
         assert!(!schema.to_string().contains("$ref"), "{schema}");
     }
 

@@ -32,12 +32,10 @@ pub struct Bash;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Arguments {
-    /// The command, as one would type it in a shell.
     command: String,
-    /// Time limit in milliseconds; 120000 by default, at most 600000.
+    /// Milliseconds; 120000 by default, at most 600000.
     #[serde(default, deserialize_with = "number")]
     timeout: Option<u64>,
-    /// What the command does, in 5 to 10 words.
     #[expect(dead_code, reason = "for the model's own clarity; people are shown the command")]
     description: Option<String>,
     #[serde(default, deserialize_with = "switch")]

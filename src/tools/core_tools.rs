@@ -32,13 +32,12 @@ pub const SLACK_NOTIFY: Described =
 #[derive(JsonSchema)]
 #[expect(dead_code, reason = "the shape of what `thread::decide::turn` reads; only its schema is used")]
 struct TodoWrite {
-    /// The whole list, in order.
     todos: Vec<Todo>,
 }
 
 #[derive(JsonSchema)]
 #[expect(dead_code, reason = "the shape of what `thread::decide::turn` reads; only its schema is used")]
 struct SlackNotify {
-    /// The message, as Markdown.
+    /// Markdown.
     text: String,
 }

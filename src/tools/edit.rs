@@ -31,13 +31,10 @@ pub struct Edit;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Arguments {
-    /// Path of the file: relative to the workspace, or absolute inside it.
     file_path: String,
-    /// The text to replace, exactly as in the file, without Read's line numbers.
     old_string: String,
-    /// The text to put in its place.
     new_string: String,
-    /// Replace every occurrence instead of the only one.
+    /// Every occurrence, not the only one.
     #[serde(default, deserialize_with = "switch")]
     replace_all: Option<bool>,
 }

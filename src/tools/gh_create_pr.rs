@@ -15,9 +15,7 @@ pub struct GhCreatePr;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Arguments {
-    /// The pull request's title.
     title: String,
-    /// Its text, as Markdown.
     body: String,
 }
 

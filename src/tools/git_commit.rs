@@ -20,7 +20,6 @@ pub struct GitCommit;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Arguments {
-    /// The commit's message.
     message: String,
 }
 

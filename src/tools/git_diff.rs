@@ -14,9 +14,8 @@ pub struct GitDiff;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Arguments {
-    /// A commit, branch or tag to compare with; by default where the branch left its base branch.
     base: Option<String>,
-    /// Only this file or folder.
+    /// File or folder.
     path: Option<String>,
 }
 

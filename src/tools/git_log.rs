@@ -19,9 +19,8 @@ pub struct GitLog;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Arguments {
-    /// Only commits that changed this file or folder.
     path: Option<String>,
-    /// How many commits; 20 by default, at most 100.
+    /// 20 by default, at most 100.
     #[serde(default, deserialize_with = "arguments::number")]
     limit: Option<u64>,
 }

@@ -22,9 +22,8 @@ pub struct Glob;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Arguments {
-    /// The glob, for example "**/*.rs" or "src/**/test_*.py".
     pattern: String,
-    /// The folder to look in; the whole workspace by default.
+    /// Folder to look in; by default the workspace.
     path: Option<String>,
 }
 

@@ -41,35 +41,27 @@ pub struct Grep;
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Arguments {
-    /// The regular expression (Rust syntax, as in ripgrep).
     pattern: String,
-    /// File or folder to search in; the whole workspace by default.
+    /// File or folder; by default the workspace.
     path: Option<String>,
-    /// Search only files that fit this glob, for example "*.js" or "src/**/*.{ts,tsx}".
+    /// As "src/**/*.{ts,tsx}".
     glob: Option<String>,
-    /// Search only files of this type, for example "rust", "py", "js", "go".
+    /// As "rust", "py", "js".
     r#type: Option<String>,
-    /// "content" shows the lines, "files_with_matches" (the default) only paths, "count" matches per file.
     output_mode: Option<Mode>,
-    /// Ignore case.
     #[serde(default, rename = "-i", deserialize_with = "switch")]
     ignore_case: Option<bool>,
-    /// Show line numbers, true by default. For output_mode "content".
     #[serde(default, rename = "-n", deserialize_with = "switch")]
     line_numbers: Option<bool>,
-    /// Lines to show after each match. For output_mode "content".
     #[serde(default, rename = "-A", deserialize_with = "number")]
     after: Option<u64>,
-    /// Lines to show before each match. For output_mode "content".
     #[serde(default, rename = "-B", deserialize_with = "number")]
     before: Option<u64>,
-    /// Lines to show before and after each match. For output_mode "content".
     #[serde(default, rename = "-C", deserialize_with = "number")]
     around: Option<u64>,
-    /// Let `.` match line ends and the pattern span lines.
     #[serde(default, deserialize_with = "switch")]
     multiline: Option<bool>,
-    /// Show only the first N lines or files; 250 by default, 0 for as many as fit.
+    /// Only the first N; 250 by default, 0 for as many as fit.
     #[serde(default, deserialize_with = "number")]
     head_limit: Option<u64>,
 }

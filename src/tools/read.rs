@@ -21,12 +21,12 @@ pub struct Read;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Arguments {
-    /// Path of the file: relative to the workspace, or absolute inside it.
+    /// Relative to the workspace, or absolute inside it.
     file_path: String,
-    /// First line to show, from 1. Only for files too long to show at once.
+    /// First line, from 1.
     #[serde(default, deserialize_with = "number")]
     offset: Option<u64>,
-    /// How many lines to show. Only for files too long to show at once.
+    /// How many lines.
     #[serde(default, deserialize_with = "number")]
     limit: Option<u64>,
 }

@@ -33,7 +33,7 @@ impl Ground {
             cancel: CancellationToken::new(),
             bash_timeout: Duration::from_secs(120),
             home: folder.path().join("home"),
-            shell: Arc::new(HostShell),
+            shell: Arc::new(HostShell::default()),
             work: Arc::new(no_work(&folder.path().join("owner"))),
         };
         let ground = Self { _folder: folder, context };

@@ -20,9 +20,7 @@ pub struct Write;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Arguments {
-    /// Path of the file: relative to the workspace, or absolute inside it. Missing folders are made.
     file_path: String,
-    /// The whole content of the file.
     content: String,
 }
 

@@ -36,7 +36,7 @@ fn ask_with(world: &World, arguments: &[&str], input: &[u8]) -> Output {
 }
 
 /// What a command prints when it succeeds.
-fn told(world: &World, arguments: &[&str]) -> String {
+pub(super) fn told(world: &World, arguments: &[&str]) -> String {
     let output = ask(world, arguments);
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("text")

@@ -83,6 +83,7 @@ impl World {
             .expect_key("sk-test")
             .expect_tools(PM, PM_TOOLS)
             .expect_tools(CLAUDE, PM_TOOLS)
+            .expect_tools(CLAUDE, CODER_TOOLS)
             .expect_tools(CODER, CODER_TOOLS);
         let server = tell(server);
         let (url, model) = (server.url(), server.log());

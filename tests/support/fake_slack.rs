@@ -19,7 +19,7 @@ mod web_methods;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-pub use self::state::{Fault, Message, State};
+pub use self::state::{Agent, Fault, Message, State};
 
 /// The bot token that it accepts.
 pub const BOT_TOKEN: &str = "xoxb-fake-bot";
@@ -83,6 +83,11 @@ impl FakeSlack {
     /// Keeps no transcript and shows histories in long pages from now on: for measuring.
     pub fn be_quiet(&self) {
         self.shared.change(|state| (state.quiet, state.page) = (true, 200));
+    }
+
+    /// Offers this from now on for showing work.
+    pub fn offer(&self, agent: Agent) {
+        self.shared.change(|state| state.agent = agent);
     }
 
     /// Makes a further channel with both people and the bot in it.

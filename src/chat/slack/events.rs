@@ -3,6 +3,8 @@
 //! Reads only the fields it needs and takes nothing for granted: what it does not know is [`Envelope::Ignored`], which
 //! is acked. Never looks at whether a channel is bound, and never resolves a name.
 
+mod session;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -166,6 +168,7 @@ struct RawEvent {
     user_team: Option<String>,
     text: Option<String>,
     ts: Option<String>,
+    event_ts: Option<String>,
     thread_ts: Option<String>,
     deleted_ts: Option<String>,
     client_msg_id: Option<String>,
@@ -266,6 +269,7 @@ fn events_api(payload: &str, own: &Own) -> Envelope {
         ("app_mention", _) if event.edited.is_none() => message(event, &callback, own),
         ("message", Some("message_changed")) => changed(event, &callback, own),
         ("message", Some("message_deleted")) => deleted(event, &callback, own),
+        ("agent_session_stopped", _) => session::stopped(event, &callback, own),
         ("message", Some(_)) => Err("a subtype that is not a person's message"),
         _ => Err("an event we do not use"),
     };

@@ -13,6 +13,7 @@ mod mrkdwn;
 mod names;
 mod pages;
 mod plain;
+mod presence;
 mod remedies;
 mod socket;
 mod sockets;
@@ -37,7 +38,7 @@ use self::names::Names;
 use self::start::Identity;
 pub use self::start::StartProblem;
 use self::web_api::WebApi;
-use super::{Chat, ChatError, Intake, Post};
+use super::{Chat, ChatError, Intake, Kept, Post, Presence};
 use crate::ids::{ChannelId, MessageTs, ThreadKey};
 use crate::thread::event::Earlier;
 
@@ -85,6 +86,7 @@ struct Connection {
     url: String,
     names: Names,
     uploads: Uploads,
+    presence: presence::Ways,
 }
 
 impl SlackChat {
@@ -95,7 +97,15 @@ impl SlackChat {
             vec![StartProblem { what: format!("no secure connection is possible: {error}"), hint }]
         })?;
         let Identity { own, url } = start::check(&web, &options, channels).await?;
-        let connection = Arc::new(Connection { web, own, url, names: Names::default(), uploads: Uploads::default() });
+        let connection = Connection {
+            web,
+            own,
+            url,
+            names: Names::default(),
+            uploads: Uploads::default(),
+            presence: presence::Ways::default(),
+        };
+        let connection = Arc::new(connection);
         Ok(Self { connection, app_token: options.app_token, timing: options.timing })
     }
 
@@ -135,6 +145,15 @@ impl Chat for SlackChat {
     /// Slack's rule for messages: one a second in a channel, short bursts beyond that.
     fn pace(&self) -> Duration {
         Duration::from_secs(1)
+    }
+
+    async fn show_presence(&self, thread: &ThreadKey, presence: &Presence) -> Result<(), ChatError> {
+        let Connection { web, presence: ways, .. } = &*self.connection;
+        presence::show(web, ways, thread, presence).await
+    }
+
+    fn presence_kept(&self) -> Kept {
+        presence::kept(&self.connection.presence)
     }
 
     fn permalink(&self, thread: &ThreadKey) -> Option<String> {

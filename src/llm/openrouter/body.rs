@@ -15,15 +15,6 @@ pub(super) fn encode(request: &ModelRequest, dialect: Dialect) -> Bytes {
     let mut out = Vec::with_capacity(request.messages.len() + tools.len() + 512);
     out.extend_from_slice(br#"{"model":"#);
     string(&request.model, &mut out);
-    out.extend_from_slice(br#","messages":"#);
-    out.extend_from_slice(&request.messages);
-    if !tools.is_empty() {
-        out.extend_from_slice(br#","tools":"#);
-        out.extend_from_slice(tools.as_bytes());
-        if request.no_tools {
-            out.extend_from_slice(br#","tool_choice":"none""#);
-        }
-    }
     out.extend_from_slice(br#","stream":true,"stream_options":{"include_usage":true}"#);
     if dialect == Dialect::OpenRouter {
         out.extend_from_slice(br#","usage":{"include":true}"#);
@@ -31,6 +22,17 @@ pub(super) fn encode(request: &ModelRequest, dialect: Dialect) -> Bytes {
     if matches!(dialect, Dialect::OpenRouter | Dialect::OpenAi) {
         out.extend_from_slice(br#","prompt_cache_key":"#);
         string(cache_key(&request.cache_key), &mut out);
+    }
+    if !tools.is_empty() {
+        out.extend_from_slice(br#","tools":"#);
+        out.extend_from_slice(tools.as_bytes());
+    }
+    // What grows comes last: the next request of a conversation begins with the same bytes as this one. What one turn
+    // only may have comes behind it.
+    out.extend_from_slice(br#","messages":"#);
+    out.extend_from_slice(&request.messages);
+    if !tools.is_empty() && request.no_tools {
+        out.extend_from_slice(br#","tool_choice":"none""#);
     }
     out.push(b'}');
     out.into()
@@ -69,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_plain_server_gets_only_what_all_servers_know() {
-        let expected = r#"{"model":"a/b","messages":[ 1 ],"stream":true,"stream_options":{"include_usage":true}}"#;
+        let expected = r#"{"model":"a/b","stream":true,"stream_options":{"include_usage":true},"messages":[ 1 ]}"#;
         assert_eq!(encode(&request(), Dialect::Plain), expected);
     }
 
@@ -78,7 +80,7 @@ mod tests {
         let tools = RawValue::from_string("[ {} ]".to_owned()).expect("is JSON");
         let request = ModelRequest { tools: Some(Arc::from(tools)), ..request() };
         let expected = format!(
-            r#"{{"model":"a/b","messages":[ 1 ],"tools":[ {{}} ],"tool_choice":"none","stream":true,"stream_options":{{"include_usage":true}},"usage":{{"include":true}},"prompt_cache_key":"{}pm"}}"#,
+            r#"{{"model":"a/b","stream":true,"stream_options":{{"include_usage":true}},"usage":{{"include":true}},"prompt_cache_key":"{}pm","tools":[ {{}} ],"messages":[ 1 ],"tool_choice":"none"}}"#,
             "é".repeat(31)
         );
         assert_eq!(encode(&request, Dialect::OpenRouter), expected);

@@ -135,7 +135,7 @@ fn reasoning_goes_back_to_the_model_it_came_from_and_to_no_other() {
 }
 
 #[test]
-fn cache_marks_stand_where_the_last_request_ended_and_where_this_one_ends() {
+fn cache_marks_stand_where_the_request_ends_and_after_a_long_turn_where_the_last_one_ended() {
     let mut transcript = fold(&[opened(), started(), heard(&["one", "two"])]);
     let marked = |transcript: &Transcript| {
         let messages: Vec<Value> = serde_json::from_str(&text_of(transcript, "anthropic/x")).expect("is JSON");
@@ -151,12 +151,16 @@ fn cache_marks_stand_where_the_last_request_ended_and_where_this_one_ends() {
     transcript.apply(&replied("", vec![call("c1", "{}"), call("c2", "{}")], None, "anthropic/x"));
     transcript.apply(&finished("c1", "1"));
     transcript.apply(&finished("c2", "2"));
-    assert_eq!(marked(&transcript), [(0, 1), (1, 1), (4, 0)]);
+    assert_eq!(marked(&transcript), [(0, 1), (4, 0)]);
     transcript.apply(&heard(&["three"]));
-    assert_eq!(marked(&transcript), [(0, 1), (1, 1), (5, 0)]);
+    assert_eq!(marked(&transcript), [(0, 1), (5, 0)]);
     transcript.apply(&replied("x", Vec::new(), Some(json!([{}])), "anthropic/x"));
     transcript.apply(&heard(&["four"]));
-    assert_eq!(marked(&transcript), [(0, 1), (5, 0), (7, 0)]);
+    assert_eq!(marked(&transcript), [(0, 1), (7, 0)]);
+    let calls: Vec<String> = (0..8).map(|number| format!("d{number}")).collect();
+    transcript.apply(&replied("", calls.iter().map(|id| call(id, "{}")).collect(), None, "anthropic/x"));
+    calls.iter().for_each(|id| transcript.apply(&finished(id, "1")));
+    assert_eq!(marked(&transcript), [(0, 1), (7, 0), (16, 0)]);
     assert!(!text_of(&transcript, "openai/gpt").contains("cache_control"));
 }
 

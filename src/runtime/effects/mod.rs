@@ -23,6 +23,7 @@ use crate::thread::event::{Failure, ToolResult};
 use crate::thread::state::Run;
 use crate::thread::{Command, Effect, Thread};
 
+pub use tool::prepare;
 pub use workspace::init_commands;
 
 /// Starts an effect; its outcome is a command for the thread. Dropping the future ends it, and `cancel` tells what it

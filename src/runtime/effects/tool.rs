@@ -8,10 +8,11 @@ use tokio_util::sync::CancellationToken;
 use crate::agent::{Role, ToolCall, ToolName};
 use crate::git::{Author, Condition, GitError, View};
 use crate::ids::{CommitId, RunId, ThreadKey};
+use crate::render::progress::argument;
 use crate::runtime::kit::{Kit, KnownFilesSlot, PlaceSlot};
 use crate::runtime::project::Project;
 use crate::sandbox;
-use crate::thread::event::{ToolResult, Workspace};
+use crate::thread::event::{Event, ToolResult, Workspace};
 use crate::thread::plan::code_list;
 use crate::thread::{Command, Thread};
 use crate::tools::workspace::Access;
@@ -153,6 +154,22 @@ fn lost_worktree(head: &CommitId, commands: &[String]) -> ToolError {
          last commit, `{}`. Uncommitted changes are gone.{again} Read the files again before you go on.",
         head.short()
     ))
+}
+
+/// Gets commands ready whose release is just being written down: they begin only when it is.
+pub fn prepare(project: &Project, thread: &Thread, events: &[Event]) {
+    let Some(workspace) = thread.workspace() else { return };
+    let released = events.iter().filter_map(|event| match event {
+        Event::ToolsStarted { run, calls } => Some((thread.run(*run)?.1, calls)),
+        _ => None,
+    });
+    let open = released.flat_map(|(run, calls)| calls.iter().filter_map(|call| run.open_call(call)));
+    for call in open.filter(|call| call.tool == Some(ToolName::Bash)) {
+        if let Some(command) = argument(&call.call.arguments, "command") {
+            let root = project.repository.worktree_path(workspace);
+            project.shell.prepare(&root, &project.home_of(&thread.key), &command);
+        }
+    }
 }
 
 /// Git and pull request as this role sees them: the worktree for the Coder once there is one, else the base commit.

@@ -115,7 +115,10 @@ impl Deciding<'_> {
             }
             Action::PrMerge => self.merge(by, None),
             Action::RunRetry => self.retry(by, None, Part::parse(value)),
-            Action::RunStop if !self.thread.runs.values().any(|run| run.id.to_string() == value) => {
+            // Without a value: the chat's own button, which knows no runs.
+            Action::RunStop
+                if !value.is_empty() && !self.thread.runs.values().any(|run| run.id.to_string() == value) =>
+            {
                 self.refuse(None, by, "That run has ended.");
             }
             Action::RunStop => self.stop(by, None),

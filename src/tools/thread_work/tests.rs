@@ -52,7 +52,7 @@ fn context(git: ThreadGit, place: &std::path::Path, forge: Arc<dyn Forge>) -> To
         cancel: CancellationToken::new(),
         bash_timeout: Duration::from_secs(120),
         home: place.join("home"),
-        shell: Arc::new(HostShell),
+        shell: Arc::new(HostShell::default()),
         work: Arc::new(ThreadWork { git: Arc::new(git), forge, pull: None, footer }),
     }
 }

@@ -155,6 +155,20 @@ impl FakeSlack {
         });
     }
 
+    /// A person presses Slack's own Stop button, which is there while the thread's session is `processing`; Slack
+    /// itself changes nothing then.
+    pub fn stop_session(&self, user: &str, thread: &str) {
+        self.shared.change(|state| {
+            assert_eq!(state.sessions.get(thread).map(String::as_str), Some("processing"), "there is no Stop button");
+            let (channel, event_ts) = (state.message_mut(thread).channel.clone(), state.next_ts());
+            let event = json!({
+                "type": "agent_session_stopped", "channel": channel, "user": user, "thread_ts": thread,
+                "streaming_message_ts": [], "event_ts": event_ts,
+            });
+            state.deliver_event(event);
+        });
+    }
+
     /// A person gives a slash command in a channel; the answer that only that person sees.
     pub async fn slash(&self, user: &str, channel: &str, command: &str, text: &str) -> String {
         let id = self.shared.change(|state| {

@@ -90,6 +90,17 @@ pub enum Fault {
     Silence,
 }
 
+/// What the workspace offers an app to show its work by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Agent {
+    /// Nothing: an older Slack.
+    Unknown,
+    /// The words beneath a thread: the app is not declared as an agent.
+    NotDeclared,
+    /// The session with its Stop button, too.
+    Declared,
+}
+
 pub struct Channel {
     pub name: String,
     pub direct: bool,
@@ -133,6 +144,10 @@ pub struct State {
     pub faults: Vec<(String, Fault)>,
     /// Methods of which every call goes wrong.
     pub broken: BTreeMap<String, Fault>,
+    pub agent: Agent,
+    /// The words beneath threads, and the states of their sessions, by their first message.
+    pub words: BTreeMap<String, String>,
+    pub sessions: BTreeMap<String, String>,
     /// Every call, as method and arguments.
     pub calls: Vec<(String, Value)>,
     /// Everything that happened, in lines; not kept when `quiet`.
@@ -179,6 +194,9 @@ impl State {
             tickets: BTreeSet::new(),
             faults: Vec::new(),
             broken: BTreeMap::new(),
+            agent: Agent::NotDeclared,
+            words: BTreeMap::new(),
+            sessions: BTreeMap::new(),
             calls: Vec::new(),
             transcript: Vec::new(),
             quiet: false,

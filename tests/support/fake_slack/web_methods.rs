@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::state::{BOT, Ephemeral, File, Message, State};
+use super::state::{Agent, BOT, Ephemeral, File, Message, State};
 use super::{BOT_USER, TEAM, limits, past};
 
 /// Languages that it can highlight.
@@ -29,6 +29,8 @@ pub fn call(state: &mut State, method: &str, arguments: &Value) -> Answer {
         "chat.postEphemeral" => post_ephemeral(state, arguments),
         "chat.update" => update(state, arguments),
         "reactions.add" => react(state, arguments),
+        "assistant.threads.setStatus" => words(state, arguments),
+        "agents.sessions.setStatus" => session(state, arguments),
         "files.getUploadURLExternal" => upload_address(state, arguments),
         "files.completeUploadExternal" => complete_upload(state, arguments),
         _ => Err("unknown_method".to_owned()),
@@ -105,6 +107,8 @@ fn post_message(state: &mut State, arguments: &Value) -> Answer {
         metadata,
         ..Message::default()
     };
+    // The words go with the next message of who is at work.
+    message.thread_ts.as_ref().map(|thread| state.words.remove(thread));
     state.add(message);
     Ok(json!({ "channel": channel, "ts": ts }))
 }
@@ -153,6 +157,49 @@ fn react(state: &mut State, arguments: &Value) -> Answer {
     }
     state.message_mut(ts).reactions.push(name.to_owned());
     Ok(json!({}))
+}
+
+/// The line of words beneath a thread; `chat:write` is enough for it.
+fn words(state: &mut State, arguments: &Value) -> Answer {
+    if state.agent == Agent::Unknown {
+        return Err("unknown_method".to_owned());
+    }
+    let thread = own_thread(state, arguments, "invalid_thread_ts")?;
+    let status = arguments["status"].as_str().ok_or("invalid_arguments: status")?.to_owned();
+    if status.is_empty() {
+        drop(state.words.remove(&thread))
+    } else {
+        drop(state.words.insert(thread, status))
+    }
+    Ok(json!({}))
+}
+
+/// The session of a thread, which only an app has that is declared as an agent.
+fn session(state: &mut State, arguments: &Value) -> Answer {
+    match state.agent {
+        Agent::Unknown => return Err("unknown_method".to_owned()),
+        Agent::NotDeclared => return Err("not_authorized".to_owned()),
+        Agent::Declared => {}
+    }
+    let status = text(arguments, "status")?.to_owned();
+    if !["active", "processing", "suspended", "closed"].contains(&status.as_str()) {
+        return Err("invalid_arguments: status".to_owned());
+    }
+    let thread = own_thread(state, arguments, "thread_ts_required")?;
+    state.sessions.insert(thread, status.clone());
+    Ok(json!({ "status": status, "agent_status": status }))
+}
+
+/// The thread that a status is for: its arguments are named unlike those of messages.
+fn own_thread(state: &State, arguments: &Value, missing: &str) -> Result<String, String> {
+    let named = arguments
+        .as_object()
+        .is_some_and(|named| named.keys().all(|name| ["channel_id", "thread_ts", "status"].contains(&name.as_str())));
+    if !named || arguments["channel_id"].as_str().is_none() {
+        return Err("invalid_arguments".to_owned());
+    }
+    let channel = writable(state, arguments)?;
+    thread(state, channel, arguments)?.ok_or_else(|| missing.to_owned())
 }
 
 fn upload_address(state: &mut State, arguments: &Value) -> Answer {
