@@ -113,10 +113,7 @@ pub fn line(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Optio
             Some(tool_line(role, &state.call, took, result))
         }
         Event::TodosWritten { run, todos } => role(before.run(*run)?.0, checklist(todos)),
-        Event::NotePosted { role, text } => {
-            let what = format!("posts a note of {}", characters(text));
-            Some(Line::said(Tag::Role(*role), what, "posts a note", text))
-        }
+        Event::NotePosted { role, text } => Some(note_line(*role, text)),
         Event::RunEnded { run, outcome } => {
             let (role, ended) = before.run(*run)?;
             Some(run_end(after, role, ended, outcome, at))
@@ -323,6 +320,10 @@ fn reply_line(role: Role, run: RunId, turn: u32, reply: &Reply) -> Line {
         (false, false) => format!("turn {turn} {calling} and says"),
     };
     Line::said(Tag::Role(role), what, &lead, text)
+}
+
+fn note_line(role: Role, text: &str) -> Line {
+    Line::said(Tag::Role(role), format!("posts a note of {}", characters(text)), "posts a note", text)
 }
 
 fn queued(run: RunId, at: Option<u32>, build: Option<&str>) -> String {

@@ -1,7 +1,6 @@
 //! What comes before a model call: a conversation that is too long for the model is made shorter first, by an event of
 //! its own, after which the call is due again. All of it is simply done again after a restart.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
@@ -99,25 +98,19 @@ pub(super) fn refused(known: Context, size: u64, model: &str, message: &str, fai
 }
 
 /// What the model wrote of the earlier part, of bounded length, and what it cost. Whatever goes wrong, the run goes on.
-fn summary(
-    project: Arc<Project>,
-    request: Option<ModelRequest>,
-    most: u64,
-) -> impl Future<Output = (Option<String>, Usage)> {
-    async move {
-        let Some(request) = request else { return (None, Usage::default()) };
-        let model = request.model.clone();
-        match project.model.complete(request).await {
-            Ok(reply) => {
-                let usage = project.models.known().priced(&reply.model, reply.usage);
-                let text = reply.text.trim();
-                let text = output::cut(text, tokens::bytes(most), None).unwrap_or_else(|| text.to_owned());
-                (Some(text).filter(|text| !text.is_empty()), usage)
-            }
-            Err(error) => {
-                tracing::warn!(model, error = &error as &dyn std::error::Error, "no summary; it goes on without");
-                (None, Usage::default())
-            }
+async fn summary(project: Arc<Project>, request: Option<ModelRequest>, most: u64) -> (Option<String>, Usage) {
+    let Some(request) = request else { return (None, Usage::default()) };
+    let model = request.model.clone();
+    match project.model.complete(request).await {
+        Ok(reply) => {
+            let usage = project.models.known().priced(&reply.model, reply.usage);
+            let text = reply.text.trim();
+            let text = output::cut(text, tokens::bytes(most), None).unwrap_or_else(|| text.to_owned());
+            (Some(text).filter(|text| !text.is_empty()), usage)
+        }
+        Err(error) => {
+            tracing::warn!(model, error = &error as &dyn std::error::Error, "no summary; it goes on without");
+            (None, Usage::default())
         }
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn call(
     let transcript = kit.transcript(call.role).filter(|transcript| transcript.is_complete());
     let before = transcript.and_then(|transcript| context::before(project, thread, transcript, &call));
     let reads = context::context(project, thread, &call.model);
-    let size = transcript.map_or(0, Transcript::size);
+    let size = transcript.map_or(0, |transcript| transcript.size());
     let Call { run, role, model, turn, last, may_be_empty } = call;
     let project = Arc::clone(project);
     let request = transcript.filter(|_| before.is_none()).map(|transcript| ModelRequest {

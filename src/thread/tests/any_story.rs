@@ -69,7 +69,7 @@ fn carry_out(story: &mut Story, number: u16) {
 /// Something about the length of the conversation of whoever is at work, in time or late.
 fn context(story: &mut Story, number: u16) -> Option<Vec<Event>> {
     let (_, run) = story.thread.runs.iter().nth(usize::from(number / 256) % 2)?;
-    let (run, turn) = (run.id, run.turns + u32::from(number % 7 != 0));
+    let (run, turn) = (run.id, run.turns + u32::from(!number.is_multiple_of(7)));
     let wanted = match number / 32 % 4 {
         0 => Wanted::Exceeded {
             model: "m".into(),
