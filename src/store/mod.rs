@@ -13,6 +13,7 @@ mod life;
 mod log;
 mod outbox;
 mod presence;
+mod outputs;
 mod pulls;
 mod queue;
 mod reader;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 pub use values::*;
 
 use super::consult::{Knew, PmQuestion};
+use super::context::Change;
 use super::outside::Outside;
 use super::plan::{Plan, Todo};
 use super::question::Ask;
@@ -376,6 +377,13 @@ pub enum Event {
         help: Help,
         /// What the run did, after “it had”.
         what: String,
+    },
+    /// Something was done so that a run's conversation fits into what its model can read.
+    ContextChanged {
+        /// The run.
+        run: RunId,
+        /// What.
+        change: Change,
     },
     /// Something happened to the pull request outside the chat.
     Outside {

@@ -10,6 +10,7 @@ use super::outside::{Elsewhere, MergedElsewhere};
 use super::plan::{Plan, Todo};
 use super::question::Question;
 use crate::agent::stuck::Watch;
+use super::record::Record;
 use crate::agent::{Role, ToolCall, ToolName, Usage};
 use crate::ids::{CommitId, MessageTs, Millis, PlanId, QuestionId, RunId, ThreadKey, UserId};
 
@@ -81,6 +82,10 @@ pub struct Thread {
     pub stalled: Vec<Stalled>,
     /// What each role used.
     pub usage: BTreeMap<Role, Usage>,
+    /// How many tokens models read, by what servers said when they refused a conversation.
+    pub contexts: BTreeMap<String, u64>,
+    /// What the log says of the work.
+    pub record: Arc<Record>,
 }
 
 /// What decisions need to know of a conversation.
@@ -100,6 +105,8 @@ pub struct ConversationState {
     pub call_ids: Arc<BTreeSet<String>>,
     /// Files the role has read or written, as it named them; an edit needs it.
     pub known_files: Arc<BTreeSet<String>>,
+    /// What a model wrote of the part that was replaced, when something was.
+    pub summary: Option<Arc<str>>,
 }
 
 /// A role at work.
@@ -115,6 +122,8 @@ pub struct Run {
     pub cut: bool,
     /// Replies received.
     pub turns: u32,
+    /// How often the server refused this turn as too long.
+    pub exceeded: u32,
     /// The message by which its question was answered, until the role has read it.
     pub answer: Option<MessageTs>,
     /// What it waits for before it goes on, when others are before it.
@@ -314,6 +323,8 @@ impl Thread {
             pm_choice: None,
             stalled: Vec::new(),
             usage: BTreeMap::new(),
+            contexts: BTreeMap::new(),
+            record: Arc::default(),
         }
     }
 

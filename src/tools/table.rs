@@ -79,6 +79,7 @@ fn entry(name: ToolName) -> Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::output;
     use crate::tools::{bash, git_log, glob, grep, read, walk, write};
 
     /// Name and arguments of each tool, `?` behind those that may be left out.
@@ -149,7 +150,7 @@ mod tests {
                 ToolName::Read,
                 vec![
                     format!("{} lines", read::DEFAULT_LINES),
-                    format!("{} KiB", read::MAX_SHOWN >> 10),
+                    format!("{} tokens", output::READ_TOKENS),
                     format!("over {} characters", read::MAX_LINE),
                 ],
             ),
@@ -157,7 +158,6 @@ mod tests {
                 ToolName::Grep,
                 vec![
                     format!("{} entries", grep::DEFAULT_ENTRIES),
-                    format!("{} characters", grep::MAX_CHARS),
                     format!("cut to {} characters", grep::MAX_LINE),
                     format!("after {} s", walk::SEARCH_SECONDS),
                 ],
@@ -165,7 +165,7 @@ mod tests {
             (ToolName::Glob, vec![format!("{} paths", glob::MAX_PATHS)]),
             (ToolName::GitDiff, vec![format!("{} characters", crate::git::diff::LIMIT)]),
             (ToolName::Write, vec![format!("{} MiB", write::MAX_WRITTEN >> 20)]),
-            (ToolName::Bash, vec![format!("first and last {} characters", bash::MAX_OUTPUT / 2)]),
+            (ToolName::Bash, vec![format!("{} tokens", output::RESULT_TOKENS)]),
         ] {
             let text = entry(name).function.description;
             for limit in wanted {

@@ -3,8 +3,10 @@
 //! An effect may be run again after a crash; each looks first whether it already happened where that matters.
 
 mod base;
+mod context;
 mod finish;
 mod model;
+mod outputs;
 mod tool;
 mod workspace;
 
@@ -43,7 +45,7 @@ pub fn run(
         Effect::CallModel { run, role, model, turn, no_tools } => {
             let spoke = |run: &Run| run.spoke && run.answers.is_none();
             let may_be_empty = thread.run(run).is_some_and(|(_, run)| no_tools || spoke(run));
-            model::call(&project, kit, model::Call { run, role, model, turn, no_tools, may_be_empty }).boxed()
+            model::call(&project, thread, kit, model::Call { run, role, model, turn, no_tools, may_be_empty }).boxed()
         }
         Effect::RunTool { run, role, tool, call } => {
             tool::run(project, thread, kit, tool::Call { run, role, tool, call }, cancel).boxed()

@@ -9,6 +9,7 @@ mod any_story;
 mod changes;
 mod circles;
 mod consults;
+mod context;
 mod merging;
 mod messages;
 mod outside;
