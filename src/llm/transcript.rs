@@ -129,7 +129,8 @@ impl Transcript {
             | Event::StopRequested { .. }
             | Event::RetryRequested { .. }
             | Event::TakenUp { .. }
-            | Event::Outside { .. } => {}
+            | Event::Outside { .. }
+            | Event::Checks { .. } => {}
         }
     }
 

@@ -3,6 +3,7 @@
 //! One function serves the log and those who look at a thread later, so that both tell the same story. What people and
 //! models said stands only in [`Line::told`]: the log keeps to [`Line::text`], which says who and how much.
 
+mod checks;
 #[cfg(test)]
 mod tests;
 
@@ -129,6 +130,7 @@ pub fn line(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Optio
             Some(Line::said(Tag::Message, what, &format!("{} answered", name(by)), answer))
         }
         Event::Outside { news } => info(outside(after, news)),
+        Event::Checks { news } => Some(checks::line(after, news)),
         Event::RunQueued { run, place, build } => role(before.run(*run)?.0, queued(*run, *place, build.as_deref())),
         Event::PlanProposed { id, plan, .. } => {
             let text = format!("proposes plan {id} with {}", count(plan.steps.len(), "step"));
@@ -183,7 +185,9 @@ pub fn doing(thread: &Thread) -> String {
             excerpt(&question.ask.question)
         ));
     }
-    if thread.publishing.is_some() {
+    if let Some(doing) = checks::doing(thread) {
+        parts.push(doing);
+    } else if thread.publishing.is_some() {
         parts.push("bringing the Coder's work to the pull request".to_owned());
     }
     if thread.merging.is_some() {

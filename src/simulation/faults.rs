@@ -8,7 +8,7 @@ use super::fate::{BEGIN, Fate, Weather};
 use super::invariants::{check, tail};
 use super::people::Step;
 use super::stories;
-use super::sweep::{asked, in_parallel, tell_log};
+use super::sweep::{GREEN, RED, asked, in_parallel, tell_log};
 use super::world::{Setup, World};
 
 const MINUTE: i64 = 60_000;
@@ -44,7 +44,10 @@ fn setup(seed: u64) -> Setup {
         later: Dice::new(later.roll()),
     };
     let coders = u32::try_from(1 + dice.below(3)).expect("few");
-    Setup { stories, fate: Fate::new(Vec::new(), Some(weather)), seed, unkind: true, coders }
+    let none: &[&str] = &[];
+    let checks = *Dice::new(seed.rotate_left(11)).pick(&[none, GREEN, GREEN, RED]);
+    let checks = checks.iter().map(|check| (*check).to_owned()).collect();
+    Setup { stories, fate: Fate::new(Vec::new(), Some(weather)), seed, unkind: true, coders, checks }
 }
 
 fn story(dice: &mut Dice, number: usize) -> Vec<Step> {

@@ -49,6 +49,8 @@ pub struct Setup {
     pub unkind: bool,
     /// Coders at the same time.
     pub coders: u32,
+    /// The repository's checks.
+    pub checks: Vec<String>,
 }
 
 /// The world.
@@ -70,6 +72,7 @@ pub struct World {
     others: Dice,
     unkind: bool,
     coders: u32,
+    pub checks: Vec<String>,
 }
 
 /// How a life ended.
@@ -82,7 +85,7 @@ enum End {
 
 impl World {
     pub fn new(setup: Setup) -> Self {
-        let Setup { stories, fate, seed, unkind, coders } = setup;
+        let Setup { stories, fate, seed, unkind, coders, checks } = setup;
         let memory = std::path::Path::new("/dev/shm");
         let place = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
         let folder = tempfile::Builder::new().prefix("codebutler-simulation-").tempdir_in(place);
@@ -108,6 +111,7 @@ impl World {
             folder,
             unkind,
             coders,
+            checks,
             lives: 0,
             robbed: BTreeSet::new(),
         }
@@ -266,7 +270,7 @@ impl World {
                 coder_model: CODER.to_owned(),
                 pm_turns: 15,
                 coder_turns: 40,
-                checks: Vec::new(),
+                checks: self.checks.clone(),
                 tool_lists: lists.into(),
                 slash: false,
                 now: Millis::default(),

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub use values::*;
 
+use super::checks::Checks;
 use super::outside::Outside;
 use super::plan::{Plan, Todo};
 use super::question::Ask;
@@ -345,5 +346,10 @@ pub enum Event {
     Outside {
         /// What.
         news: Outside,
+    },
+    /// Something became of the repository's checks.
+    Checks {
+        /// What.
+        news: Checks,
     },
 }

@@ -5,10 +5,12 @@
 //! folds to the same state on every machine.
 
 pub mod apply;
+pub mod checks;
 pub mod command;
 pub mod decide;
 pub mod effect;
 pub mod event;
+pub mod evidence;
 pub mod outside;
 pub mod phase;
 pub mod plan;

@@ -135,7 +135,8 @@ impl Deciding<'_> {
                             ),
                         );
                     }
-                    if last || !fresh && self.has_news(role) {
+                    let untold = role == Role::Coder && self.thread.checks.untold;
+                    if last || !fresh && (self.has_news(role) || untold) {
                         self.hear(role);
                     }
                     return;
