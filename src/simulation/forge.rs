@@ -6,9 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use super::fate::{Fate, Trouble};
-use crate::forge::{
-    Forge, ForgeError, MergeError, MergeRequest, NewPullRequest, PullRequestStatus, PullState, body,
-};
+use crate::forge::{Forge, ForgeError, MergeError, MergeRequest, NewPullRequest, PullRequestStatus, PullState, body};
 use crate::git::simulated::SimulatedGit;
 use crate::ids::CommitId;
 use crate::thread::event::PullRequest;

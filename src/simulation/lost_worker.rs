@@ -21,7 +21,14 @@ use crate::store::simulated::{Disk, Moment, Verdict};
 const LONG: Duration = Duration::from_secs(24 * 60 * 60);
 
 fn world() -> World {
-    World::new(Setup { stories: vec![], fate: Fate::new(vec![], None), seed: 1, unkind: false, coders: 1, checks: vec![] })
+    World::new(Setup {
+        stories: vec![],
+        fate: Fate::new(vec![], None),
+        seed: 1,
+        unkind: false,
+        coders: 1,
+        checks: vec![],
+    })
 }
 
 fn key() -> ThreadKey {

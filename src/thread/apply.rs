@@ -316,6 +316,8 @@ impl Thread {
         self.merging = Some(Merging { by: by.clone(), ts: ts.cloned(), head: head.clone(), attempt: self.merges });
         self.in_doubt = None;
         self.unstall(Part::Merge);
+        // A draft that a person takes as it is: what is tried again after this is its merge.
+        self.unstall(Part::Run(Role::Coder));
     }
 
     fn doubt_merge(&mut self, failure: &Failure) {

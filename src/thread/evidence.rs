@@ -74,10 +74,7 @@ pub fn report(thread: &Thread, publishing: &Publishing) -> Report {
     Report {
         checks: done.iter().map(|check| (check.clone(), earlier(check, baseline))).collect(),
         ran: if configured { Vec::new() } else { test_runs(&thread.checks.trace) },
-        criteria: criteria
-            .iter()
-            .map(|text| (text.clone(), shown(text, done, &thread.checks.trace)))
-            .collect(),
+        criteria: criteria.iter().map(|text| (text.clone(), shown(text, done, &thread.checks.trace))).collect(),
         unknown: baseline.and_then(|baseline| baseline.missing.clone()),
         configured,
     }
@@ -94,7 +91,13 @@ pub fn known(trace: &[Trace], checks: &[String]) -> Vec<CheckRun> {
         let Some(code) = ran.exit else { continue };
         if found.iter().all(|known| known.command != *check) {
             let (end, counts) = (CheckEnd::Exit { code }, ran.counts);
-            found.push(CheckRun { command: check.clone(), end, millis: ran.millis, counts, output: ran.output.clone() });
+            found.push(CheckRun {
+                command: check.clone(),
+                end,
+                millis: ran.millis,
+                counts,
+                output: ran.output.clone(),
+            });
         }
     }
     found.sort_by_key(|known| checks.iter().position(|check| *check == known.command));
@@ -138,8 +141,29 @@ fn only_reads(command: &str) -> bool {
 
 /// Words that name a test or another check.
 const TEST_WORDS: &[&str] = &[
-    "test", "tests", "check", "lint", "clippy", "vet", "verify", "typecheck", "pytest", "jest", "vitest", "mocha", "tox",
-    "nox", "rspec", "phpunit", "ctest", "unittest", "mypy", "ruff", "eslint", "tsc", "nextest",
+    "test",
+    "tests",
+    "check",
+    "lint",
+    "clippy",
+    "vet",
+    "verify",
+    "typecheck",
+    "pytest",
+    "jest",
+    "vitest",
+    "mocha",
+    "tox",
+    "nox",
+    "rspec",
+    "phpunit",
+    "ctest",
+    "unittest",
+    "mypy",
+    "ruff",
+    "eslint",
+    "tsc",
+    "nextest",
 ];
 
 /// Whether a command looks like a test or another check.
@@ -223,7 +247,8 @@ fn without_times(line: &str) -> String {
         let is_number = digits > 0 && unit.is_empty();
         let is_time = digits > 0 && (units.contains(&unit) && core != unit || core.contains(':') && digits >= 4);
         let is_id = is_number && word.starts_with('(') && word.ends_with(')');
-        if units.contains(&core) && words.last().is_some_and(|last| last.chars().all(|c| c.is_ascii_digit() || c == '.'))
+        if units.contains(&core)
+            && words.last().is_some_and(|last| last.chars().all(|c| c.is_ascii_digit() || c == '.'))
         {
             words.pop();
             words.push("…".to_owned());

@@ -11,6 +11,7 @@ mod approval;
 mod commands;
 mod crowd;
 mod demo;
+mod evidence;
 mod failures;
 mod fallbacks;
 mod github;

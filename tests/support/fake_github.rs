@@ -279,9 +279,14 @@ impl World {
                 }
                 (200, json!({"data": {"markPullRequestReadyForReview": {"pullRequest": {"isDraft": false}}}}))
             }
-            ("POST", "/graphql") if body["query"].as_str().is_some_and(|query| query.contains("convertPullRequest")) => {
+            ("POST", "/graphql")
+                if body["query"].as_str().is_some_and(|query| query.contains("convertPullRequest")) =>
+            {
                 if self.rules.no_drafts {
-                    return (200, json!({"data": null, "errors": [{"message": "Draft pull requests are not supported"}]}));
+                    return (
+                        200,
+                        json!({"data": null, "errors": [{"message": "Draft pull requests are not supported"}]}),
+                    );
                 }
                 let id = body["variables"]["id"].clone();
                 for pull in self.pulls.iter_mut().filter(|pull| pull["node_id"] == id) {

@@ -104,7 +104,8 @@ impl GitHub {
     }
 
     async fn create(&self, new: &NewPullRequest, draft: bool) -> Result<Pull, Trouble> {
-        let body = json!({"title": new.title, "body": body::fresh(new), "head": new.branch, "base": new.base, "draft": draft});
+        let body =
+            json!({"title": new.title, "body": body::fresh(new), "head": new.branch, "base": new.base, "draft": draft});
         let answer = self.gh.call(Method::Post, &self.path("pulls"), Some(&body)).await?;
         if answer.status == 422 && draft && answer.says("raft pull requests are not supported") {
             return Box::pin(self.create(new, false)).await;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{Inner, refused};
-use crate::forge::{ForgeError, body, NewPullRequest, UNFINISHED};
+use crate::forge::{ForgeError, NewPullRequest, UNFINISHED, body};
 use crate::ids::CommitId;
 use crate::thread::event::PullRequest;
 

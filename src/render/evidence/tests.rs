@@ -34,7 +34,9 @@ fn what_fails_is_said_first_with_the_end_of_its_output() {
     let output = (1..=30).map(|line| format!("line {line}\n")).collect::<String>() + "``` done";
     let failing = report(vec![(check("cargo test", exit(101), &output), Earlier::Green)]);
     let text = headline(&failing).expect("it fails");
-    assert!(text.starts_with("**Not done: `cargo test` fails** · exit code 101 · was green before: yes\n```\nline 22\n"));
+    assert!(
+        text.starts_with("**Not done: `cargo test` fails** · exit code 101 · was green before: yes\n```\nline 22\n")
+    );
     assert!(text.ends_with("''' done\n```"), "{text}");
     assert_eq!(text.lines().count(), 13);
     let late = report(vec![(check("x", CheckEnd::TimedOut { seconds: 600 }, ""), Earlier::Unknown)]);
@@ -47,7 +49,9 @@ fn what_fails_is_said_first_with_the_end_of_its_output() {
 
 #[test]
 fn criteria_say_what_shows_them() {
-    let shown = |green: bool| Some(Shown { command: "cargo test".into(), how: format!("exit code {}", i32::from(!green)), green });
+    let shown = |green: bool| {
+        Some(Shown { command: "cargo test".into(), how: format!("exit code {}", i32::from(!green)), green })
+    };
     let criteria = vec![
         ("`cargo test` passes".to_owned(), shown(true)),
         ("`cargo test` passes twice".to_owned(), shown(false)),
@@ -65,7 +69,13 @@ fn criteria_say_what_shows_them() {
 
 #[test]
 fn without_checks_it_says_what_the_coder_ran_and_no_more() {
-    let ran = |command: &str, code| Ran { command: command.into(), exit: code, millis: 1, counts: None, output: String::new() };
+    let ran = |command: &str, code| Ran {
+        command: command.into(),
+        exit: code,
+        millis: 1,
+        counts: None,
+        output: String::new(),
+    };
     let told = |ran| card(&Report { ran, ..Report::default() });
     assert_eq!(told(vec![]), "no checks are configured · no test was run");
     assert_eq!(told(vec![(ran("make test", None), false)]), "no checks are configured · no test was run");

@@ -302,8 +302,14 @@ mod tests {
         let ours = git.somebody_pushes(BRANCH, &[("a.txt", "one\n"), ("b.txt", "ours\n")]);
         let forge = SimulatedForge::new(Fate::new(Vec::new(), None), git.clone());
         let own = str::to_owned;
-        let new =
-            NewPullRequest { branch: own(BRANCH), base: own("main"), title: own("b"), body: own(""), evidence: None, draft: false };
+        let new = NewPullRequest {
+            branch: own(BRANCH),
+            base: own("main"),
+            title: own("b"),
+            body: own(""),
+            evidence: None,
+            draft: false,
+        };
         forge.open(&new).await.expect("opened");
         (git, forge, ours)
     }

@@ -1,11 +1,11 @@
 //! The repository's checks: when they are run, on what, and what the Coder is told of them.
 
 use super::Deciding;
+use crate::agent::Role;
 use crate::ids::{MessageTs, RunId, UserId};
 use crate::thread::checks::{Baseline, Before, CheckRun, Checks};
 use crate::thread::event::Event;
 use crate::thread::evidence;
-use crate::agent::Role;
 
 /// How much of a failing check's output the Coder is told, in characters from its end.
 const TOLD: usize = 1_500;

@@ -99,7 +99,10 @@ impl Deciding<'_> {
                 };
                 let draft = self.thread.published.as_ref().and_then(|published| published.draft.as_ref());
                 let draft = draft.map(|why| format!(" It is a draft: {why}.")).unwrap_or_default();
-                self.note(Role::Pm, format!("[codebutler] The Coder's run ended. {place}.{draft} Its report:\n{report}"));
+                self.note(
+                    Role::Pm,
+                    format!("[codebutler] The Coder's run ended. {place}.{draft} Its report:\n{report}"),
+                );
                 self.note_failing();
             }
             Err(failure) => {

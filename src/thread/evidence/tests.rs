@@ -34,7 +34,8 @@ fn what_the_coder_ran_counts_only_with_nothing_changed_since() {
     ];
     for (trace, expected) in cases {
         let known = known(&trace, &checks());
-        let told: Vec<(&str, CheckEnd)> = known.iter().map(|check| (check.command.as_str(), check.end.clone())).collect();
+        let told: Vec<(&str, CheckEnd)> =
+            known.iter().map(|check| (check.command.as_str(), check.end.clone())).collect();
         let expected: Vec<(&str, CheckEnd)> =
             expected.into_iter().map(|(command, code)| (command, CheckEnd::Exit { code })).collect();
         assert_eq!(told, expected, "{trace:?}");
@@ -57,7 +58,10 @@ fn white_space_counts_only_where_a_shell_minds_it() {
 fn counts_come_from_known_lines_only() {
     let counted = |passed, failed| Some(Counts { passed, failed });
     for (output, expected) in [
-        ("running 2 tests\ntest result: ok. 2 passed; 0 failed; 0 ignored\n\ntest result: FAILED. 1 passed; 3 failed;", counted(3, 3)),
+        (
+            "running 2 tests\ntest result: ok. 2 passed; 0 failed; 0 ignored\n\ntest result: FAILED. 1 passed; 3 failed;",
+            counted(3, 3),
+        ),
         ("===== 1 failed, 12 passed in 0.12s =====", counted(12, 1)),
         ("12 passed in 1.2s", counted(12, 0)),
         ("==== no tests ran in 0.01s ====", None),
@@ -68,7 +72,10 @@ fn counts_come_from_known_lines_only() {
         ("ok  \tgithub.com/a/b\t0.1s", None),
         ("all 12 tests passed", None),
         ("test result: ok. 0 passed; 0 failed;", None),
-        ("test result: ok. 2 passed; 0 failed;\n… 300 lines left out here …\ntest result: ok. 1 passed; 0 failed;", None),
+        (
+            "test result: ok. 2 passed; 0 failed;\n… 300 lines left out here …\ntest result: ok. 1 passed; 0 failed;",
+            None,
+        ),
         ("12 passing thoughts in 3 days", counted(12, 0)),
         ("", None),
     ] {
