@@ -11,12 +11,13 @@ use std::fmt::Write as _;
 
 use super::progress::call_line;
 use crate::agent::{Role, ToolCall, ToolName, Usage};
-use crate::ids::{MessageTs, Millis, RunId, UserId};
+use crate::ids::{MessageTs, Millis, QuestionId, RunId, UserId};
 use crate::thread::event::{
     Answer, Event, Failure, InitStep, Message, Publication, PullRequest, Reply, RunOutcome, ToolResult, Workspace,
 };
 use crate::thread::outside::Outside;
 use crate::thread::plan::{Todo, TodoStatus};
+use crate::thread::question::Ask;
 use crate::thread::stalled::{Part, Stalled};
 use crate::thread::state::{Run, Thread, WorkspaceState};
 
@@ -121,10 +122,7 @@ pub fn line(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Optio
             let (role, ended) = before.run(*run)?;
             Some(run_end(after, role, ended, outcome, at))
         }
-        Event::QuestionAsked { id, role, ask, .. } => {
-            let what = format!("asks question {id} with {}", count(ask.options.len(), "option"));
-            Some(Line::said(Tag::Role(*role), what, "asks", &ask.question))
-        }
+        Event::QuestionAsked { id, role, ask, .. } => Some(question_line(*role, id, ask)),
         Event::QuestionAnswered { id, by, answer, .. } => {
             let what = format!("{} answered question {id}", name(by));
             Some(Line::said(Tag::Message, what, &format!("{} answered", name(by)), answer))
@@ -325,6 +323,11 @@ fn reply_line(role: Role, run: RunId, turn: u32, reply: &Reply) -> Line {
         (false, false) => format!("turn {turn} {calling} and says"),
     };
     Line::said(Tag::Role(role), what, &lead, text)
+}
+
+fn question_line(role: Role, id: &QuestionId, ask: &Ask) -> Line {
+    let what = format!("asks question {id} with {}", count(ask.options.len(), "option"));
+    Line::said(Tag::Role(role), what, "asks", &ask.question)
 }
 
 fn queued(run: RunId, at: Option<u32>, build: Option<&str>) -> String {

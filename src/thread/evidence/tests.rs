@@ -13,7 +13,8 @@ fn checks() -> Vec<String> {
 #[test]
 fn what_the_coder_ran_counts_only_with_nothing_changed_since() {
     let (fmt, test) = (|| ran("cargo fmt --check", Some(0)), |code| ran("cargo  test", Some(code)));
-    let cases: Vec<(Vec<Trace>, Vec<(&str, i32)>)> = vec![
+    type Case = (Vec<Trace>, Vec<(&'static str, i32)>);
+    let cases: Vec<Case> = vec![
         (vec![], vec![]),
         (vec![fmt(), test(0)], vec![("cargo fmt --check", 0), ("cargo test", 0)]),
         (vec![test(0), fmt()], vec![("cargo fmt --check", 0), ("cargo test", 0)]),

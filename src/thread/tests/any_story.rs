@@ -86,7 +86,7 @@ fn advance(story: &mut Story, choice: u16, number: u16) {
     let asks = |state: &CallState| state.tool == Some(ToolName::AskUser);
     if let Some(open) = run.calls.iter().find(|state| state.started && !state.done && !asks(state)) {
         let id = open.call.id.as_str().to_owned();
-        let exit = (open.tool == Some(ToolName::Bash)).then_some(i32::from(number % 64 == 0));
+        let exit = (open.tool == Some(ToolName::Bash)).then_some(i32::from(number.is_multiple_of(64)));
         drop(story.tool_with(role, &id, "done", exit, vec![]));
         return;
     }
