@@ -19,6 +19,7 @@ use super::kit::Kit;
 use super::project::Project;
 use super::tasks::panic_text;
 use super::turnstile::Turnstile;
+use super::witness::Committed;
 use crate::agent::Role;
 use crate::agent::tool_name::Conduct;
 use crate::chat::IncomingKind;
@@ -293,6 +294,8 @@ impl<'a> Worker<'a> {
         let posted = !append.posts.is_empty();
         self.project.store.append(append).await?;
         activity::log(&self.thread, &events, at);
+        let (thread, first) = (&self.thread.key, self.thread.seq + 1);
+        self.project.witness.tell(|| Committed { thread: thread.clone(), first, at, events: events.clone() });
         events.iter().for_each(|event| self.kit.apply(event));
         if let Some(after) = after {
             self.thread = after;

@@ -26,6 +26,7 @@ use crate::runtime::models::Models;
 use crate::runtime::project::{ChannelModels, Project, ProjectSettings};
 use crate::runtime::slots::Slots;
 use crate::runtime::tasks::TaskKind;
+use crate::runtime::witness::Witness;
 use crate::runtime::{Clock, Supervisor, Tasks, outbox, watch};
 use crate::sandbox::simulated::SimulatedShell;
 use crate::store::Store;
@@ -200,6 +201,7 @@ impl World {
             clock,
             channel_models,
             slots: Slots::default(),
+            witness: Witness::default(),
         })
     }
 

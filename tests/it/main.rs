@@ -12,6 +12,7 @@ mod commands;
 mod crowd;
 mod demo;
 mod evidence;
+mod exec;
 mod failures;
 mod fallbacks;
 mod github;
