@@ -1,9 +1,11 @@
-//! The chat port: what comes in from people, what goes out to them. `slack/` and `local/` implement it.
+//! The chat port: what comes in from people, what goes out to them. `slack/`, `local/` and
+//! `terminal` implement it.
 //!
 //! The model here is the product's, not Slack's: Markdown, cards with buttons, files. Each adapter translates.
 
 pub mod local;
 pub mod slack;
+pub mod terminal;
 
 use std::collections::HashSet;
 use std::time::Duration;

@@ -8,6 +8,7 @@ mod chat;
 mod config;
 mod conversation;
 mod demo;
+mod exec;
 mod out;
 mod paint;
 mod replay;
@@ -56,6 +57,7 @@ enum Command {
     Demo(demo::Args),
     Run(run::Args),
     Chat(chat::Args),
+    Exec(exec::Args),
     Threads(threads::Args),
     Show(show::Args),
     Replay(replay::Args),
@@ -100,6 +102,7 @@ fn obey(cli: Cli) -> Result<(), Ended> {
         Command::Demo(args) => demo::obey(args),
         Command::Run(args) => run::obey(args),
         Command::Chat(args) => chat::obey(args),
+        Command::Exec(args) => exec::obey(args),
         Command::Threads(args) => threads::obey(args),
         Command::Show(args) => show::obey(args),
         Command::Replay(args) => replay::obey(args),
@@ -149,7 +152,7 @@ fn in_our_form(message: &str, command: Option<OsString>) -> Failure {
     let tip = paragraphs.find_map(|paragraph| paragraph.trim().strip_prefix("tip: "));
     let hint = tip.map_or_else(
         || {
-            let known = ["demo", "run", "chat", "threads", "show", "replay", "config"];
+            let known = ["demo", "run", "chat", "exec", "threads", "show", "replay", "config"];
             let command = command.and_then(|name| known.into_iter().find(|known| name == *known));
             command.map_or("see codebutler --help".to_owned(), |name| format!("see codebutler {name} --help"))
         },

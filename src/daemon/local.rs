@@ -17,6 +17,7 @@ use crate::runtime::Tasks;
 use crate::runtime::models::Models;
 use crate::runtime::slots::Slots;
 use crate::runtime::tasks::TaskKind;
+use crate::runtime::witness::Witness;
 use crate::store::{Store, StoreError};
 use crate::telemetry;
 
@@ -93,7 +94,8 @@ async fn start(setup: LocalSetup, on_notice: impl Fn(&Notice)) -> Result<Start, 
     let model = model(&global)?;
     let settings = projects::settings(&home, &global, &repo, true);
     let chat: Arc<dyn Chat> = Arc::clone(&page) as Arc<dyn Chat>;
-    let project = one.project(&channel, chat, (model, Models::default()), settings, Slots::default()).await?;
+    let (server, witness) = ((model, Models::default()), Witness::default());
+    let project = one.project(&channel, chat, server, settings, Slots::default(), witness).await?;
     let ready = Ready { channel, name, root, project };
     Ok(Start { page, ready, stop_grace: global.timing.stop_grace })
 }

@@ -8,6 +8,7 @@ mod local;
 mod open;
 mod projects;
 mod slack;
+pub mod terminal;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -20,6 +20,7 @@ use crate::runtime::models::Models;
 use crate::runtime::project::{ChannelModels, Project, ProjectSettings};
 use crate::runtime::slots::Slots;
 use crate::runtime::upstream::GitRemote;
+use crate::runtime::witness::Witness;
 use crate::store::{self, Store};
 use crate::{process, sandbox};
 
@@ -72,6 +73,7 @@ impl Opened {
         (model, models): (Arc<dyn ChatModel>, Models),
         settings: ProjectSettings,
         slots: Slots,
+        witness: Witness,
     ) -> Result<Arc<Project>, Vec<Failure>> {
         let channel_models = ChannelModels::load(&self.store, channel).await;
         Ok(Arc::new(Project {
@@ -89,6 +91,7 @@ impl Opened {
             clock: Clock::system(),
             channel_models: channel_models.map_err(|error| vec![store_problem(&error)])?,
             slots,
+            witness,
         }))
     }
 }

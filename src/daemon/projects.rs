@@ -66,6 +66,17 @@ pub(super) fn settings(home: &Path, global: &Global, repo: &RepoSettings, slash:
     }
 }
 
+/// Serves a project for one thread alone: what else is in its store is left as it is.
+pub(super) fn serve_alone(Ready { channel, name, project, .. }: Ready, tasks: &Tasks) -> Routes {
+    let supervisor = Supervisor::start_idle(Arc::clone(&project), tasks);
+    let keeping = project.models.clone().keep(Arc::clone(&project.model), tasks.stop_token());
+    tasks.spawn(TaskKind::Models, "models", keeping);
+    let changed = Arc::clone(&project.outbox_changed);
+    let sender = outbox::send(project.store.clone(), Arc::clone(&project.chat), changed, tasks.end_token());
+    tasks.spawn(TaskKind::Outbox, channel.as_str(), sender);
+    Routes::new([(channel, name, project, supervisor)])
+}
+
 /// Starts supervisors, watches and senders, and what keeps the list of models.
 pub(super) fn serve(projects: Vec<Ready>, tasks: &Tasks) -> Routes {
     // One server and one list for all of them.

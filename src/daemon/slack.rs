@@ -18,6 +18,7 @@ use crate::runtime::Tasks;
 use crate::runtime::models::Models;
 use crate::runtime::slots::Slots;
 use crate::runtime::tasks::TaskKind;
+use crate::runtime::witness::Witness;
 
 /// Everything that serves, ready to listen.
 struct Start {
@@ -98,8 +99,8 @@ async fn start(home: &Path, repos: &[PathBuf], on_notice: impl Fn(&Notice)) -> R
         let (name, root) = (channel_name(&repo), one.repository.root().to_owned());
         one.notices.iter().for_each(&on_notice);
         let settings = projects::settings(home, &global, &repo, false);
-        let server = (Arc::clone(&model), models.clone());
-        let project = one.project(&channel, Arc::clone(&chat), server, settings, slots.clone()).await?;
+        let (chat, server) = (Arc::clone(&chat), (Arc::clone(&model), models.clone()));
+        let project = one.project(&channel, chat, server, settings, slots.clone(), Witness::default()).await?;
         projects.push(Ready { channel, name, root, project });
     }
     Ok(Start { slack, projects, stop_grace: global.timing.stop_grace, alone })

@@ -73,7 +73,7 @@ pub enum DemoEvent<'a> {
     Said(&'a player::Said),
 }
 
-pub use player::{Outcome, Said};
+pub use player::{Outcome, Pressable, Said, ShownFile};
 
 /// Runs the demo until the pull request is merged (`--auto`) or `shutdown`. Gives the played outcome.
 pub async fn run(

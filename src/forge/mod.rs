@@ -1,5 +1,6 @@
 //! The forge port: pull requests. `github/` by `gh api`, `local/` as a record with our own merge.
 
+pub mod body;
 pub mod github;
 pub mod local;
 
@@ -29,6 +30,9 @@ pub struct NewPullRequest {
     pub title: String,
     /// The body, as Markdown.
     pub body: String,
+    /// What shows that the work is done, as Markdown: the part of the body that is brought up to date also in one that
+    /// people may have written. `None`: it stays as it is.
+    pub evidence: Option<String>,
     /// Whether it is a draft.
     pub draft: bool,
 }
@@ -88,7 +92,7 @@ pub struct MergeRequest {
 #[async_trait]
 pub trait Forge: Send + Sync {
     /// Opens a pull request, or returns the open one of that branch: its answer may have been lost. An open one that
-    /// was not finished is brought up to date.
+    /// was not finished is brought up to date; each becomes a draft, or is one no longer, as the new one is to be.
     async fn open(&self, new: &NewPullRequest) -> Result<PullRequest, ForgeError>;
 
     /// The number of the open pull request of a branch; `None` when there is none.
@@ -100,6 +104,9 @@ pub trait Forge: Send + Sync {
     /// How these pull requests stand, by one call whatever their number, up to a hundred (and a fetch of the base when
     /// it moved, where the forge is a git remote alone). One that the forge does not know is left out.
     async fn changes(&self, numbers: &[u64]) -> Result<Vec<PullState>, ForgeError>;
+
+    /// Takes the draft mark off. One without it counts as done.
+    async fn ready(&self, number: u64) -> Result<(), ForgeError>;
 
     /// Squash-merges exactly the head that was reviewed. An already merged one counts as done.
     async fn merge(&self, request: &MergeRequest) -> Result<CommitId, MergeError>;

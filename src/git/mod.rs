@@ -5,6 +5,7 @@
 //! of pull requests.
 
 pub mod base;
+mod base_checkout;
 mod command;
 pub mod commit;
 pub mod diff;

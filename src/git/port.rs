@@ -60,6 +60,13 @@ pub trait Git: Send + Sync {
     /// Brings a thread's worktree into order: mends what git needs of it, and makes it again when its files are gone.
     async fn restore_worktree(&self, thread: &ThreadKey, workspace: &Workspace) -> Result<Condition, GitError>;
 
+    /// Makes a checkout of the commit at which a thread's worktree began, untouched and apart from it, anew each time;
+    /// gives its folder. It goes with the worktree at the latest.
+    async fn checkout_base(&self, workspace: &Workspace) -> Result<PathBuf, GitError>;
+
+    /// Removes that checkout. Gone is done.
+    async fn remove_base_checkout(&self, workspace: &Workspace) -> Result<(), GitError>;
+
     /// The worktree that a thread has by its record, complete or not.
     async fn workspace_of(&self, thread: &ThreadKey) -> Option<Workspace>;
 
@@ -152,6 +159,14 @@ impl Git for Repository {
 
     async fn restore_worktree(&self, thread: &ThreadKey, workspace: &Workspace) -> Result<Condition, GitError> {
         self.restore_worktree(thread, workspace).await
+    }
+
+    async fn checkout_base(&self, workspace: &Workspace) -> Result<PathBuf, GitError> {
+        self.checkout_base(workspace).await
+    }
+
+    async fn remove_base_checkout(&self, workspace: &Workspace) -> Result<(), GitError> {
+        self.remove_base_checkout(workspace).await
     }
 
     async fn workspace_of(&self, thread: &ThreadKey) -> Option<Workspace> {

@@ -172,6 +172,10 @@ impl SimulatedGit {
         self.lock().deeds.clone()
     }
 
+    fn base_folder(&self, workspace: &Workspace) -> PathBuf {
+        self.root.join(".codebutler/branches").join(format!("{}.base", workspace.slug))
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -330,6 +334,25 @@ impl Git for SimulatedGit {
         .await
     }
 
+    async fn checkout_base(&self, workspace: &Workspace) -> Result<PathBuf, GitError> {
+        let folder = self.base_folder(workspace);
+        self.operate("checkout_base", |state| {
+            let _ = std::fs::remove_dir_all(&folder);
+            write_files(&folder, &state.files(&workspace.base));
+            Ok(folder)
+        })
+        .await
+    }
+
+    async fn remove_base_checkout(&self, workspace: &Workspace) -> Result<(), GitError> {
+        let folder = self.base_folder(workspace);
+        self.operate("remove_base_checkout", |_| {
+            let _ = std::fs::remove_dir_all(&folder);
+            Ok(())
+        })
+        .await
+    }
+
     async fn workspace_of(&self, thread: &ThreadKey) -> Option<Workspace> {
         self.operate("workspace_of", |state| Ok(state.workspace_of(thread))).await.ok().flatten()
     }
@@ -337,6 +360,7 @@ impl Git for SimulatedGit {
     async fn remove_worktree(&self, workspace: &Workspace, secured: Option<&CommitId>) -> Vec<String> {
         let folder = self.worktree_path(workspace);
         let removed = self.operate("remove_worktree", |state| {
+            let _ = std::fs::remove_dir_all(self.base_folder(workspace));
             let had_folder = std::fs::remove_dir_all(&folder).is_ok();
             let left = state.remove(workspace, secured);
             if had_folder {

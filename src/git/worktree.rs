@@ -19,7 +19,7 @@ use crate::ids::{CommitId, ThreadKey};
 use crate::thread::event::Workspace;
 
 /// Where worktrees are, from the checkout's root.
-const BRANCHES: &str = ".codebutler/branches";
+pub(super) const BRANCHES: &str = ".codebutler/branches";
 
 /// What the work on a thread's worktree holds: the worktree, if there is one, and the making of worktrees.
 type Held = (Option<Hold>, tokio::sync::OwnedMutexGuard<()>);
@@ -90,6 +90,9 @@ impl Repository {
             Ok(hold) => hold,
             Err(error) => return vec![error.what],
         };
+        if let Err(error) = self.remove_base_checkout(workspace).await {
+            return vec![error.what];
+        }
         let one_at_a_time = Arc::clone(&self.0.worktrees).lock_owned().await;
         let (workspace, secured) = (workspace.clone(), secured.cloned());
         let remove = move |repository: &Self| {
@@ -348,7 +351,7 @@ pub(super) fn restore_link(folder: &Path, admin: &Path) -> std::io::Result<()> {
 }
 
 /// Makes a folder, and refuses a link in its place: the repository's files may hold one that leads elsewhere.
-fn make_real_folder(path: &Path) -> Result<(), GitError> {
+pub(super) fn make_real_folder(path: &Path) -> Result<(), GitError> {
     match std::fs::create_dir(path) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
             Err(io_error("make the folder", path, &error))

@@ -153,7 +153,8 @@ impl Transcript {
             | Event::RetryRequested { .. }
             | Event::TakenUp { .. }
             | Event::ContextChanged { .. }
-            | Event::Outside { .. } => {}
+            | Event::Outside { .. }
+            | Event::Checks { .. } => {}
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::evidence;
 use super::post::{Button, ButtonStyle, Post};
 use crate::agent::Role;
 use crate::ids::{MessageTs, Millis};
@@ -140,18 +141,33 @@ pub fn publication(published: &Published, open: bool) -> Post {
     if text.is_empty() {
         text.push_str("The run ended without a report.");
     }
+    // What the log shows goes before what the model says.
+    if let Some(headline) = evidence::headline(&published.evidence).filter(|_| summary.head.is_some()) {
+        text = format!("{headline}\n\n_The Coder's report:_\n{text}");
+    }
     let mut buttons = Vec::new();
     match (pull, &summary.head) {
         (Some(pull), Some(head)) => {
+            let evidence = evidence::card(&published.evidence);
+            if !evidence.is_empty() {
+                let _ = write!(text, "\n\n{evidence}");
+            }
             let _ = write!(text, "\n\n{}", pull_line(pull, summary));
             if let Some(draft) = draft {
-                let _ = write!(text, "\n**Not finished:** {draft}. `!retry` goes on.");
+                let _ = write!(text, "\n**Draft, not finished:** {draft}. `!retry` goes on.");
+                if published.can_be_merged() {
+                    text.push_str(" It failed in the same way before this work, so `merge` works all the same.");
+                }
             }
             if open {
-                buttons.push(match draft {
-                    Some(_) => button(Action::RunRetry, Part::Run(Role::Coder).name(), "Go on", ButtonStyle::Primary),
-                    None => button(Action::PrMerge, head.as_str(), "Merge", ButtonStyle::Primary),
-                });
+                if draft.is_some() {
+                    let part = Part::Run(Role::Coder).name();
+                    buttons.push(button(Action::RunRetry, part, "Go on", ButtonStyle::Primary));
+                }
+                if published.can_be_merged() {
+                    let style = if draft.is_some() { ButtonStyle::Plain } else { ButtonStyle::Primary };
+                    buttons.push(button(Action::PrMerge, head.as_str(), "Merge", style));
+                }
                 buttons.extend(open_button(pull));
             }
         }
@@ -167,6 +183,9 @@ pub fn publication(published: &Published, open: bool) -> Post {
         summary.left_out.iter().for_each(|file| {
             let _ = writeln!(text, "- {file}");
         });
+        if summary.head.is_some() && !published.evidence.checks.is_empty() {
+            text.push_str("_The checks ran with these in place._");
+        }
     }
     card(Role::Coder, text, buttons)
 }

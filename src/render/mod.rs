@@ -1,6 +1,7 @@
 //! Events and state in words for people: cards, progress, status. Pure; the formats of one chat are that chat's business.
 
 pub mod cards;
+pub mod evidence;
 pub mod post;
 pub mod posts;
 pub mod presence;

@@ -3,6 +3,7 @@
 //!
 //! Quiet by default: an event that a person need not see gives nothing.
 
+mod checks;
 mod consult;
 mod context;
 mod outside;
@@ -117,6 +118,7 @@ pub fn posts(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Vec<
         }
         Event::ContextChanged { run, change } => context::changed(before, *run, change, &mut out),
         Event::Outside { news } => outside::outside(before, after, news, at, &mut out),
+        Event::Checks { news } => checks::checks(before, after, news, &mut out),
         Event::ThreadOpened { .. }
         | Event::PersonNamed { .. }
         | Event::MessageReceived { .. }
@@ -283,7 +285,8 @@ fn work_published(before: &Thread, after: &Thread, out: &mut Out) {
     let Some(published) = &after.published else { return };
     if is_long(published) {
         // Too much for one card: the report goes ahead of it.
-        out.report(published.run, &published.report);
+        let headline = super::evidence::headline(&published.evidence).map(|text| format!("{text}\n\n"));
+        out.report(published.run, &format!("{}{}", headline.unwrap_or_default(), published.report));
     }
     publication(published, !after.is_closed(), out);
     if let Some(diff) = published.summary.diff.as_ref().filter(|diff| !diff.is_empty()) {
@@ -310,14 +313,15 @@ fn publish_failed(before: &Thread, after: &Thread, run: RunId, failure: &Failure
 
 /// Whether a report is too much for one card.
 fn is_long(published: &Published) -> bool {
-    published.report.chars().count() > super::text::MESSAGE_CHARS
+    let evidence = super::evidence::card(&published.evidence).chars().count();
+    published.report.chars().count() + evidence > super::text::MESSAGE_CHARS
         || pieces(&published.report).iter().any(|piece| matches!(piece, Piece::Code { .. }))
 }
 
 /// The card of what a run was published as.
 fn publication(published: &Published, open: bool, out: &mut Out) {
     let post = if is_long(published) {
-        cards::publication(&Published { report: "Done; the report is above.".to_owned(), ..published.clone() }, open)
+        cards::publication(&Published { report: "The report is above.".to_owned(), ..published.clone() }, open)
     } else {
         cards::publication(published, open)
     };

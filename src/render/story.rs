@@ -3,6 +3,7 @@
 //! One function serves the log and those who look at a thread later, so that both tell the same story. What people and
 //! models said stands only in [`Line::told`]: the log keeps to [`Line::text`], which says who and how much.
 
+mod checks;
 mod consult;
 mod context;
 #[cfg(test)]
@@ -125,6 +126,7 @@ pub fn line(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Optio
         | Event::PmAnswered { .. }
         | Event::StuckNoticed { .. } => consult::line(before, after, event),
         Event::Outside { news } => info(outside(after, news)),
+        Event::Checks { news } => Some(checks::line(after, news)),
         Event::ContextChanged { run, change } => role(before.run(*run)?.0, context::words(change)),
         Event::RunQueued { run, place, build } => role(before.run(*run)?.0, queued(*run, *place, build.as_deref())),
         Event::PlanProposed { id, plan, .. } => {
@@ -185,7 +187,9 @@ pub fn doing(thread: &Thread) -> String {
         let (role, question) = (consult.role.title(), excerpt(&consult.asked.question));
         parts.push(format!("the {role} waits for the PM's answer to “{question}”"));
     }
-    if thread.publishing.is_some() {
+    if let Some(doing) = checks::doing(thread) {
+        parts.push(doing);
+    } else if thread.publishing.is_some() {
         parts.push("bringing the Coder's work to the pull request".to_owned());
     }
     if thread.merging.is_some() {

@@ -19,6 +19,7 @@ pub mod tasks;
 mod turnstile;
 pub mod upstream;
 pub mod watch;
+pub mod witness;
 pub mod worker;
 
 pub use clock::Clock;

@@ -12,6 +12,7 @@ use super::clock::Clock;
 use super::models::Models;
 use super::presence::Board;
 use super::slots::Slots;
+use super::witness::Witness;
 use crate::agent::{Platform, Role};
 use crate::chat::Chat;
 use crate::forge::Forge;
@@ -52,6 +53,8 @@ pub struct Project {
     pub channel_models: ChannelModels,
     /// Who may work at the same time; one for all repositories.
     pub slots: Slots,
+    /// Who is told what is committed.
+    pub witness: Witness,
 }
 
 /// How a repository is set up, as far as its threads need it.

@@ -11,15 +11,16 @@ use crate::thread::event::{Failure, Publication};
 use crate::thread::state::Publishing;
 use crate::tools::ThreadWork;
 
-/// Brings the Coder's work to the pull request. `title` is the plan's. The deeds are what was done, also when the rest
+/// Brings the Coder's work to the pull request. `title` is the plan's, `evidence` what the log shows. The deeds are what was done, also when the rest
 /// failed. Without changes against the base there is no pull request, and the publication has no head.
 pub async fn publish(
     work: &ThreadWork,
     publishing: &Publishing,
     title: &str,
+    evidence: &str,
 ) -> (Result<Publication, Failure>, Vec<Deed>) {
     let mut deeds = Vec::new();
-    let result = bring(work, publishing, title, &mut deeds).await;
+    let result = bring(work, publishing, title, evidence, &mut deeds).await;
     (result, deeds)
 }
 
@@ -27,6 +28,7 @@ async fn bring(
     work: &ThreadWork,
     publishing: &Publishing,
     title: &str,
+    evidence: &str,
     deeds: &mut Vec<Deed>,
 ) -> Result<Publication, Failure> {
     let selection = Selection::TrackedAnd(publishing.wrote.clone());
@@ -37,13 +39,13 @@ async fn bring(
         return Ok(Publication { left_out: done.left_out, ..Publication::default() });
     }
     let head = work.git.head().await?;
-    work.deliver(title, &body(publishing), publishing.draft.is_some(), deeds).await?;
+    work.deliver(title, &body(publishing), Some(evidence), publishing.missing().is_some(), deeds).await?;
     let (files, added, removed) = (stat.files, stat.added, stat.removed);
     Ok(Publication { head: Some(head), files, added, removed, left_out: done.left_out, diff: None })
 }
 
 fn body(publishing: &Publishing) -> String {
-    match &publishing.draft {
+    match publishing.missing() {
         Some(missing) => format!("{UNFINISHED} {}\n\n{}", missing.trim(), publishing.report.trim()),
         None => publishing.report.trim().to_owned(),
     }

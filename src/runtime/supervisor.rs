@@ -42,9 +42,18 @@ impl Drop for Ended {
 impl Supervisor {
     /// Starts the supervisor of a project; threads that were at work go on.
     pub fn start(project: Arc<Project>, tasks: &Tasks) -> Self {
+        Self::begin(project, tasks, false)
+    }
+
+    /// Starts the supervisor of a project in which only what is woken goes on.
+    pub fn start_idle(project: Arc<Project>, tasks: &Tasks) -> Self {
+        Self::begin(project, tasks, true)
+    }
+
+    fn begin(project: Arc<Project>, tasks: &Tasks, idle: bool) -> Self {
         let (wakes, inbox) = mpsc::unbounded_channel();
         let supervisor = Self { wakes };
-        let route = route(project, tasks.clone(), supervisor.clone(), inbox);
+        let route = route(project, tasks.clone(), supervisor.clone(), inbox, idle);
         tasks.spawn(TaskKind::Supervisor, "supervisor", route);
         supervisor
     }
@@ -70,10 +79,16 @@ async fn go_on(project: &Project, supervisor: &Supervisor) -> bool {
     }
 }
 
-async fn route(project: Arc<Project>, tasks: Tasks, supervisor: Supervisor, mut inbox: mpsc::UnboundedReceiver<Wake>) {
+async fn route(
+    project: Arc<Project>,
+    tasks: Tasks,
+    supervisor: Supervisor,
+    mut inbox: mpsc::UnboundedReceiver<Wake>,
+    idle: bool,
+) {
     let mut workers: HashMap<ThreadKey, Arc<Notify>> = HashMap::new();
     let stop = tasks.stop_token();
-    let mut gone_on = go_on(&project, &supervisor).await;
+    let mut gone_on = idle || go_on(&project, &supervisor).await;
     loop {
         let wake = tokio::select! {
             biased;

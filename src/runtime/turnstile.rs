@@ -38,7 +38,7 @@ pub struct Turnstile {
 }
 
 struct Build {
-    /// `None`: the initialisation of the worktree.
+    /// `None`: the initialisation of the worktree, or the repository's checks.
     run: Option<RunId>,
     claim: Claim,
 }
@@ -119,16 +119,17 @@ impl Turnstile {
     /// Where a run stands, and for what: its role's turn, its build's, or that of the initialisation which its command
     /// waits for.
     fn queue(&self, run: &Run) -> Option<(u32, Lane)> {
-        let of = |run| {
+        let of_run = || {
             let builds = self.builds.values().flatten();
-            builds.filter(move |build| build.run == run).find_map(|build| build.claim.queue())
+            builds.filter(|build| build.run == Some(run.id)).find_map(|build| build.claim.queue())
         };
         let wants_shell = || {
             let mut open = run.calls.iter().filter(|call| call.started && !call.done);
             open.any(|call| call.tool == Some(ToolName::Bash))
         };
-        let own = self.runs.get(&run.id).and_then(Claim::queue).or_else(|| of(Some(run.id)));
-        own.or_else(|| of(None).filter(|_| wants_shell()))
+        let init = || self.builds.get(&Effect::InitWorkspace.id())?.as_ref()?.claim.queue();
+        let own = self.runs.get(&run.id).and_then(Claim::queue).or_else(of_run);
+        own.or_else(|| init().filter(|_| wants_shell()))
     }
 
     /// Waits until a place may have changed.
@@ -150,6 +151,8 @@ fn run_of(effect: &Effect) -> Option<(RunId, Role)> {
         Effect::PrepareBase
         | Effect::PrepareWorkspace { .. }
         | Effect::InitWorkspace
+        | Effect::TakeBaseline { .. }
+        | Effect::RunCheck { .. }
         | Effect::Publish { .. }
         | Effect::Merge { .. }
         | Effect::CleanUp { .. } => None,
@@ -163,6 +166,9 @@ fn builds_of(effect: &Effect, settings: &ProjectSettings, init: impl Fn() -> Vec
             argument(&call.arguments, "command").into_iter().collect()
         }
         Effect::InitWorkspace => init(),
+        // What the checks need is made there, too.
+        Effect::TakeBaseline { commands, .. } => init().into_iter().chain(commands.iter().cloned()).collect(),
+        Effect::RunCheck { command, .. } => vec![command.clone()],
         Effect::RunTool { .. }
         | Effect::CallModel { .. }
         | Effect::PrepareBase

@@ -19,6 +19,7 @@ use super::kit::Kit;
 use super::project::Project;
 use super::tasks::panic_text;
 use super::turnstile::Turnstile;
+use super::witness::Committed;
 use crate::agent::Role;
 use crate::agent::tool_name::Conduct;
 use crate::chat::IncomingKind;
@@ -316,6 +317,8 @@ impl<'a> Worker<'a> {
         // Meanwhile: the disk takes its time.
         let ready = async { effects::prepare(self.project, after.as_ref().unwrap_or(&self.thread), &events) };
         tokio::join!(biased; written, ready).0?;
+        let (thread, first) = (&self.thread.key, self.thread.seq + 1);
+        self.project.witness.tell(|| Committed { thread: thread.clone(), first, at, events: events.clone() });
         events.iter().for_each(|event| self.kit.apply(event));
         if let Some(after) = after {
             let before = std::mem::replace(&mut self.thread, after);

@@ -6,9 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use super::fate::{Fate, Trouble};
-use crate::forge::{
-    Forge, ForgeError, MergeError, MergeRequest, NewPullRequest, PullRequestStatus, PullState, UNFINISHED,
-};
+use crate::forge::{Forge, ForgeError, MergeError, MergeRequest, NewPullRequest, PullRequestStatus, PullState, body};
 use crate::git::simulated::SimulatedGit;
 use crate::ids::CommitId;
 use crate::thread::event::PullRequest;
@@ -147,16 +145,17 @@ impl Forge for SimulatedForge {
             let mut held = self.held();
             let number = held.pulls.len() as u64 + 1;
             if let Some(pull) = held.open(&new.branch) {
-                if pull.draft && pull.body.starts_with(UNFINISHED) {
-                    pull.body.clone_from(&new.body);
-                    pull.draft = new.draft;
+                if let Some(body) = body::updated(&pull.body, new) {
+                    pull.body = body;
                 }
+                pull.draft = new.draft;
                 shown(pull)
             } else {
                 let Some(head) = self.head(&new.branch) else {
                     return Err(error(format!("GitHub has no branch `{}`.", new.branch), "Push it first."));
                 };
-                let NewPullRequest { branch, base, title, body, draft } = new.clone();
+                let body = body::fresh(new);
+                let NewPullRequest { branch, base, title, draft, .. } = new.clone();
                 let pull = Pull { number, branch, base, title, body, draft, state: State::Open, head };
                 held.pulls.push(pull.clone());
                 shown(&pull)
@@ -219,6 +218,13 @@ impl Forge for SimulatedForge {
         let states = pulls.into_iter().map(state).collect();
         self.end("changes", false, lost).await?;
         Ok(states)
+    }
+
+    async fn ready(&self, number: u64) -> Result<(), ForgeError> {
+        let _busy = self.fate.enter();
+        let lost = self.begin("ready", true).await?;
+        self.held().numbered(number)?.draft = false;
+        self.end("ready", true, lost).await
     }
 
     async fn merge(&self, request: &MergeRequest) -> Result<CommitId, MergeError> {

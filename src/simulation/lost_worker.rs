@@ -28,6 +28,7 @@ fn world() -> World {
         unkind: false,
         coders: 1,
         reads: Reads::Enough,
+        checks: vec![],
     })
 }
 

@@ -12,21 +12,30 @@ use super::stories;
 use super::world::{Reads, Setup, World};
 
 /// The stories that are swept; the full one first.
-const STORIES: [Story; 11] = [
-    stories::full,
-    stories::question,
-    stories::changed,
-    stories::follow_up,
-    stories::cancelled,
-    stories::closed,
-    stories::pushed_to,
-    stories::closed_there,
-    stories::merged_there,
-    stories::consulted,
-    stories::circling,
+const STORIES: [Story; 12] = [
+    FULL,
+    (stories::question, GREEN),
+    (stories::changed, GREEN),
+    (stories::follow_up, GREEN),
+    (stories::cancelled, GREEN),
+    (stories::closed, GREEN),
+    (stories::pushed_to, GREEN),
+    (stories::closed_there, GREEN),
+    (stories::merged_there, GREEN),
+    (stories::consulted, GREEN),
+    (stories::circling, GREEN),
+    // What fails as it failed before is merged all the same.
+    (stories::changed, RED),
 ];
 
-type Story = fn(usize) -> Vec<Step>;
+const FULL: Story = (stories::full, GREEN);
+
+/// What a person does, and the repository's checks.
+type Story = (fn(usize) -> Vec<Step>, &'static [&'static str]);
+
+/// Checks that succeed, the first after a while; and one that never does.
+pub const GREEN: &[&str] = &["sleep 20", "grep -q You .codebutler/prompts/pm.md"];
+const RED: &[&str] = &["exit 3"];
 
 /// Tells a story under a fate.
 fn tell(story: Story, fate: &Fate) -> Result<Outcome, String> {
@@ -34,9 +43,10 @@ fn tell(story: Story, fate: &Fate) -> Result<Outcome, String> {
 }
 
 /// The same with models that read so much.
-fn tell_in(reads: Reads, story: Story, fate: &Fate) -> Result<Outcome, String> {
+fn tell_in(reads: Reads, (story, checks): Story, fate: &Fate) -> Result<Outcome, String> {
     let stories = vec![(story(1), BEGIN + 1_000)];
-    let mut world = World::new(Setup { stories, fate: fate.clone(), seed: 1, unkind: false, coders: 3, reads });
+    let checks = checks.iter().map(|check| (*check).to_owned()).collect();
+    let mut world = World::new(Setup { stories, fate: fate.clone(), seed: 1, unkind: false, coders: 3, reads, checks });
     world.run()?;
     let remains = world.remains();
     let mut broken = check(&world, &remains);
@@ -144,17 +154,17 @@ fn every_story_comes_to_its_end_undisturbed() {
 
 #[test]
 fn the_full_story_survives_a_crash_at_every_point() {
-    let (expected, points) = undisturbed(stories::full);
+    let (expected, points) = undisturbed(FULL);
     let cuts: Vec<Vec<u64>> = (1..=points).map(|point| vec![point]).collect();
-    let failures = sweep(stories::full, Cut::Crash, cuts, Some(&expected));
+    let failures = sweep(FULL, Cut::Crash, cuts, Some(&expected));
     report("the sweep", usize::try_from(points).expect("few"), &failures);
 }
 
 #[test]
 fn the_full_story_survives_a_power_failure_at_every_point() {
-    let (expected, points) = undisturbed(stories::full);
+    let (expected, points) = undisturbed(FULL);
     let cuts: Vec<Vec<u64>> = (1..=points).map(|point| vec![point]).collect();
-    let failures = sweep(stories::full, Cut::Power, cuts, Some(&expected));
+    let failures = sweep(FULL, Cut::Power, cuts, Some(&expected));
     report("the sweep of power failures", usize::try_from(points).expect("few"), &failures);
 }
 
@@ -167,18 +177,18 @@ fn doubles(points: u64, seed: u64) -> Vec<Vec<u64>> {
 
 #[test]
 fn the_full_story_survives_a_second_crash_soon_after_the_first() {
-    let (expected, points) = undisturbed(stories::full);
+    let (expected, points) = undisturbed(FULL);
     let cuts = doubles(points, 2);
     let all = cuts.len();
-    report("double crashes", all, &sweep(stories::full, Cut::Crash, cuts, Some(&expected)));
+    report("double crashes", all, &sweep(FULL, Cut::Crash, cuts, Some(&expected)));
 }
 
 #[test]
 fn the_full_story_survives_a_second_power_failure_soon_after_the_first() {
-    let (expected, points) = undisturbed(stories::full);
+    let (expected, points) = undisturbed(FULL);
     let cuts = doubles(points, 3);
     let all = cuts.len();
-    report("double power failures", all, &sweep(stories::full, Cut::Power, cuts, Some(&expected)));
+    report("double power failures", all, &sweep(FULL, Cut::Power, cuts, Some(&expected)));
 }
 
 #[test]
@@ -198,7 +208,7 @@ fn the_other_stories_survive(how: Cut) {
         let cuts: Vec<Vec<u64>> = (0..asked("CODEBUTLER_CUTS", 30)).map(|_| vec![1 + dice.below(points)]).collect();
         let all = cuts.len();
         // How far the work is when it is stopped and closed depends on the time that a crash takes.
-        let expected = (story as usize != stories::closed as Story as usize).then_some(&expected);
+        let expected = (number != 5).then_some(&expected);
         report(&format!("story {number}"), all, &sweep(story, how, cuts, expected));
     }
 }
@@ -208,7 +218,7 @@ fn long_talk_survives(reads: Reads, first: u64) {
     let told = |cuts: Vec<u64>| {
         let fate = Fate::new(cuts, None);
         fate.keep_trace();
-        let told = tell_in(reads, stories::long_talk, &fate);
+        let told = tell_in(reads, (stories::long_talk, GREEN), &fate);
         let told = told.map_err(|broken| format!("cut at {:?}:\n{broken}\n{}\n", fate.points(), tail(&fate, 120)));
         told.map(|outcome| (outcome, fate.points()))
     };

@@ -27,6 +27,7 @@ use crate::runtime::models::Models;
 use crate::runtime::project::{ChannelModels, Project, ProjectSettings};
 use crate::runtime::slots::Slots;
 use crate::runtime::tasks::TaskKind;
+use crate::runtime::witness::Witness;
 use crate::runtime::{Clock, Supervisor, Tasks, outbox, watch};
 use crate::sandbox::simulated::SimulatedShell;
 use crate::store::Store;
@@ -50,6 +51,8 @@ pub struct Setup {
     pub unkind: bool,
     /// Coders at the same time.
     pub coders: u32,
+    /// The repository's checks.
+    pub checks: Vec<String>,
     /// How much the models read.
     pub reads: Reads,
 }
@@ -85,6 +88,7 @@ pub struct World {
     unkind: bool,
     coders: u32,
     reads: Reads,
+    pub checks: Vec<String>,
 }
 
 /// How a life ended.
@@ -97,7 +101,7 @@ enum End {
 
 impl World {
     pub fn new(setup: Setup) -> Self {
-        let Setup { stories, fate, seed, unkind, coders, reads } = setup;
+        let Setup { stories, fate, seed, unkind, coders, reads, checks } = setup;
         let most = if let Reads::Refused(most) = reads { most } else { usize::MAX };
         let memory = std::path::Path::new("/dev/shm");
         let place = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
@@ -125,6 +129,7 @@ impl World {
             unkind,
             coders,
             reads,
+            checks,
             lives: 0,
             robbed: BTreeSet::new(),
         }
@@ -214,6 +219,7 @@ impl World {
             clock,
             channel_models,
             slots: Slots::default(),
+            witness: Witness::default(),
         })
     }
 
@@ -293,7 +299,7 @@ impl World {
                 coder_model: CODER.to_owned(),
                 pm_turns: 15,
                 coder_turns: 40,
-                checks: Vec::new(),
+                checks: self.checks.clone(),
                 tool_lists: lists.into(),
                 slash: false,
                 now: Millis::default(),

@@ -6,8 +6,10 @@ mod messages;
 
 use std::sync::Arc;
 
+use super::checks::Checked;
 use super::consult::Consult;
 use super::event::{Event, Failure, Publication, PullRequest, Reply, RunOutcome, ToolResult, Workspace};
+use super::evidence;
 use super::plan::Plan;
 use super::question::Question;
 use super::stalled::{Part, Stalled};
@@ -37,7 +39,10 @@ impl Thread {
             Event::BaseFailed { failure } => self.stall(Stalled::Base(failure.clone())),
             Event::ConversationOpened { role, .. } => self.open_conversation(*role),
             Event::RunStarted { run, role, model } => self.start_run(*run, *role, model, at),
-            Event::Heard { role, messages, .. } => self.hear(*role, messages),
+            Event::Heard { role, messages, .. } => {
+                self.checks.untold &= *role != Role::Coder;
+                self.hear(*role, messages);
+            }
             Event::Noted { role, text } => self.conversation(*role).notes.push(text.clone()),
             Event::ReplyReceived { run, reply, .. } => self.receive_reply(*run, reply),
             Event::ToolsStarted { run, calls } => self.with_calls(*run, |state| {
@@ -45,7 +50,10 @@ impl Thread {
                     (state.started, state.since) = (true, at);
                 }
             }),
-            Event::ToolFinished { run, call, result } => self.finish_call(*run, call, result),
+            Event::ToolFinished { run, call, result } => {
+                self.trace(*run, call, result, at);
+                self.finish_call(*run, call, result);
+            }
             Event::QuestionAsked { id, role, run, call, ask } => {
                 let (id, call, ask) = (id.clone(), call.clone(), ask.clone());
                 self.question = Some(Question { id, role: *role, run: *run, call, ask });
@@ -100,6 +108,7 @@ impl Thread {
             Event::TakenUp { parts, .. } => self.take_up(parts),
             Event::ContextChanged { run, change } => self.change_context(*run, change),
             Event::Outside { news } => self.apply_outside(news),
+            Event::Checks { news } => self.apply_checks(news),
         }
     }
 
@@ -123,6 +132,9 @@ impl Thread {
         self.unstall(Part::Run(role));
         let answers = if role == Role::Pm { self.begin_consult(id) } else { None };
         let owes = role == Role::Pm && answers.is_none() && std::mem::take(&mut self.owes_answers);
+        if role == Role::Coder {
+            self.begin_trace();
+        }
         self.runs.insert(
             role,
             Run {
@@ -261,7 +273,9 @@ impl Thread {
             }
         };
         if role == Role::Coder {
-            self.publishing = Some(Publishing { run: id, report, draft, wrote: self.wrote.clone() });
+            // Who stops the work does not wait for checks of it.
+            let checked = matches!(outcome, RunOutcome::Stopped { .. }).then(Checked::default);
+            self.publishing = Some(Publishing { run: id, report, draft, wrote: self.wrote.clone(), checked });
         }
     }
 
@@ -317,8 +331,10 @@ impl Thread {
 
     fn publish(&mut self, run: RunId, summary: &Publication) {
         self.elsewhere.closed &= summary.head.is_none();
-        if let Some(Publishing { report, draft, .. }) = self.publishing.take() {
+        if let Some(publishing) = self.publishing.take() {
             self.wrote.clear();
+            let (evidence, draft) = (Arc::new(evidence::report(self, &publishing)), publishing.missing());
+            let Publishing { report, draft: cut, checked, .. } = publishing;
             // What could not be brought out before went with it.
             self.unstall(Part::Publish);
             // Publishing may have failed in between and stood in its place.
@@ -326,7 +342,7 @@ impl Thread {
                 self.stall(Stalled::Run(Role::Coder));
             }
             let (pull, summary) = (self.pull.clone(), summary.clone());
-            self.published = Some(Published { run, report, draft, pull, summary });
+            self.published = Some(Published { run, report, draft, cut, checked, evidence, pull, summary });
         }
     }
 
@@ -341,6 +357,8 @@ impl Thread {
         self.merging = Some(Merging { by: by.clone(), ts: ts.cloned(), head: head.clone(), attempt: self.merges });
         self.in_doubt = None;
         self.unstall(Part::Merge);
+        // A draft that a person takes as it is: what is tried again after this is its merge.
+        self.unstall(Part::Run(Role::Coder));
     }
 
     fn doubt_merge(&mut self, failure: &Failure) {

@@ -2,6 +2,7 @@
 //!
 //! Commands are not stored; the events that they lead to are.
 
+use super::checks::{Baseline, CheckRun};
 use super::context::{Change, Wanted};
 use super::event::{Base, Failure, InitStep, Message, Publication, PullRequest, Reply, ToolResult, Workspace};
 use super::outside::Sighting;
@@ -79,6 +80,15 @@ pub enum Command {
     WorkspacePrepared(Result<Workspace, Failure>),
     /// Initialising the worktree ended.
     WorkspaceInitialised(Vec<InitStep>),
+    /// Running the checks on the untouched base ended.
+    BaselineTaken(Baseline),
+    /// A check of the Coder's work ended.
+    CheckDone {
+        /// The run.
+        run: RunId,
+        /// How it ended; `None`: nothing was changed that could be checked.
+        check: Option<CheckRun>,
+    },
     /// Publishing the Coder's work ended.
     PublishDone {
         /// The run.

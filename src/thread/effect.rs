@@ -41,6 +41,22 @@ pub enum Effect {
     },
     /// Initialise the worktree for its platform.
     InitWorkspace,
+    /// Run the repository's checks on the untouched base, in a place of their own.
+    TakeBaseline {
+        /// The base.
+        commit: CommitId,
+        /// The checks.
+        commands: Vec<String>,
+    },
+    /// Run one of the repository's checks on the Coder's work.
+    RunCheck {
+        /// The Coder's run.
+        run: RunId,
+        /// Which of the checks, from 0.
+        number: usize,
+        /// The check.
+        command: String,
+    },
     /// Commit what is uncommitted, push, open or update the pull request.
     Publish {
         /// The Coder's work.
@@ -81,6 +97,8 @@ impl Effect {
             Self::RunTool { run, call, .. } => format!("run/{run}/call/{}", call.id),
             Self::PrepareWorkspace { .. } => "workspace".to_owned(),
             Self::InitWorkspace => "workspace/init".to_owned(),
+            Self::TakeBaseline { .. } => "baseline".to_owned(),
+            Self::RunCheck { run, number, .. } => format!("publish/{run}/check/{number}"),
             Self::Publish { publishing } => format!("publish/{}", publishing.run),
             Self::Merge { attempt, .. } => format!("merge/{attempt}"),
             Self::CleanUp { .. } => "cleanup".to_owned(),
@@ -90,7 +108,12 @@ impl Effect {
     /// What a restart does with it.
     pub fn restart(&self) -> Restart {
         match self {
-            Self::PrepareBase | Self::CallModel { .. } | Self::InitWorkspace => Restart::Again,
+            // A check is for being run, again and again.
+            Self::PrepareBase
+            | Self::CallModel { .. }
+            | Self::InitWorkspace
+            | Self::TakeBaseline { .. }
+            | Self::RunCheck { .. } => Restart::Again,
             Self::RunTool { tool, .. } => match tool.conduct() {
                 Conduct::Reads | Conduct::Core | Conduct::Waits => Restart::Again,
                 Conduct::Changes => Restart::Report,
@@ -125,9 +148,8 @@ pub fn pending(thread: &Thread, limit: impl Fn(Role) -> u32) -> Vec<Effect> {
             WorkspaceState::Ready { initialised: false, .. } => effects.push(Effect::InitWorkspace),
             WorkspaceState::None | WorkspaceState::Wanted | WorkspaceState::Ready { .. } | WorkspaceState::Removed => {}
         }
-        if let Some(publishing) = &thread.publishing {
-            effects.push(Effect::Publish { publishing: publishing.clone() });
-        }
+        effects.extend(thread.baseline_effect());
+        effects.extend(thread.publishing_effect());
         if let Some(merging) = &thread.merging {
             effects.push(Effect::Merge { head: merging.head.clone(), attempt: merging.attempt });
         }

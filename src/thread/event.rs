@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub use values::*;
 
+use super::checks::Checks;
 use super::consult::{Knew, PmQuestion};
 use super::context::Change;
 use super::outside::Outside;
@@ -389,5 +390,10 @@ pub enum Event {
     Outside {
         /// What.
         news: Outside,
+    },
+    /// Something became of the repository's checks.
+    Checks {
+        /// What.
+        news: Checks,
     },
 }

@@ -5,12 +5,14 @@
 //! folds to the same state on every machine.
 
 pub mod apply;
+pub mod checks;
 pub mod command;
 pub mod consult;
 pub mod context;
 pub mod decide;
 pub mod effect;
 pub mod event;
+pub mod evidence;
 pub mod facts;
 pub mod outside;
 pub mod phase;

@@ -170,8 +170,9 @@ impl Thread {
         self.last_run = self.last_run.max(run.0);
         self.unstall(Part::Merge);
         if let Some(published) = &self.published {
-            let (report, draft) = (published.report.clone(), published.draft.clone());
-            self.publishing = Some(Publishing { run, report, draft, wrote: self.wrote.clone() });
+            let (report, draft) = (published.report.clone(), published.cut.clone());
+            let (wrote, checked) = (self.wrote.clone(), published.checked.clone());
+            self.publishing = Some(Publishing { run, report, draft, wrote, checked });
         }
     }
 }

@@ -4,8 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::checks::{Checked, Known};
 use super::consult::Consult;
 use super::event::{Base, Earlier, Message, Publication, PullRequest, Workspace};
+use super::evidence::Report;
 use super::outside::{Elsewhere, MergedElsewhere};
 use super::plan::{Plan, Todo};
 use super::question::Question;
@@ -66,6 +68,8 @@ pub struct Thread {
     pub publishing: Option<Publishing>,
     /// What was published last.
     pub published: Option<Published>,
+    /// What is known of the repository's checks.
+    pub checks: Known,
     /// How many merges were asked for.
     pub merges: u32,
     /// A merge in progress.
@@ -243,6 +247,8 @@ pub struct Publishing {
     pub draft: Option<String>,
     /// Files the run wrote.
     pub wrote: BTreeSet<String>,
+    /// How far the repository's checks are; `None`: there are none, or nobody has looked yet.
+    pub checked: Option<Checked>,
 }
 
 /// What a Coder run led to.
@@ -254,6 +260,12 @@ pub struct Published {
     pub report: String,
     /// Why the pull request is only a draft, when it is.
     pub draft: Option<String>,
+    /// The same without what the checks say.
+    pub cut: Option<String>,
+    /// The checks as they were published.
+    pub checked: Option<Checked>,
+    /// What shows that the work is done, or that it is not.
+    pub evidence: Arc<Report>,
     /// The pull request as it was then.
     pub pull: Option<PullRequest>,
     /// What was done.
@@ -315,6 +327,7 @@ impl Thread {
             wrote: BTreeSet::new(),
             publishing: None,
             published: None,
+            checks: Known::default(),
             merges: 0,
             merging: None,
             in_doubt: None,
@@ -391,6 +404,15 @@ impl Thread {
             total.add(usage);
         }
         total
+    }
+}
+
+impl Published {
+    /// Whether its pull request may be merged. Of drafts only one whose single fault is a check that failed in the same
+    /// way before the work: its card says so, and a person decides.
+    pub fn can_be_merged(&self) -> bool {
+        let stopped = self.checked.as_ref().is_some_and(|checked| checked.stopped.is_some());
+        self.draft.is_none() || self.cut.is_none() && !stopped && self.evidence.fails_as_before()
     }
 }
 

@@ -46,7 +46,7 @@ impl Tool for GhCreatePr {
             )));
         }
         let mut deeds = Vec::new();
-        let delivered = work.deliver(&arguments.title, &arguments.body, false, &mut deeds);
+        let delivered = work.deliver(&arguments.title, &arguments.body, None, false, &mut deeds);
         let delivered = unless_stopped(context, async { Ok(delivered.await) }).await?;
         let text = match delivered {
             Ok(pull) => {

@@ -27,11 +27,12 @@ pub struct ThreadWork {
 
 impl ThreadWork {
     /// Pushes the branch and opens its pull request, or finds the open one. What was done is in `deeds`, also when
-    /// the rest failed.
+    /// the rest failed. Without `evidence` what the pull request says of it stays.
     pub async fn deliver(
         &self,
         title: &str,
         body: &str,
+        evidence: Option<&str>,
         draft: bool,
         deeds: &mut Vec<Deed>,
     ) -> Result<PullRequest, Failure> {
@@ -45,6 +46,7 @@ impl ThreadWork {
             base: workspace.base_branch.clone(),
             title: title.trim().to_owned(),
             body: format!("{}\n\n---\n{}", body.trim(), self.footer.trim()).trim().to_owned(),
+            evidence: evidence.map(str::to_owned),
             draft,
         };
         let pull = self.forge.open(&new).await?;

@@ -14,6 +14,8 @@ mod consults;
 mod cost;
 mod crowd;
 mod demo;
+mod evidence;
+mod exec;
 mod failures;
 mod fallbacks;
 mod github;

@@ -268,7 +268,7 @@ impl World {
         }
     }
 
-    /// What is not about the repository: who is logged in, and GraphQL's only mutation.
+    /// What is not about the repository: who is logged in, and GraphQL's mutations.
     fn outside(&mut self, method: &str, path: &str, body: &Value) -> Answer {
         match (method, path) {
             ("GET", "/" | "/user") => (200, json!({"login": "octo"})),
@@ -278,6 +278,21 @@ impl World {
                     pull["draft"] = false.into();
                 }
                 (200, json!({"data": {"markPullRequestReadyForReview": {"pullRequest": {"isDraft": false}}}}))
+            }
+            ("POST", "/graphql")
+                if body["query"].as_str().is_some_and(|query| query.contains("convertPullRequest")) =>
+            {
+                if self.rules.no_drafts {
+                    return (
+                        200,
+                        json!({"data": null, "errors": [{"message": "Draft pull requests are not supported"}]}),
+                    );
+                }
+                let id = body["variables"]["id"].clone();
+                for pull in self.pulls.iter_mut().filter(|pull| pull["node_id"] == id) {
+                    pull["draft"] = true.into();
+                }
+                (200, json!({"data": {"convertPullRequestToDraft": {"pullRequest": {"isDraft": true}}}}))
             }
             ("POST", "/graphql") if body["query"].as_str().is_some_and(|query| query.contains("pullRequest(")) => {
                 self.look_at_many(body)

@@ -16,7 +16,9 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Forge, ForgeError, MergeError, MergeRequest, NewPullRequest, PullRequestStatus, PullState, UNFINISHED};
+use super::{
+    Forge, ForgeError, MergeError, MergeRequest, NewPullRequest, PullRequestStatus, PullState, UNFINISHED, body,
+};
 use crate::ids::CommitId;
 use crate::thread::event::PullRequest;
 use gh::{Answer, Gh, Method, TRIES, Trouble};
@@ -102,7 +104,8 @@ impl GitHub {
     }
 
     async fn create(&self, new: &NewPullRequest, draft: bool) -> Result<Pull, Trouble> {
-        let body = json!({"title": new.title, "body": new.body, "head": new.branch, "base": new.base, "draft": draft});
+        let body =
+            json!({"title": new.title, "body": body::fresh(new), "head": new.branch, "base": new.base, "draft": draft});
         let answer = self.gh.call(Method::Post, &self.path("pulls"), Some(&body)).await?;
         if answer.status == 422 && draft && answer.says("raft pull requests are not supported") {
             return Box::pin(self.create(new, false)).await;
@@ -124,12 +127,12 @@ impl GitHub {
         answer.read_act("open the pull request")
     }
 
-    /// Replaces title and body of a pull request that was not finished.
+    /// Replaces title and body of a pull request that was not finished; of any other the evidence only.
     async fn bring_up_to_date(&self, pull: Pull, new: &NewPullRequest) -> Result<Pull, ForgeError> {
-        if !pull.body.as_ref().is_some_and(|body| body.starts_with(UNFINISHED)) {
-            return Ok(pull);
-        }
-        let body = json!({"title": new.title, "body": new.body});
+        let old = pull.body.as_deref().unwrap_or_default();
+        let Some(text) = body::updated(old, new) else { return Ok(pull) };
+        let title = if old.starts_with(UNFINISHED) { &new.title } else { &pull.title };
+        let body = json!({"title": title, "body": text});
         let path = self.path(&format!("pulls/{}", pull.number));
         let answer = self.gh.call(Method::Patch, &path, Some(&body)).await?;
         answer.read("update the pull request")
@@ -150,6 +153,21 @@ impl GitHub {
                     what: format!("Pull request #{} could not be marked as ready: {message}.", pull.number),
                     hint: format!("Do it by hand: {}", pull.html_url),
                 })
+            }
+        }
+    }
+
+    /// Makes a draft of one that is open as ready; whether it is one now. Not every repository has drafts, and then the
+    /// body and the thread say what is missing.
+    async fn mark_draft(&self, pull: &Pull) -> bool {
+        let query = "mutation($id: ID!) { convertPullRequestToDraft(input: {pullRequestId: $id}) \
+                     { pullRequest { isDraft } } }";
+        match self.gh.query(query, &json!({"id": pull.node_id}), "mark the pull request as a draft").await {
+            Ok(value) if value.get("errors").is_none() => true,
+            Ok(_) => self.pull(pull.number).await.is_ok_and(|pull| pull.draft),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the pull request is no draft");
+                false
             }
         }
     }
@@ -233,7 +251,11 @@ impl Forge for GitHub {
         let mut tries = 0;
         let mut pull = loop {
             if let Some(pull) = self.find(&new.branch).await? {
-                break self.bring_up_to_date(pull, new).await?;
+                let mut pull = self.bring_up_to_date(pull, new).await?;
+                if !pull.draft && new.draft {
+                    pull.draft = self.mark_draft(&pull).await;
+                }
+                break pull;
             }
             tries += 1;
             match self.create(new, new.draft).await {
@@ -263,6 +285,11 @@ impl Forge for GitHub {
 
     async fn changes(&self, numbers: &[u64]) -> Result<Vec<PullState>, ForgeError> {
         self.look(numbers).await
+    }
+
+    async fn ready(&self, number: u64) -> Result<(), ForgeError> {
+        let pull = self.pull(number).await?;
+        if pull.draft && pull.state == "open" { self.mark_ready(&pull).await } else { Ok(()) }
     }
 
     async fn merge(&self, request: &MergeRequest) -> Result<CommitId, MergeError> {

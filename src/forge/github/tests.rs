@@ -75,6 +75,7 @@ fn new(draft: bool) -> NewPullRequest {
         base: "main".to_owned(),
         title: "Do the “work”".to_owned(),
         body: "A body.\n\n- with @mentions & <html>".to_owned(),
+        evidence: None,
         draft,
     }
 }

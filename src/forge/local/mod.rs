@@ -176,6 +176,15 @@ impl Forge for Local {
         self.look(numbers).await
     }
 
+    async fn ready(&self, number: u64) -> Result<(), ForgeError> {
+        let _one_at_a_time = self.0.acting.lock().await;
+        self.blocking(move |inner| {
+            let record = inner.record(number)?;
+            if record.draft { inner.save(Record { draft: false, ..record }).map(drop) } else { Ok(()) }
+        })
+        .await
+    }
+
     async fn merge(&self, request: &MergeRequest) -> Result<CommitId, MergeError> {
         let _one_at_a_time = self.0.acting.lock().await;
         let number = request.number;

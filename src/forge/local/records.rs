@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{Inner, refused};
-use crate::forge::{ForgeError, NewPullRequest, UNFINISHED};
+use crate::forge::{ForgeError, NewPullRequest, UNFINISHED, body};
 use crate::ids::CommitId;
 use crate::thread::event::PullRequest;
 
@@ -51,11 +51,9 @@ impl State {
 impl Record {
     /// The open pull request after a further piece of work.
     pub(super) fn brought_up_to_date(self, new: &NewPullRequest) -> Self {
-        let draft = self.draft && new.draft;
-        if self.body.starts_with(UNFINISHED) {
-            return Self { draft, title: new.title.clone(), body: new.body.clone(), ..self };
-        }
-        Self { draft, ..self }
+        let title = if self.body.starts_with(UNFINISHED) { new.title.clone() } else { self.title };
+        let body = body::updated(&self.body, new).unwrap_or(self.body);
+        Self { draft: new.draft, title, body, ..self }
     }
 }
 
@@ -113,7 +111,7 @@ impl Inner {
         self.save(Record {
             number,
             title: new.title.clone(),
-            body: new.body.clone(),
+            body: body::fresh(new),
             branch: new.branch.clone(),
             base: new.base.clone(),
             head,

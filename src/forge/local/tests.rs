@@ -130,7 +130,14 @@ impl Fixture {
 
 fn new(draft: bool) -> NewPullRequest {
     let own = str::to_owned;
-    NewPullRequest { branch: own("work"), base: own("main"), title: own("Do the work"), body: own("Body"), draft }
+    NewPullRequest {
+        branch: own("work"),
+        base: own("main"),
+        title: own("Do the work"),
+        body: own("Body"),
+        evidence: None,
+        draft,
+    }
 }
 
 fn pull(number: u64, draft: bool) -> PullRequest {

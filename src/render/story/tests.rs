@@ -5,6 +5,7 @@ use crate::agent::stuck::{Help, Trouble};
 use crate::agent::{Role, ToolCall, Usage};
 use crate::ids::{CallId, CommitId, MessageTs, Millis, PlanId, QuestionId, RunId, UserId};
 use crate::thread::Thread;
+use crate::thread::checks::{Baseline, CheckEnd, CheckRun, Checks};
 use crate::thread::command::{Action, Command};
 use crate::thread::consult::{Knew, PmQuestion};
 use crate::thread::context::{Change, Stub};
@@ -109,11 +110,12 @@ fn variant(event: &Event) -> usize {
         Event::PmAnswered { .. } => 47,
         Event::StuckNoticed { .. } => 48,
         Event::ContextChanged { .. } => 49,
+        Event::Checks { .. } => 50,
     }
 }
 
 /// How many variants there are.
-const VARIANTS: usize = 50;
+const VARIANTS: usize = 51;
 
 /// Every variant with the lines that it gives; `-` for none.
 fn samples() -> Vec<(Event, &'static str)> {
@@ -370,7 +372,31 @@ fn ends() -> Vec<(Event, &'static str)> {
         diff: Some(SAID.into()),
         left_out: vec![SAID.into()],
     };
+    let check = |code| CheckRun {
+        command: "make test".into(),
+        end: CheckEnd::Exit { code },
+        millis: 40,
+        counts: None,
+        output: SAID.into(),
+    };
+    let checks = |news| Event::Checks { news };
+    let baseline = |checks, missing: Option<&str>| Checks::BaselineTaken {
+        baseline: Baseline { commit: commit.clone(), checks, missing: missing.map(str::to_owned) },
+    };
     vec![
+        (checks(Checks::BaselineWanted { commands: vec!["a".into()] }), "INF 1 check to be run on the base first"),
+        (
+            checks(baseline(vec![check(0), check(2)], None)),
+            "WRN before the work at abcdef1: `make test` exit code 0 (40 ms), `make test` exit code 2 (40 ms)",
+        ),
+        (checks(baseline(vec![], Some("no disk"))), "WRN how the checks were before is not known: no disk"),
+        (
+            checks(Checks::Due { run, known: vec![check(0)], commands: vec!["b".into()] }),
+            "CLD after run 1 1 check due; run by the Coder: `make test` exit code 0 (40 ms)",
+        ),
+        (checks(Checks::Ran { run, check: check(1) }), "WRN check of run 1: `make test` exit code 1 (40 ms)"),
+        (checks(Checks::Unneeded { run }), "CLD run 1 changed nothing, so nothing is checked"),
+        (checks(Checks::Stopped { by: UserId::new("UANA"), ts: None }), "INF Ana (UANA) stopped the checks"),
         (Event::Committed { commit: commit.clone() }, "CLD commit abcdef1"),
         (Event::Pushed { head: commit.clone() }, "CLD pushed abcdef1"),
         (Event::PullRequestOpened { pull }, "CLD draft pull request #7 is open |: SECRET words"),

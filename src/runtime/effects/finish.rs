@@ -28,6 +28,7 @@ pub(super) fn publish(
         .approved
         .as_ref()
         .map_or_else(|| "Work of a CodeButler thread".to_owned(), |(plan, _)| plan.title.clone());
+    let evidence = crate::render::evidence::section(&crate::thread::evidence::report(thread, &publishing));
     async move {
         let run = publishing.run;
         let Some(work) = work else {
@@ -43,7 +44,7 @@ pub(super) fn publish(
             Ok(lost) => lost,
             Err(error) => return Command::PublishDone { run, result: Err(error.into()), deeds: Vec::new() },
         };
-        let (mut result, deeds) = publish::publish(&work, &publishing, &title).await;
+        let (mut result, deeds) = publish::publish(&work, &publishing, &title, &evidence).await;
         if let (Ok(publication), Some(head)) = (&mut result, lost) {
             publication.left_out.push(format!(
                 "what was not committed: the worktree had been deleted and was made again from `{}`",
@@ -84,7 +85,14 @@ pub(super) fn merge(project: Arc<Project>, thread: &Thread, head: CommitId) -> i
             hint: "Merge it by hand, then `!close` this thread.".to_owned(),
         })),
     };
+    let draft = thread.pull.as_ref().is_some_and(|pull| pull.draft);
     async move {
+        if let (Ok(request), true) = (&request, draft)
+            && let Err(error) = project.forge.ready(request.number).await
+        {
+            // A person decided to merge what fails as it failed before.
+            return Command::MergeDone(Err(NotMerged::Refused(error.into())));
+        }
         let merged = match request {
             Ok(request) => {
                 let merged = project.forge.merge(&request).await;
@@ -256,6 +264,9 @@ mod tests {
         async fn changes(&self, _: &[u64]) -> Result<Vec<PullState>, ForgeError> {
             unreachable!("nobody watches")
         }
+        async fn ready(&self, _: u64) -> Result<(), ForgeError> {
+            unreachable!("nothing is made ready")
+        }
         async fn merge(&self, _: &MergeRequest) -> Result<CommitId, MergeError> {
             unreachable!("nothing is merged")
         }
@@ -291,8 +302,14 @@ mod tests {
         let ours = git.somebody_pushes(BRANCH, &[("a.txt", "one\n"), ("b.txt", "ours\n")]);
         let forge = SimulatedForge::new(Fate::new(Vec::new(), None), git.clone());
         let own = str::to_owned;
-        let new =
-            NewPullRequest { branch: own(BRANCH), base: own("main"), title: own("b"), body: own(""), draft: false };
+        let new = NewPullRequest {
+            branch: own(BRANCH),
+            base: own("main"),
+            title: own("b"),
+            body: own(""),
+            evidence: None,
+            draft: false,
+        };
         forge.open(&new).await.expect("opened");
         (git, forge, ours)
     }

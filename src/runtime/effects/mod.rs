@@ -3,6 +3,7 @@
 //! An effect may be run again after a crash; each looks first whether it already happened where that matters.
 
 mod base;
+mod checks;
 mod context;
 mod finish;
 mod model;
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::kit::Kit;
 use super::project::Project;
 use super::tasks::panic_text;
+use crate::thread::checks::Baseline;
 use crate::thread::command::NotMerged;
 use crate::thread::event::{Failure, ToolResult};
 use crate::thread::state::Run;
@@ -52,6 +54,10 @@ pub fn run(
         }
         Effect::PrepareWorkspace { title } => workspace::prepare(project, thread, title).boxed(),
         Effect::InitWorkspace => workspace::initialise(project, thread, cancel).boxed(),
+        Effect::TakeBaseline { commit, commands } => {
+            checks::baseline(project, thread, commit, commands, cancel).boxed()
+        }
+        Effect::RunCheck { run, command, .. } => checks::check(project, thread, run, command, cancel).boxed(),
         Effect::Publish { publishing } => finish::publish(project, thread, publishing).boxed(),
         Effect::Merge { head, .. } => finish::merge(project, thread, head).boxed(),
         Effect::CleanUp { merged } => finish::clean_up(project, thread, merged).boxed(),
@@ -89,6 +95,14 @@ fn failed(effect: &Effect, failure: Failure) -> Command {
         }
         Effect::PrepareWorkspace { .. } => Command::WorkspacePrepared(Err(failure)),
         Effect::InitWorkspace => Command::WorkspaceInitialised(Vec::new()),
+        Effect::TakeBaseline { commit, .. } => {
+            let (commit, missing) = (commit.clone(), Some(failure.what));
+            Command::BaselineTaken(Baseline { commit, checks: Vec::new(), missing })
+        }
+        Effect::RunCheck { run, command, .. } => {
+            let check = checks::not_run(command, failure.what);
+            Command::CheckDone { run: *run, check: Some(check) }
+        }
         Effect::Publish { publishing } => {
             Command::PublishDone { run: publishing.run, result: Err(failure), deeds: Vec::new() }
         }

@@ -4,6 +4,7 @@
 //! later steps of the same decision see it.
 
 mod changes;
+mod checks;
 mod consult;
 mod context;
 mod orders;
@@ -26,6 +27,7 @@ use crate::ids::RunId;
 pub fn decide(thread: &Thread, command: Command, rules: &Rules) -> Vec<Event> {
     let mut deciding = Deciding { thread: thread.clone(), rules, events: Vec::new() };
     deciding.command(command);
+    deciding.look_to_checks();
     deciding.events
 }
 
@@ -53,6 +55,8 @@ impl Deciding<'_> {
             Command::ToolDone { run, call, result, deeds } => self.tool_done(run, call, result, deeds),
             Command::WorkspacePrepared(result) => self.workspace_prepared(result),
             Command::WorkspaceInitialised(steps) => self.workspace_initialised(steps),
+            Command::BaselineTaken(baseline) => self.baseline_taken(baseline),
+            Command::CheckDone { run, check } => self.check_done(run, check),
             Command::PublishDone { run, result, deeds } => self.publish_done(run, result, deeds),
             Command::MergeDone(result) => self.merge_done(result),
             Command::CleanUpDone(leftovers) => self.clean_up_done(leftovers),

@@ -78,6 +78,11 @@ impl Deciding<'_> {
     }
 
     pub(super) fn stop(&mut self, by: UserId, ts: Option<MessageTs>) {
+        let checking = self.stop_checks(&by, ts.as_ref());
+        if self.thread.runs.is_empty() && checking {
+            self.emit(Event::StopRequested { by, ts });
+            return;
+        }
         if self.thread.runs.is_empty() {
             let text = if self.thread.publishing.is_some() {
                 "The run has ended; its work is just being brought to the pull request."
@@ -148,7 +153,7 @@ impl Deciding<'_> {
             Some("There is no pull request to merge in this thread.")
         } else if !self.rules.may_approve(&by) {
             Some("Only an approver can merge.")
-        } else if self.thread.published.as_ref().is_some_and(|published| published.draft.is_some()) {
+        } else if self.thread.published.as_ref().is_some_and(|published| !published.can_be_merged()) {
             Some("The pull request is a draft: the work is not done. `!retry` lets the Coder go on.")
         } else {
             None

@@ -116,14 +116,18 @@ impl Deciding<'_> {
             Action::PrMerge => self.merge(by, None),
             Action::RunRetry => self.retry(by, None, Part::parse(value)),
             // Without a value: the chat's own button, which knows no runs.
-            Action::RunStop
-                if !value.is_empty() && !self.thread.runs.values().any(|run| run.id.to_string() == value) =>
-            {
+            Action::RunStop if !value.is_empty() && !self.works(value) => {
                 self.refuse(None, by, "That run has ended.");
             }
             Action::RunStop => self.stop(by, None),
             Action::PmModel => self.choose_pm(value, by, None),
         }
+    }
+
+    /// Whether this run is at work, or its checks are.
+    fn works(&self, run: &str) -> bool {
+        let ended = self.thread.publishing.iter().map(|publishing| publishing.run);
+        self.thread.runs.values().map(|run| run.id).chain(ended).any(|id| id.to_string() == run)
     }
 
     pub(super) fn refuse(&mut self, ts: Option<MessageTs>, by: UserId, reason: &str) {

@@ -137,7 +137,8 @@ impl Deciding<'_> {
                     }
                 }
                 Step::CallModel { last, .. } => {
-                    let heard = last || !fresh && self.has_news(role);
+                    let untold = role == Role::Coder && self.thread.checks.untold;
+                    let heard = last || !fresh && (self.has_news(role) || untold);
                     if last && self.thread.runs.get(&role).is_some_and(|run| run.watch.ending().is_none()) {
                         let limit = self.rules.turns(role);
                         self.note(

@@ -29,6 +29,7 @@ impl Deciding<'_> {
         match result {
             Ok(workspace) => {
                 self.emit(Event::WorkspaceReady { workspace });
+                self.want_baseline();
                 self.start_coder();
             }
             Err(failure) => self.emit(Event::WorkspaceFailed { failure }),
@@ -42,7 +43,11 @@ impl Deciding<'_> {
         let follow_up = self.thread.conversations.get(&Role::Coder).is_some_and(|coder| coder.open);
         let checks = match self.rules.checks.as_slice() {
             [] => String::new(),
-            checks => format!("\n\nThe repository's checks, to be run before you finish: {}", code_list(checks)),
+            checks => format!(
+                "\n\nThe repository's checks, to be run before you finish: {}. Run each alone and exactly as it stands \
+                 here: what you ran counts then, after your last change; the rest is run when you have ended.",
+                code_list(checks)
+            ),
         };
         let text = if follow_up {
             format!(
@@ -92,7 +97,13 @@ impl Deciding<'_> {
                     Some(pull) => format!("Pull request #{} “{}” is open", pull.number, pull.title),
                     None => "There is no pull request, since nothing was changed".to_owned(),
                 };
-                self.note(Role::Pm, format!("[codebutler] The Coder's run ended. {place}. Its report:\n{report}"));
+                let draft = self.thread.published.as_ref().and_then(|published| published.draft.as_ref());
+                let draft = draft.map(|why| format!(" It is a draft: {why}.")).unwrap_or_default();
+                self.note(
+                    Role::Pm,
+                    format!("[codebutler] The Coder's run ended. {place}.{draft} Its report:\n{report}"),
+                );
+                self.note_failing();
             }
             Err(failure) => {
                 self.note(Role::Pm, format!("[codebutler] The Coder's work could not be published: {}", failure.what));

@@ -8,6 +8,7 @@ use super::Story;
 use crate::agent::stuck::Help;
 use crate::agent::{Role, ToolCall, ToolName, Usage};
 use crate::ids::{CommitId, MessageTs, Millis, RunId};
+use crate::thread::checks::{Baseline, CheckEnd, CheckRun, Checks};
 use crate::thread::command::{Action, Command, NotMerged};
 use crate::thread::context::Wanted;
 use crate::thread::event::Failure;
@@ -40,6 +41,8 @@ fn carry_out(story: &mut Story, number: u16) {
             })));
         }
         7 => drop(story.act(Command::CleanUpDone(vec![]))),
+        21 => story.initialised(),
+        22 | 23 => story_check(story, number),
         12 if (number / 32).is_multiple_of(2) => drop(story.act(Command::PullChanged(sighting(number / 64)))),
         8 if story.thread.publishing.is_some() => story.published(),
         9 if story.thread.plan.is_some() => drop(story.press(who, Action::PlanCancel, &story.plan_id())),
@@ -110,7 +113,8 @@ fn advance(story: &mut Story, choice: u16, number: u16) {
     let asks = |state: &CallState| matches!(state.tool, Some(ToolName::AskUser | ToolName::AskPm));
     if let Some(open) = run.calls.iter().find(|state| state.started && !state.done && !asks(state)) {
         let id = open.call.id.as_str().to_owned();
-        drop(story.tool(role, &id, "done", vec![]));
+        let exit = (open.tool == Some(ToolName::Bash)).then_some(i32::from(number.is_multiple_of(64)));
+        drop(story.tool_with(role, &id, "done", exit, vec![]));
         return;
     }
     let waits = run.calls.iter().any(|state| !state.done);
@@ -136,8 +140,29 @@ fn advance(story: &mut Story, choice: u16, number: u16) {
         _ => {
             let names = ["Read", "Bash", "Edit", "Nonsense", "TodoWrite", "GitCommit", "ProposePlan"];
             let first = names[usize::from(number / 64) % names.len()];
-            drop(story.reply(role, "", &[(first, "{}"), ("Read", "{}"), ("Bash", "{}")]));
+            let bash = [r#"{"command":"make  a"}"#, r#"{"command":"ls"}"#, "{}"][usize::from(number / 448) % 3];
+            drop(story.reply(role, "", &[(first, "{}"), ("Read", "{}"), ("Bash", bash)]));
         }
+    }
+}
+
+/// A check or the baseline ends, one way or another.
+fn story_check(story: &mut Story, number: u16) {
+    let run = RunId(story.thread.last_run);
+    let command = ["make a", "make b", "make c"][usize::from(number / 32) % 3].to_owned();
+    let end = match number / 96 % 4 {
+        0 => CheckEnd::Exit { code: 1 },
+        1 => CheckEnd::TimedOut { seconds: 600 },
+        _ => CheckEnd::Exit { code: 0 },
+    };
+    let check = CheckRun { command, end, millis: 1, counts: None, output: String::new() };
+    if number % 32 == 22 {
+        let commit = CommitId::new("4f2c1aa9");
+        let baseline = Baseline { commit, checks: vec![check], missing: None };
+        drop(story.act(Command::BaselineTaken(baseline)));
+    } else {
+        let check = (number / 96 % 8 < 7).then_some(check);
+        drop(story.act(Command::CheckDone { run, check }));
     }
 }
 
@@ -235,7 +260,7 @@ fn slow_pending(story: &Story) -> Vec<Effect> {
         if ready.is_some() && initialised.is_none() {
             effects.push(Effect::InitWorkspace);
         }
-        effects.extend(thread.publishing.clone().map(|publishing| Effect::Publish { publishing }));
+        slow_checks(story, ready.is_some() && initialised.is_some(), &mut effects);
         let asked = last(&|e| matches!(e, Event::MergeRequested { .. }));
         if after(asked, last(&|e| matches!(e, Event::MergeRefused { .. } | Event::MergeInDoubt { .. }))) {
             let merging = thread.merging.clone().expect("asked for");
@@ -246,6 +271,55 @@ fn slow_pending(story: &Story) -> Vec<Effect> {
         slow_run(story, role, &mut effects);
     }
     effects
+}
+
+fn slow_checks(story: &Story, initialised: bool, effects: &mut Vec<Effect>) {
+    let (log, thread) = (&story.log, &story.thread);
+    let last = |is: &dyn Fn(&Checks) -> bool| log.iter().rposition(|e| matches!(e, Event::Checks { news } if is(news)));
+    let coder = |e: &Event| matches!(e, Event::RunStarted { role: Role::Coder, .. });
+    let mut wanted = last(&|news| matches!(news, Checks::BaselineWanted { .. }));
+    let stopped = last(&|news| matches!(news, Checks::Stopped { .. }));
+    let taken = last(&|news| matches!(news, Checks::BaselineTaken { .. }));
+    if wanted.is_some() && taken.is_none() && stopped > wanted {
+        wanted = log.iter().rposition(coder).filter(|at| Some(*at) > stopped);
+    }
+    let open = wanted.is_some() && taken.is_none();
+    if open && initialised {
+        let commit = thread.workspace().expect("ready").base.clone();
+        effects.push(Effect::TakeBaseline { commit, commands: story.rules.checks.clone() });
+    }
+    let Some(publishing) = &thread.publishing else { return };
+    let of_run = |news: &Checks| match news {
+        Checks::Due { run, .. } | Checks::Ran { run, .. } | Checks::Unneeded { run } => *run == publishing.run,
+        _ => false,
+    };
+    let mut due: Vec<String> = Vec::new();
+    let mut done = 0;
+    for event in log {
+        match event {
+            Event::Checks { news: Checks::Due { known, commands, .. } } if of_run_due(event, publishing.run) => {
+                (done, due) = (known.len(), commands.clone());
+            }
+            Event::Checks { news: news @ Checks::Ran { check, .. } } if of_run(news) => {
+                due.retain(|command| *command != check.command);
+                done += 1;
+            }
+            Event::Checks { news: Checks::Stopped { .. } } => due.clear(),
+            Event::Checks { news } if of_run(news) => due.clear(),
+            _ => {}
+        }
+    }
+    if let Some(command) = due.first() {
+        if initialised {
+            effects.push(Effect::RunCheck { run: publishing.run, number: done, command: command.clone() });
+        }
+    } else if done == 0 || !open {
+        effects.push(Effect::Publish { publishing: publishing.clone() });
+    }
+}
+
+fn of_run_due(event: &Event, of: RunId) -> bool {
+    matches!(event, Event::Checks { news: Checks::Due { run, .. } } if *run == of)
 }
 
 fn slow_run(story: &Story, role: Role, effects: &mut Vec<Effect>) {
@@ -310,12 +384,14 @@ proptest! {
     #[test]
     fn any_story_holds_the_invariants_and_any_prefix_of_its_log_applies(
         opened in any::<bool>(),
+        checks in 0usize..3,
         numbers in proptest::collection::vec(any_command(), 0..80)
     ) {
         // Half of them begin where others can do something to the pull request.
         let mut story = if opened { Story::opened() } else { Story::new() };
         // In some of these the Coder has the time to go in circles.
         story.rules.coder_turns = if opened { 30 } else { 3 };
+        story.rules.checks = ["make a", "make b"][..checks].iter().map(|check| (*check).to_owned()).collect();
         let mut phases = vec![Phase::of(&story.thread)];
         for number in numbers {
             if !story.log.is_empty() || number % 32 == 1 {

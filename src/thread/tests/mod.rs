@@ -7,6 +7,7 @@ mod story;
 
 mod any_story;
 mod changes;
+mod checks;
 mod circles;
 mod consults;
 mod context;

@@ -76,8 +76,19 @@ impl Story {
     }
 
     pub(crate) fn tool(&mut self, role: Role, call: &str, text: &str, deeds: Vec<Deed>) -> Vec<Event> {
+        self.tool_with(role, call, text, None, deeds)
+    }
+
+    pub(crate) fn tool_with(
+        &mut self,
+        role: Role,
+        call: &str,
+        text: &str,
+        exit: Option<i32>,
+        deeds: Vec<Deed>,
+    ) -> Vec<Event> {
         let run = self.thread.runs.get(&role).expect("the role is at work").id;
-        let result = ToolResult { text: text.into(), error: false, wrote: vec![], exit: None };
+        let result = ToolResult { text: text.into(), error: false, wrote: vec![], exit };
         self.act(Command::ToolDone { run, call: CallId::new(call), result, deeds })
     }
 
@@ -122,6 +133,10 @@ impl Story {
             base_branch: "main".into(),
         };
         self.act(Command::WorkspacePrepared(Ok(workspace)));
+        self.initialised();
+    }
+
+    pub(crate) fn initialised(&mut self) {
         self.act(Command::WorkspaceInitialised(vec![]));
     }
 

@@ -36,6 +36,9 @@ impl Forge for Broken {
         unreachable!("nothing here watches")
     }
 
+    async fn ready(&self, _: u64) -> Result<(), ForgeError> {
+        Ok(())
+    }
     async fn merge(&self, request: &MergeRequest) -> Result<CommitId, MergeError> {
         Ok(request.head.clone())
     }
