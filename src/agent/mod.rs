@@ -5,6 +5,7 @@
 pub mod build;
 pub mod catalogue;
 pub mod conversation;
+pub mod estimate;
 pub mod role;
 pub mod step;
 pub mod tool_name;
@@ -16,4 +17,4 @@ pub use conversation::{Entry, ToolCall};
 pub use role::Role;
 pub use step::{Step, next_step};
 pub use tool_name::ToolName;
-pub use usage::Usage;
+pub use usage::{Usage, dollars};

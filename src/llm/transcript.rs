@@ -128,6 +128,7 @@ impl Transcript {
             | Event::PmModelChosen { .. }
             | Event::StopRequested { .. }
             | Event::RetryRequested { .. }
+            | Event::Budget { .. }
             | Event::TakenUp { .. }
             | Event::Outside { .. } => {}
         }

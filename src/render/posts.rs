@@ -3,6 +3,7 @@
 //!
 //! Quiet by default: an event that a person need not see gives nothing.
 
+mod money;
 mod outside;
 
 use super::cards;
@@ -112,6 +113,7 @@ pub fn posts(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Vec<
             out.done(ts.iter());
         }
         Event::Outside { news } => outside::outside(before, after, news, at, &mut out),
+        Event::Budget { news } => money::news(after, news, at, &mut out),
         Event::ThreadOpened { .. }
         | Event::PersonNamed { .. }
         | Event::MessageReceived { .. }
@@ -127,6 +129,7 @@ pub fn posts(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Vec<
         | Event::Merged { .. }
         | Event::CloseRequested { .. } => {}
     }
+    money::settle(before, after, event, at, &mut out);
     out.posts
 }
 

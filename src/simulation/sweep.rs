@@ -12,7 +12,7 @@ use super::stories;
 use super::world::{Setup, World};
 
 /// The stories that are swept; the full one first.
-const STORIES: [Story; 9] = [
+const STORIES: [Story; 11] = [
     stories::full,
     stories::question,
     stories::changed,
@@ -22,6 +22,8 @@ const STORIES: [Story; 9] = [
     stories::pushed_to,
     stories::closed_there,
     stories::merged_there,
+    stories::capped,
+    stories::stopped_at_cap,
 ];
 
 type Story = fn(usize) -> Vec<Step>;
@@ -191,7 +193,8 @@ fn the_other_stories_survive(how: Cut) {
         let cuts: Vec<Vec<u64>> = (0..asked("CODEBUTLER_CUTS", 30)).map(|_| vec![1 + dice.below(points)]).collect();
         let all = cuts.len();
         // How far the work is when it is stopped and closed depends on the time that a crash takes.
-        let expected = (story as usize != stories::closed as Story as usize).then_some(&expected);
+        let stopped = [stories::closed as Story as usize, stories::stopped_at_cap as Story as usize];
+        let expected = (!stopped.contains(&(story as usize))).then_some(&expected);
         report(&format!("story {number}"), all, &sweep(story, how, cuts, expected));
     }
 }

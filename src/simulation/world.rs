@@ -22,6 +22,7 @@ use crate::chat::{Chat, Intake as _};
 use crate::git::simulated::SimulatedGit;
 use crate::ids::{ChannelId, Millis, ThreadKey};
 use crate::runtime::intake::Routes;
+use crate::runtime::ledger::Ledger;
 use crate::runtime::models::Models;
 use crate::runtime::project::{ChannelModels, Project, ProjectSettings};
 use crate::runtime::slots::Slots;
@@ -30,6 +31,7 @@ use crate::runtime::{Clock, Supervisor, Tasks, outbox, watch};
 use crate::sandbox::simulated::SimulatedShell;
 use crate::store::Store;
 use crate::store::simulated::{Disk, Moment, Verdict as StoreVerdict};
+use crate::thread::budget::Caps;
 use crate::thread::{Event, Rules};
 
 /// After so long without a deed a world is at rest.
@@ -38,6 +40,9 @@ const QUIET: i64 = 8 * 60_000;
 const MOST_LIVES: u32 = 400;
 /// More often nobody has to repeat himself.
 const MOST_REPEATS: u32 = 60;
+
+/// What a few calls of a simulated model cost.
+const SMALL_BUDGET: f64 = 0.000_055;
 
 /// What a world begins with.
 pub struct Setup {
@@ -70,6 +75,15 @@ pub struct World {
     others: Dice,
     unkind: bool,
     coders: u32,
+    caps: Caps,
+}
+
+/// Where people decide about limits, threads come to one in the middle of the Coder's run.
+fn caps_for(stories: &[(Vec<Step>, i64)]) -> Caps {
+    let meets = |step: &Step| matches!(step, Step::Press("budget_raise" | "budget_stop"));
+    let raises = |(steps, _): &(Vec<Step>, i64)| steps.iter().any(meets);
+    let thread_usd = stories.iter().all(raises).then_some(SMALL_BUDGET);
+    Caps { thread_usd, ..Caps::default() }
 }
 
 /// How a life ended.
@@ -99,6 +113,7 @@ impl World {
             model: SimulatedModel::new(fate.clone(), !unkind),
             forge: SimulatedForge::new(fate.clone(), git.clone()),
             shell: SimulatedShell::new(),
+            caps: caps_for(&stories),
             people: People::new(fate.clone(), stories, seed, unkind),
             dice: Dice::new(seed.rotate_left(17)),
             others: Dice::new(seed.rotate_left(29)),
@@ -182,12 +197,15 @@ impl World {
     /// The repository at work, over this store and by this clock.
     pub async fn project(&self, store: Store, clock: Clock) -> Result<Project, crate::store::StoreError> {
         let channel_models = ChannelModels::load(&store, &ChannelId::new(CHANNEL)).await?;
+        let ledger = Ledger::default();
+        ledger.load(&store, clock.now()).await?;
         Ok(Project {
             store,
             outbox_changed: Arc::new(Notify::new()),
             chat: Arc::new(self.chat.clone()),
             model: Arc::new(self.model.clone()),
             models: Models::default(),
+            ledger,
             repository: Arc::new(self.git.reborn(self.probe("git"))),
             shell: Arc::new(self.shell.reborn(self.probe("shell"))),
             forge: Arc::new(self.forge.clone()),
@@ -266,6 +284,10 @@ impl World {
                 coder_model: CODER.to_owned(),
                 pm_turns: 15,
                 coder_turns: 40,
+                caps: self.caps,
+                spending: Arc::default(),
+                models: Arc::default(),
+                similar: Vec::new(),
                 checks: Vec::new(),
                 tool_lists: lists.into(),
                 slash: false,

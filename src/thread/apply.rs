@@ -33,7 +33,7 @@ impl Thread {
             Event::BaseReady { base } => self.base = Some(Arc::new(base.clone())),
             Event::BaseFailed { failure } => self.stall(Stalled::Base(failure.clone())),
             Event::ConversationOpened { role, .. } => self.open_conversation(*role),
-            Event::RunStarted { run, role, model } => self.start_run(*run, *role, model, at),
+            Event::RunStarted { run, role, model, by } => self.start_run(*run, *role, model, by.as_ref(), at),
             Event::Heard { role, messages, .. } => self.hear(*role, messages),
             Event::Noted { role, text } => self.conversation(*role).notes.push(text.clone()),
             Event::ReplyReceived { run, reply, .. } => self.receive_reply(*run, reply),
@@ -58,8 +58,11 @@ impl Thread {
                     run.todos.clone_from(todos);
                 }
             }
-            Event::RunEnded { run, outcome } => self.end_run(*run, outcome),
-            Event::PlanProposed { id, plan, base } => self.propose(id, plan, base, at),
+            Event::RunEnded { run, outcome } => self.end_run(*run, outcome, at),
+            Event::PlanProposed { id, plan, base, estimate } => {
+                self.propose(id, plan, base, at);
+                self.plan.iter_mut().for_each(|plan| plan.estimate = *estimate);
+            }
             Event::PlanChangeAsked { .. } => {}
             Event::PlanApproved { id, by } => self.approve(id, by),
             Event::PlanCancelled { id, .. } => self.judge_plan(id, PlanFate::Cancelled),
@@ -86,6 +89,7 @@ impl Thread {
             Event::RetryRequested { .. } => self.take_up_newest(),
             Event::TakenUp { parts, .. } => self.take_up(parts),
             Event::Outside { news } => self.apply_outside(news),
+            Event::Budget { news } => self.apply_budget(news),
         }
     }
 
@@ -104,7 +108,7 @@ impl Thread {
         }
     }
 
-    fn start_run(&mut self, id: RunId, role: Role, model: &str, at: Millis) {
+    fn start_run(&mut self, id: RunId, role: Role, model: &str, by: Option<&UserId>, at: Millis) {
         self.last_run = self.last_run.max(id.0);
         self.unstall(Part::Run(role));
         self.runs.insert(
@@ -114,6 +118,8 @@ impl Thread {
                 model: model.to_owned(),
                 stand_in: None,
                 cut: false,
+                by: by.cloned(),
+                paused: None,
                 turns: 0,
                 answer: None,
                 queue: None,
@@ -199,8 +205,9 @@ impl Thread {
         }
     }
 
-    fn end_run(&mut self, id: RunId, outcome: &RunOutcome) {
-        let Some((role, _)) = self.run(id) else { return };
+    fn end_run(&mut self, id: RunId, outcome: &RunOutcome, at: Millis) {
+        let Some((role, run)) = self.run(id) else { return };
+        self.worked_ms += if role == Role::Coder { at.since(run.started) } else { 0 };
         self.runs.remove(&role);
         self.question.take_if(|question| question.run == id);
         let (report, draft) = match outcome {
@@ -239,6 +246,7 @@ impl Thread {
             base: base.clone(),
             fate: PlanFate::Waiting,
             proposed: at,
+            estimate: None,
         });
     }
 
@@ -342,10 +350,7 @@ impl Thread {
     }
 
     fn choose_model(&mut self, name: &str, model: &str) {
-        self.pm_choice = Some((name.to_owned(), model.to_owned()));
-        if let Some(run) = self.runs.get_mut(&Role::Pm) {
-            model.clone_into(&mut run.model);
-            run.stand_in = None;
-        }
+        self.purse.is_chosen |= self.purse.told_limit.is_some() || self.purse.told_day.is_some();
+        self.use_model(name, model);
     }
 }

@@ -139,7 +139,9 @@ pub fn pending(thread: &Thread, limit: impl Fn(Role) -> u32) -> Vec<Effect> {
 }
 
 fn run_effects(thread: &Thread, role: Role, run: &Run, limit: u32, effects: &mut Vec<Effect>) {
-    if let Step::CallModel { last } = next_step(run, limit) {
+    if run.paused.is_none()
+        && let Step::CallModel { last } = next_step(run, limit)
+    {
         let model = run.model.clone();
         effects.push(Effect::CallModel { run: run.id, role, model, turn: run.turns + 1, last });
     }

@@ -9,11 +9,13 @@ use serde::{Deserialize, Serialize};
 
 pub use values::*;
 
+use super::budget::Budget;
 use super::outside::Outside;
 use super::plan::{Plan, Todo};
 use super::question::Ask;
 use super::stalled::Part;
 use crate::agent::Role;
+use crate::agent::estimate::Estimate;
 use crate::ids::{CallId, CommitId, MessageTs, PlanId, QuestionId, RunId, UserId};
 
 /// One thing that happened.
@@ -94,6 +96,9 @@ pub enum Event {
         role: Role,
         /// The model it uses.
         model: String,
+        /// The person whose message or approval started it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<UserId>,
     },
     /// Texts entered a role's conversation as one message of role `user`.
     Heard {
@@ -199,6 +204,9 @@ pub enum Event {
         plan: Plan,
         /// The commit it was made on.
         base: CommitId,
+        /// What similar threads took, when there are some.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        estimate: Option<Estimate>,
     },
     /// A person asked for changes to the plan.
     PlanChangeAsked {
@@ -345,5 +353,10 @@ pub enum Event {
     Outside {
         /// What.
         news: Outside,
+    },
+    /// Something happened to what may be spent.
+    Budget {
+        /// What.
+        news: Budget,
     },
 }

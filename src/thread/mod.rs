@@ -5,6 +5,7 @@
 //! folds to the same state on every machine.
 
 pub mod apply;
+pub mod budget;
 pub mod command;
 pub mod decide;
 pub mod effect;
@@ -14,6 +15,7 @@ pub mod phase;
 pub mod plan;
 pub mod question;
 pub mod rules;
+pub mod spending;
 pub mod stalled;
 pub mod state;
 #[cfg(test)]

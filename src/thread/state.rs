@@ -4,10 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::budget::{Paused, Purse};
 use super::event::{Base, Earlier, Message, Publication, PullRequest, Workspace};
 use super::outside::{Elsewhere, MergedElsewhere};
 use super::plan::{Plan, Todo};
 use super::question::Question;
+use crate::agent::estimate::Estimate;
 use crate::agent::{Role, ToolCall, ToolName, Usage};
 use crate::ids::{CommitId, MessageTs, Millis, PlanId, RunId, ThreadKey, UserId};
 
@@ -75,6 +77,10 @@ pub struct Thread {
     pub stalled: Vec<Stalled>,
     /// What each role used.
     pub usage: BTreeMap<Role, Usage>,
+    /// What is known of its budget beside that.
+    pub purse: Purse,
+    /// For how long Coders were at work in it, in milliseconds.
+    pub worked_ms: i64,
 }
 
 /// What decisions need to know of a conversation.
@@ -107,6 +113,10 @@ pub struct Run {
     pub stand_in: Option<String>,
     /// Whether its last reply was a text cut at the output limit.
     pub cut: bool,
+    /// The person who started it.
+    pub by: Option<UserId>,
+    /// Where it waits at a cap.
+    pub paused: Option<Paused>,
     /// Replies received.
     pub turns: u32,
     /// The message by which its question was answered, until the role has read it.
@@ -174,6 +184,8 @@ pub struct PlanState {
     pub fate: PlanFate,
     /// When it was proposed.
     pub proposed: Millis,
+    /// What similar threads took.
+    pub estimate: Option<Estimate>,
 }
 
 /// What became of a plan.
@@ -298,6 +310,8 @@ impl Thread {
             pm_choice: None,
             stalled: Vec::new(),
             usage: BTreeMap::new(),
+            purse: Purse::default(),
+            worked_ms: 0,
         }
     }
 

@@ -67,9 +67,10 @@ impl Deciding<'_> {
         }
         self.emit(Event::MessageReceived { message });
         if self.thread.stalled.iter().any(|stalled| stalled.part() == Part::Base) {
-            self.emit(Event::TakenUp { by, ts: None, parts: vec![Part::Base] });
+            self.emit(Event::TakenUp { by: by.clone(), ts: None, parts: vec![Part::Base] });
         }
         self.wake_pm();
+        self.heard_while_paused(&by);
     }
 
     /// Whether a message is delivered after later ones, when the PM has been told of it as what was said before.
@@ -79,10 +80,11 @@ impl Deciding<'_> {
 
     /// Starts the PM when there is something it has not read and nobody else takes care of it.
     pub(super) fn wake_pm(&mut self) {
-        let unread = self.thread.conversations.get(&Role::Pm).is_some_and(|pm| !pm.unheard.is_empty());
+        let newest = self.thread.conversations.get(&Role::Pm).and_then(|pm| pm.unheard.last());
+        let by = newest.map(|message| message.from.clone());
         let busy = self.thread.runs.contains_key(&Role::Pm) || self.thread.runs.contains_key(&Role::Coder);
-        if unread && !busy && self.thread.base.is_some() {
-            self.start_run(Role::Pm);
+        if by.is_some() && !busy && self.thread.base.is_some() {
+            self.start_run(Role::Pm, by);
         }
     }
 
@@ -114,6 +116,8 @@ impl Deciding<'_> {
             }
             Action::RunStop => self.stop(by, None),
             Action::PmModel => self.choose_pm(value, by, None),
+            Action::BudgetRaise => self.raise_budget(value, by),
+            Action::BudgetStop => self.stop_at_budget(value, by),
         }
     }
 
@@ -169,7 +173,7 @@ impl Deciding<'_> {
     }
 
     /// `: Ana, Ben`, as far as they are configured.
-    fn approver_names(&self) -> String {
+    pub(super) fn approver_names(&self) -> String {
         if self.rules.approvers.is_empty() {
             return String::new();
         }

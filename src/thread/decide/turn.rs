@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::de::DeserializeOwned;
 
 use super::Deciding;
+use crate::agent::estimate::estimate;
 use crate::agent::tool_name::Conduct;
 use crate::agent::{Role, Step, ToolName, next_step};
 use crate::ids::{CallId, PlanId, RunId};
@@ -67,7 +68,7 @@ impl Deciding<'_> {
     }
 
     /// People changed what this role's run stands on, or wrote to it since it was last called.
-    fn has_news(&self, role: Role) -> bool {
+    pub(super) fn has_news(&self, role: Role) -> bool {
         self.thread.runs.get(&role).is_some_and(|run| run.stale) || self.has_unheard(role)
     }
 
@@ -257,7 +258,8 @@ impl Deciding<'_> {
         if self.thread.plan_ids.contains(&id) {
             id = PlanId::new(format!("{id}-{}", self.thread.seq));
         }
-        self.emit(Event::PlanProposed { id, plan, base });
+        let estimate = estimate(&self.rules.similar);
+        self.emit(Event::PlanProposed { id, plan, base, estimate });
         Ok("The plan is shown with buttons and waits for a person's approval. Only a person can approve it; nothing \
             happens before. Do not repeat it: end your turn with at most one short sentence, or with nothing."
             .to_owned())
