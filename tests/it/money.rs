@@ -82,7 +82,7 @@ async fn a_run_that_waits_at_the_threads_cap_survives_a_kill_and_goes_on_when_it
     world.is_done(&kept).await;
     assert!(world.model.requests().iter().any(|request| request.user_text().contains("also the header")));
     // The old card does nothing and says so.
-    world.slack.press(ANA, "budget_raise", &value, &card.ts);
+    world.slack.press_stale(ANA, "budget_raise", &value, &card.ts);
     world.refused(ANA, "This card is void").await;
     world.no_violations();
 }
