@@ -82,7 +82,7 @@ pub struct World {
 fn caps_for(stories: &[(Vec<Step>, i64)]) -> Caps {
     let meets = |step: &Step| matches!(step, Step::Press("budget_raise" | "budget_stop"));
     let raises = |(steps, _): &(Vec<Step>, i64)| steps.iter().any(meets);
-    let thread_usd = stories.iter().all(raises).then_some(SMALL_BUDGET);
+    let thread_usd = (!stories.is_empty() && stories.iter().all(raises)).then_some(SMALL_BUDGET);
     Caps { thread_usd, ..Caps::default() }
 }
 
@@ -198,7 +198,7 @@ impl World {
     pub async fn project(&self, store: Store, clock: Clock) -> Result<Project, crate::store::StoreError> {
         let channel_models = ChannelModels::load(&store, &ChannelId::new(CHANNEL)).await?;
         let ledger = Ledger::default();
-        ledger.load(&store, clock.now()).await?;
+        ledger.load(&store, self.fate.shown()).await?;
         Ok(Project {
             store,
             outbox_changed: Arc::new(Notify::new()),
