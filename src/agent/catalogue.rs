@@ -33,6 +33,9 @@ pub struct Price {
     pub request: f64,
 }
 
+/// The part of input in what a conversation is paid for: every turn sends all that was said and gets little back.
+const INPUT: f64 = 0.9;
+
 impl Catalogue {
     /// Whether nothing is known.
     pub fn is_empty(&self) -> bool {
@@ -67,6 +70,15 @@ impl Catalogue {
             Some(_) | None => usage,
         }
     }
+
+    /// The cheapest of these models by list price, when it is cheaper than `current`. Models whose price is not listed
+    /// are never chosen, and when that of `current` is not, nothing is known to be cheaper.
+    pub fn cheaper<'a>(&self, pool: &'a [(String, String)], current: &str) -> Option<&'a (String, String)> {
+        let limit = self.price(current)?.typical();
+        let priced = pool.iter().filter_map(|entry| Some((self.price(&entry.1)?.typical(), entry)));
+        let cheapest = priced.min_by(|(one, _), (other, _)| one.total_cmp(other));
+        cheapest.filter(|(price, _)| *price < limit).map(|(_, entry)| entry)
+    }
 }
 
 impl FromIterator<(String, Listed)> for Catalogue {
@@ -86,11 +98,30 @@ impl Price {
             + tokens(usage.completion_tokens) * self.completion
             + self.request
     }
+
+    /// A token's price in a conversation as they are, to compare models by.
+    fn typical(&self) -> f64 {
+        INPUT * self.prompt + (1.0 - INPUT) * self.completion
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn listed(prompt: f64, completion: f64) -> Listed {
+        Listed { context: Some(100), price: Some(Price { prompt, completion, ..Price::default() }) }
+    }
+
+    fn catalogue() -> Catalogue {
+        let models = [("dear", listed(3.0, 15.0)), ("mid", listed(1.0, 2.0)), ("low", listed(0.5, 1.0))];
+        let unlisted = [("secret", Listed { context: None, price: None })];
+        models.into_iter().chain(unlisted).map(|(slug, listed)| (slug.to_owned(), listed)).collect()
+    }
+
+    fn pool(slugs: &[&str]) -> Vec<(String, String)> {
+        slugs.iter().map(|slug| (slug.to_uppercase(), (*slug).to_owned())).collect()
+    }
 
     #[test]
     fn a_call_is_priced_by_the_list_only_when_the_server_says_nothing_and_the_list_does() {
@@ -114,5 +145,21 @@ mod tests {
         assert_eq!(catalogue.priced("a", silent), silent, "no tokens told: nothing to reckon from");
         let more_cached = Usage { cached_tokens: 200, ..unknown };
         assert_eq!(catalogue.priced("a", more_cached).cost_usd, 81.0);
+    }
+
+    #[test]
+    fn only_what_is_known_to_be_cheaper_is() {
+        let catalogue = catalogue();
+        let name = |pool: &[&str], current| {
+            let pool = pool.iter().map(|slug| (slug.to_uppercase(), (*slug).to_owned())).collect::<Vec<_>>();
+            catalogue.cheaper(&pool, current).map(|(name, _)| name.clone())
+        };
+        assert_eq!(name(&["dear", "mid", "low", "secret"], "dear").as_deref(), Some("LOW"));
+        assert_eq!(name(&["dear", "mid"], "low"), None, "never upward");
+        assert_eq!(name(&["low"], "low"), None);
+        assert_eq!(name(&["low"], "secret"), None, "what costs who knows what is not known to be dearer");
+        assert_eq!(name(&["secret"], "dear"), None);
+        assert!(catalogue.cheaper(&pool(&[]), "dear").is_none());
+        assert!(Catalogue::default().cheaper(&pool(&["low"]), "dear").is_none());
     }
 }

@@ -309,6 +309,11 @@ impl Watch {
         *self = Self { known: std::mem::take(&mut self.known), ..Self::default() };
     }
 
+    /// A part of the conversation was taken away: to look at things again is no circle.
+    pub fn forget(&mut self) {
+        *self = Self { pauses: self.pauses, ending: self.ending.take(), ..Self::default() };
+    }
+
     /// Whether the next turn has no tools.
     pub fn pauses(&self) -> bool {
         self.pauses

@@ -14,6 +14,7 @@ use crate::chat::{Chat, Incoming, IncomingKind};
 use crate::config::{Need, Settings};
 use crate::ids::ChannelId;
 use crate::runtime::Tasks;
+use crate::runtime::ledger::Ledger;
 use crate::runtime::models::Models;
 use crate::runtime::slots::Slots;
 use crate::runtime::tasks::TaskKind;
@@ -94,7 +95,7 @@ async fn start(setup: LocalSetup, on_notice: impl Fn(&Notice)) -> Result<Start, 
     let model = model(&global)?;
     let settings = projects::settings(&home, &global, &repo, true);
     let chat: Arc<dyn Chat> = Arc::clone(&page) as Arc<dyn Chat>;
-    let (server, witness) = ((model, Models::default()), Witness::default());
+    let (server, witness) = ((model, Models::default(), Ledger::default()), Witness::default());
     let project = one.project(&channel, chat, server, settings, Slots::default(), witness).await?;
     let ready = Ready { channel, name, root, project };
     Ok(Start { page, ready, stop_grace: global.timing.stop_grace })

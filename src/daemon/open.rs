@@ -16,6 +16,7 @@ use crate::ids::ChannelId;
 use crate::llm::ChatModel;
 use crate::offload::offload;
 use crate::runtime::Clock;
+use crate::runtime::ledger::Ledger;
 use crate::runtime::models::Models;
 use crate::runtime::project::{ChannelModels, Project, ProjectSettings};
 use crate::runtime::slots::Slots;
@@ -70,12 +71,14 @@ impl Opened {
         self,
         channel: &ChannelId,
         chat: Arc<dyn Chat>,
-        (model, models): (Arc<dyn ChatModel>, Models),
+        (model, models, ledger): (Arc<dyn ChatModel>, Models, Ledger),
         settings: ProjectSettings,
         slots: Slots,
         witness: Witness,
     ) -> Result<Arc<Project>, Vec<Failure>> {
         let channel_models = ChannelModels::load(&self.store, channel).await;
+        let clock = Clock::system();
+        ledger.load(&self.store, clock.now()).await.map_err(|error| vec![store_problem(&error)])?;
         Ok(Arc::new(Project {
             store: self.store,
             outbox_changed: Arc::new(Notify::new()),
@@ -83,12 +86,13 @@ impl Opened {
             chat,
             model,
             models,
+            ledger,
             repository: Arc::new(self.repository),
             shell: Arc::new(sandbox::HostShell::default()),
             forge: self.forge,
             pulls_asked: Arc::new(Notify::new()),
             settings,
-            clock: Clock::system(),
+            clock,
             channel_models: channel_models.map_err(|error| vec![store_problem(&error)])?,
             slots,
             witness,

@@ -12,6 +12,7 @@ use crate::runtime::tasks::TaskKind;
 use crate::runtime::{Supervisor, Tasks, outbox, presence, watch};
 use crate::store::{self, Store};
 use crate::thread::Rules;
+use crate::thread::budget::Caps;
 use crate::tools;
 
 /// A project that is ready to be served.
@@ -51,6 +52,15 @@ pub(super) fn settings(home: &Path, global: &Global, repo: &RepoSettings, slash:
             coder_model: repo.models.coder.clone(),
             pm_turns: global.turns.pm,
             coder_turns: global.turns.coder,
+            caps: Caps {
+                thread_usd: Some(global.limits.per_thread_usd),
+                day_usd: Some(global.limits.per_day_usd),
+                user_runs: Some(global.limits.calls_per_user_per_hour),
+                repo_runs: Some(repo.limits.max_calls_per_hour),
+            },
+            spending: Arc::default(),
+            models: Arc::default(),
+            similar: Vec::new(),
             checks: repo.checks.clone(),
             tool_lists: lists.into(),
             slash,

@@ -15,6 +15,7 @@ use crate::ids::ChannelId;
 use crate::lock::slack_app::{self, AppLock};
 use crate::offload::offload;
 use crate::runtime::Tasks;
+use crate::runtime::ledger::Ledger;
 use crate::runtime::models::Models;
 use crate::runtime::slots::Slots;
 use crate::runtime::tasks::TaskKind;
@@ -92,14 +93,14 @@ async fn start(home: &Path, repos: &[PathBuf], on_notice: impl Fn(&Notice)) -> R
     let model = model(&global)?;
     sandbox_notice(&global).iter().for_each(&on_notice);
     let chat: Arc<dyn Chat> = Arc::new(slack.clone());
-    let (slots, models) = (Slots::default(), Models::default());
+    let (slots, models, ledger) = (Slots::default(), Models::default(), Ledger::default());
     let mut projects = Vec::new();
     for (repo, one) in opened {
         let Some(channel) = repo.channel.clone() else { continue };
         let (name, root) = (channel_name(&repo), one.repository.root().to_owned());
         one.notices.iter().for_each(&on_notice);
         let settings = projects::settings(home, &global, &repo, false);
-        let (chat, server) = (Arc::clone(&chat), (Arc::clone(&model), models.clone()));
+        let (chat, server) = (Arc::clone(&chat), (Arc::clone(&model), models.clone(), ledger.clone()));
         let project = one.project(&channel, chat, server, settings, slots.clone(), Witness::default()).await?;
         projects.push(Ready { channel, name, root, project });
     }

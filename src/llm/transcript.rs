@@ -151,6 +151,7 @@ impl Transcript {
             | Event::PmModelChosen { .. }
             | Event::StopRequested { .. }
             | Event::RetryRequested { .. }
+            | Event::Budget { .. }
             | Event::TakenUp { .. }
             | Event::ContextChanged { .. }
             | Event::Outside { .. }

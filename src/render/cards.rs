@@ -65,9 +65,10 @@ pub fn plan(thread: &Thread, plan: &PlanState, verdict: Option<String>) -> Post 
     let branch = thread.base.as_ref().map_or("", |base| base.branch.as_str());
     let _ = write!(
         text,
-        "\n_Touches {files} {} · base `{branch}@{}`_",
+        "\n_Touches {files} {} · base `{branch}@{}`{}_",
         if files == 1 { "file" } else { "files" },
-        plan.base.short()
+        plan.base.short(),
+        plan.estimate.map(|estimate| format!(" · {}", estimate.text())).unwrap_or_default()
     );
     let buttons = match verdict {
         Some(verdict) => {
@@ -129,7 +130,7 @@ pub fn verdict(thread: &Thread, plan: &PlanState, by: &crate::ids::UserId, at: M
 }
 
 /// `14:02 UTC`.
-fn clock(at: Millis) -> String {
+pub(super) fn clock(at: Millis) -> String {
     let minutes = at.0.div_euclid(60_000);
     format!("{:02}:{:02} UTC", minutes.div_euclid(60).rem_euclid(24), minutes.rem_euclid(60))
 }

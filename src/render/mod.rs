@@ -1,5 +1,6 @@
 //! Events and state in words for people: cards, progress, status. Pure; the formats of one chat are that chat's business.
 
+pub mod budget;
 pub mod cards;
 pub mod evidence;
 pub mod post;

@@ -6,6 +6,7 @@
 mod checks;
 mod consult;
 mod context;
+mod money;
 mod outside;
 
 use super::cards;
@@ -119,6 +120,7 @@ pub fn posts(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Vec<
         Event::ContextChanged { run, change } => context::changed(before, *run, change, &mut out),
         Event::Outside { news } => outside::outside(before, after, news, at, &mut out),
         Event::Checks { news } => checks::checks(before, after, news, &mut out),
+        Event::Budget { news } => money::news(after, news, at, &mut out),
         Event::ThreadOpened { .. }
         | Event::PersonNamed { .. }
         | Event::MessageReceived { .. }
@@ -135,6 +137,7 @@ pub fn posts(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Vec<
         | Event::Merged { .. }
         | Event::CloseRequested { .. } => {}
     }
+    money::settle(before, after, event, at, &mut out);
     out.posts
 }
 

@@ -79,6 +79,8 @@ pub fn progress(role: Role, run: &Run, at: Millis, ended: bool) -> Option<Post> 
     let mut parts = checklist(&run.todos);
     if let Some(queue) = run.queue.as_ref().filter(|_| !ended) {
         parts.push(waiting(role, queue));
+    } else if !ended && run.paused.is_some() {
+        parts.push("paused at a limit: see the card".to_owned());
     } else if !ended && silent {
         parts.push("thinking …".to_owned());
     } else if !ended && !run.doing.is_empty() {
@@ -143,6 +145,8 @@ mod tests {
             model: "m".to_owned(),
             stand_in: None,
             cut: false,
+            by: None,
+            paused: None,
             turns: 0,
             answer: None,
             queue: None,

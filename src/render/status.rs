@@ -1,8 +1,7 @@
-//! The answers to `!status` and `!cost`.
+//! The answer to `!status`.
 
 use std::fmt::Write as _;
 
-use crate::agent::Role;
 use crate::ids::Millis;
 use crate::thread::Phase;
 use crate::thread::state::Thread;
@@ -22,6 +21,10 @@ pub fn status(thread: &Thread, now: Millis) -> String {
         if run.stand_in.is_some() {
             let _ = write!(text, ", {}", super::progress::stand_in(run));
         }
+    }
+    for (role, run, paused) in thread.pauses() {
+        let why = super::budget::cap_text(thread, run, &paused.used);
+        let _ = write!(text, "\nThe {} is paused: {why}. Its card has the buttons", role.title());
     }
     if let Some(question) = &thread.question {
         let _ = write!(text, "\nWaiting for an answer to: {}", super::text::first_words(&question.ask.question));
@@ -45,30 +48,6 @@ pub fn status(thread: &Thread, now: Millis) -> String {
     }
     for stalled in &thread.stalled {
         let _ = write!(text, "\nStopped: {} `!retry` goes on.", super::story::reason(stalled));
-    }
-    text
-}
-
-/// What the thread has cost so far.
-pub fn cost(thread: &Thread) -> String {
-    let total = thread.total_usage();
-    if total.calls == 0 {
-        return "No model was called in this thread yet.".to_owned();
-    }
-    let mut text = format!("**{}** in this thread so far", total.cost_text());
-    for role in Role::ALL {
-        if let Some(usage) = thread.usage.get(&role) {
-            let _ = write!(
-                text,
-                "\n- {}: {} in {} calls, {} tokens in ({} cached), {} out",
-                role.title(),
-                usage.cost_text(),
-                usage.calls,
-                usage.prompt_tokens,
-                usage.cached_tokens,
-                usage.completion_tokens
-            );
-        }
     }
     text
 }

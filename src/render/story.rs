@@ -6,6 +6,7 @@
 mod checks;
 mod consult;
 mod context;
+mod money;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +16,7 @@ use super::progress::call_line;
 use crate::agent::{Role, ToolCall, ToolName, Usage};
 use crate::ids::{MessageTs, Millis, RunId, UserId};
 use crate::thread::event::{
-    Answer, Event, Failure, InitStep, Message, Publication, PullRequest, Reply, RunOutcome, ToolResult, Workspace,
+    Answer, Base, Event, Failure, InitStep, Message, Publication, PullRequest, Reply, RunOutcome, ToolResult, Workspace,
 };
 use crate::thread::outside::Outside;
 use crate::thread::plan::{Todo, TodoStatus};
@@ -101,12 +102,9 @@ pub fn line(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Optio
         Event::Refused { by, reason, .. } => {
             Some(Line::and(Tag::Message, &format!("{} was refused", name(by)), reason))
         }
-        Event::BaseReady { base } => {
-            let text = format!("stands on {}@{}", base.branch, base.commit.short());
-            Some(Line::and(Tag::Info, &text, base.notice.as_deref().unwrap_or_default()))
-        }
+        Event::BaseReady { base } => Some(base_line(base)),
         Event::BaseFailed { failure } => Some(Line::failed("no base", failure)),
-        Event::RunStarted { run, role: of, model } => role(*of, format!("run {run} begins with {model}")),
+        Event::RunStarted { run, role: of, model, .. } => role(*of, format!("run {run} begins with {model}")),
         Event::ReplyReceived { run, turn, reply } => Some(reply_line(before.run(*run)?.0, *run, *turn, reply)),
         Event::ToolFinished { run, call, result } => {
             let (role, active) = before.run(*run)?;
@@ -128,6 +126,7 @@ pub fn line(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Optio
         Event::Outside { news } => info(outside(after, news)),
         Event::Checks { news } => Some(checks::line(after, news)),
         Event::ContextChanged { run, change } => role(before.run(*run)?.0, context::words(change)),
+        Event::Budget { news } => Some(money::line(before, after, news)),
         Event::RunQueued { run, place, build } => role(before.run(*run)?.0, queued(*run, *place, build.as_deref())),
         Event::PlanProposed { id, plan, .. } => {
             let text = format!("proposes plan {id} with {}", count(plan.steps.len(), "step"));
@@ -254,6 +253,9 @@ fn at_work(role: Role, run: &Run) -> String {
     }
     let open: Vec<String> =
         run.calls.iter().filter(|state| state.started && !state.done).map(|state| call_line(&state.call)).collect();
+    if run.paused.is_some() {
+        return format!("{} is paused at a limit", role.title());
+    }
     let what = if open.is_empty() { "thinking".to_owned() } else { open.join(", ") };
     format!("{} at work, turn {}: {what}", role.title(), run.turns + u32::from(run.thinks()))
 }
@@ -272,6 +274,11 @@ fn who(thread: &Thread, user: &UserId) -> String {
         name if name == user.as_str() => name.to_owned(),
         name => format!("{name} ({user})"),
     }
+}
+
+fn base_line(base: &Base) -> Line {
+    let text = format!("stands on {}@{}", base.branch, base.commit.short());
+    Line::and(Tag::Info, &text, base.notice.as_deref().unwrap_or_default())
 }
 
 fn message_line(after: &Thread, message: &Message) -> Line {

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod effects;
 pub mod intake;
 pub mod kit;
+pub mod ledger;
 pub mod models;
 pub mod outbox;
 mod pace;

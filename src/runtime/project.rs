@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::clock::Clock;
+use super::ledger::Ledger;
 use super::models::Models;
 use super::presence::Board;
 use super::slots::Slots;
@@ -37,6 +38,8 @@ pub struct Project {
     pub model: Arc<dyn ChatModel>,
     /// What is known of them; one for all repositories.
     pub models: Models,
+    /// What was spent lately; one for all repositories.
+    pub ledger: Ledger,
     /// Its git repository.
     pub repository: Arc<dyn Git>,
     /// Where commands in its worktrees run.
@@ -113,7 +116,8 @@ impl Project {
 
     /// The rules of a decision made now.
     pub fn rules(&self, channel: &ChannelId) -> Rules {
-        let mut rules = Rules { now: self.clock.now(), ..self.settings.rules.clone() };
+        let (spending, models) = (self.ledger.known(), self.models.known());
+        let mut rules = Rules { now: self.clock.now(), spending, models, ..self.settings.rules.clone() };
         if let Some(model) = self.channel_models.get(channel).and_then(|name| self.slug(&name)) {
             rules.pm_model = model;
         }

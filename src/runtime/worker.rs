@@ -20,15 +20,18 @@ use super::project::Project;
 use super::tasks::panic_text;
 use super::turnstile::Turnstile;
 use super::witness::Committed;
-use crate::agent::Role;
+use crate::agent::estimate::Past;
 use crate::agent::tool_name::Conduct;
+use crate::agent::{Role, ToolCall, ToolName};
 use crate::chat::IncomingKind;
 use crate::ids::{EffectId, Epoch, Millis, ThreadKey};
 use crate::render::posts::{posts, waiting_key};
 use crate::render::presence::presence;
+use crate::render::progress::argument;
 use crate::store::{Append, Session, Shown, StoreError, Waiting};
 use crate::thread::command::Action;
 use crate::thread::event::{Event, Message};
+use crate::thread::spending;
 use crate::thread::{Command, Effect, Phase, Restart, Rules, Thread, decide, pending};
 
 /// The longest wait before a thread that failed is tried again.
@@ -271,7 +274,13 @@ impl<'a> Worker<'a> {
             return Ok(());
         }
         self.running.remove(&id);
-        self.carry_out(command, Vec::new()).await
+        let mut rules = self.rules();
+        if let Some(workflow) = proposed_workflow(&command) {
+            // Without it the plan is shown without an estimate.
+            rules.similar = self.project.store.finished(&workflow).await.unwrap_or_default();
+        }
+        let events = decide(&self.thread, command, &rules);
+        self.commit(events, Vec::new()).await
     }
 
     fn rules(&self) -> Rules {
@@ -290,12 +299,13 @@ impl<'a> Worker<'a> {
             return Ok(());
         }
         let at = self.project.clock.now();
-        let mut shown = Vec::new();
+        let (mut shown, mut spent) = (Vec::new(), Vec::new());
         let mut after: Option<Thread> = None;
         let mut durable = !acked.is_empty();
         for event in &events {
             let before = after.as_ref().unwrap_or(&self.thread);
             durable |= must_last(before, event);
+            spent.extend(spending::entry(before, event));
             let mut next = before.clone();
             next.apply(event, at);
             shown.extend(posts(before, &next, event, at));
@@ -307,6 +317,7 @@ impl<'a> Worker<'a> {
             expected: self.thread.seq,
             at,
             posts: shown,
+            spent: spent.clone(),
             durable,
             events: events.clone(),
             acked,
@@ -317,6 +328,7 @@ impl<'a> Worker<'a> {
         // Meanwhile: the disk takes its time.
         let ready = async { effects::prepare(self.project, after.as_ref().unwrap_or(&self.thread), &events) };
         tokio::join!(biased; written, ready).0?;
+        self.project.ledger.record(&self.thread.key, at, &spent);
         let (thread, first) = (&self.thread.key, self.thread.seq + 1);
         self.project.witness.tell(|| Committed { thread: thread.clone(), first, at, events: events.clone() });
         events.iter().for_each(|event| self.kit.apply(event));
@@ -352,11 +364,13 @@ impl<'a> Worker<'a> {
             title: title(thread),
             works: !pending(thread, |role| settings.rules.turns(role)).is_empty(),
             pull: thread.pull.as_ref().filter(|_| !thread.is_closed()).map(|pull| pull.number),
+            workflow: thread.approved.as_ref().map(|(plan, _)| plan.workflow.clone()),
+            past: past(thread),
         }
     }
 
-    /// Starts what is pending, may begin and is not running; ends what runs and is not pending any more.
-    async fn start_effects(&mut self) -> Result<(), StoreError> {
+    /// What is pending now, with places asked for; what runs and is not pending any more is ended.
+    async fn align(&mut self) -> Result<Vec<Effect>, StoreError> {
         let settings = &self.project.settings;
         let wanted = pending(&self.thread, |role| settings.rules.turns(role));
         let ids: Vec<EffectId> = wanted.iter().map(Effect::id).collect();
@@ -366,6 +380,30 @@ impl<'a> Worker<'a> {
         for command in self.turnstile.moved(&self.thread) {
             self.carry_out(command, Vec::new()).await?;
         }
+        Ok(wanted)
+    }
+
+    /// Asks before each new request to a model whether it may be made. Says whether anything changed by that.
+    async fn mind_budget(&mut self, wanted: &[Effect]) -> Result<bool, StoreError> {
+        let seq = self.thread.seq;
+        for effect in wanted {
+            if let Effect::CallModel { run, .. } = effect
+                && !self.running.contains_key(&effect.id())
+                && self.turnstile.admits(effect)
+            {
+                self.carry_out(Command::CallDue { run: *run }, Vec::new()).await?;
+            }
+        }
+        Ok(self.thread.seq != seq)
+    }
+
+    /// Starts what is pending, may begin and is not running; ends what runs and is not pending any more.
+    async fn start_effects(&mut self) -> Result<(), StoreError> {
+        let mut wanted = self.align().await?;
+        while self.mind_budget(&wanted).await? {
+            wanted = self.align().await?;
+        }
+        let ids: Vec<EffectId> = wanted.iter().map(Effect::id).collect();
         for (id, effect) in ids.into_iter().zip(wanted) {
             if self.running.contains_key(&id) || !self.turnstile.admits(&effect) {
                 continue;
@@ -421,9 +459,24 @@ fn must_last(before: &Thread, event: &Event) -> bool {
         | Event::Pushed { .. }
         | Event::PullRequestOpened { .. }
         | Event::Merged { .. }
+        | Event::Budget { .. }
         | Event::ThreadClosed { .. } => true,
         _ => false,
     }
+}
+
+/// The workflow of the plan that a reply proposes.
+fn proposed_workflow(command: &Command) -> Option<String> {
+    let Command::ModelAnswered { result: Ok(reply), .. } = command else { return None };
+    let proposes = |call: &&ToolCall| ToolName::parse(&call.name) == Some(ToolName::ProposePlan);
+    reply.calls.iter().find(proposes).and_then(|call| argument(&call.arguments, "workflow"))
+}
+
+/// What the thread tells the next one like it.
+fn past(thread: &Thread) -> Past {
+    let usage = thread.total_usage();
+    let cost_usd = Some(usage.cost_usd).filter(|_| usage.calls_without_cost == 0);
+    Past { cost_usd, worked_ms: thread.worked_ms }
 }
 
 fn title(thread: &Thread) -> String {

@@ -159,6 +159,36 @@ pub fn merged_there(number: usize) -> Vec<Step> {
     to_the_pull(number).into_iter().chain(more).collect()
 }
 
+/// The thread's limit is reached while the Coder works; it is raised, and the work goes on.
+pub fn capped(number: usize) -> Vec<Step> {
+    vec![
+        wish(number, "good-day", ""),
+        Step::SeeButton("plan_approve"),
+        Step::Press("plan_approve"),
+        Step::SeeButton("budget_raise"),
+        Step::Press("budget_raise"),
+        Step::SeeButton("pr_merge"),
+        Step::Type("merge"),
+        Step::SeeMerged,
+        Step::SeeDone,
+    ]
+}
+
+/// The same, but the run is ended: the work is kept in a draft.
+pub fn stopped_at_cap(number: usize) -> Vec<Step> {
+    vec![
+        wish(number, "good-day", ""),
+        Step::SeeButton("plan_approve"),
+        Step::Press("plan_approve"),
+        Step::SeeButton("budget_stop"),
+        Step::Press("budget_stop"),
+        Step::SeeReport,
+        Step::Type("!close"),
+        Step::See("losed"),
+        Step::SeeDone,
+    ]
+}
+
 fn to_the_pull(number: usize) -> Vec<Step> {
     vec![
         wish(number, "good-day", ""),

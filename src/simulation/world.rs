@@ -23,6 +23,7 @@ use crate::chat::{Chat, Intake as _};
 use crate::git::simulated::SimulatedGit;
 use crate::ids::{ChannelId, Millis, ThreadKey};
 use crate::runtime::intake::Routes;
+use crate::runtime::ledger::Ledger;
 use crate::runtime::models::Models;
 use crate::runtime::project::{ChannelModels, Project, ProjectSettings};
 use crate::runtime::slots::Slots;
@@ -32,6 +33,7 @@ use crate::runtime::{Clock, Supervisor, Tasks, outbox, watch};
 use crate::sandbox::simulated::SimulatedShell;
 use crate::store::Store;
 use crate::store::simulated::{Disk, Moment, Verdict as StoreVerdict};
+use crate::thread::budget::Caps;
 use crate::thread::{Event, Rules};
 
 /// After so long without a deed a world is at rest.
@@ -40,6 +42,9 @@ const QUIET: i64 = 8 * 60_000;
 const MOST_LIVES: u32 = 400;
 /// More often nobody has to repeat himself.
 const MOST_REPEATS: u32 = 60;
+
+/// What a few calls of a simulated model cost.
+const SMALL_BUDGET: f64 = 0.000_055;
 
 /// What a world begins with.
 pub struct Setup {
@@ -89,6 +94,15 @@ pub struct World {
     coders: u32,
     reads: Reads,
     pub checks: Vec<String>,
+    caps: Caps,
+}
+
+/// Where people decide about limits, threads come to one in the middle of the Coder's run.
+fn caps_for(stories: &[(Vec<Step>, i64)]) -> Caps {
+    let meets = |step: &Step| matches!(step, Step::Press("budget_raise" | "budget_stop"));
+    let raises = |(steps, _): &(Vec<Step>, i64)| steps.iter().any(meets);
+    let thread_usd = (!stories.is_empty() && stories.iter().all(raises)).then_some(SMALL_BUDGET);
+    Caps { thread_usd, ..Caps::default() }
 }
 
 /// How a life ended.
@@ -119,6 +133,7 @@ impl World {
             model: SimulatedModel::new(fate.clone(), !unkind, most),
             forge: SimulatedForge::new(fate.clone(), git.clone()),
             shell: SimulatedShell::new(),
+            caps: caps_for(&stories),
             people: People::new(fate.clone(), stories, seed, unkind),
             dice: Dice::new(seed.rotate_left(17)),
             others: Dice::new(seed.rotate_left(29)),
@@ -204,6 +219,8 @@ impl World {
     /// The repository at work, over this store and by this clock.
     pub async fn project(&self, store: Store, clock: Clock) -> Result<Project, crate::store::StoreError> {
         let channel_models = ChannelModels::load(&store, &ChannelId::new(CHANNEL)).await?;
+        let ledger = Ledger::default();
+        ledger.load(&store, self.fate.shown()).await?;
         Ok(Project {
             store,
             outbox_changed: Arc::new(Notify::new()),
@@ -211,6 +228,7 @@ impl World {
             chat: Arc::new(self.chat.clone()),
             model: Arc::new(self.model.clone()),
             models: self.models(),
+            ledger,
             repository: Arc::new(self.git.reborn(self.probe("git"))),
             shell: Arc::new(self.shell.reborn(self.probe("shell"))),
             forge: Arc::new(self.forge.clone()),
@@ -299,6 +317,10 @@ impl World {
                 coder_model: CODER.to_owned(),
                 pm_turns: 15,
                 coder_turns: 40,
+                caps: self.caps,
+                spending: Arc::default(),
+                models: Arc::default(),
+                similar: Vec::new(),
                 checks: self.checks.clone(),
                 tool_lists: lists.into(),
                 slash: false,

@@ -289,10 +289,12 @@ mod tests {
         for (second, phase, at) in [(10, "pm", 1), (20, "closed", 2), (30, "closed", 50), (40, "review", 60)] {
             let thread = ThreadKey { workspace: "T1".into(), channel: shop.clone(), ts: ts(second) };
             let epoch = store.lease(&thread).await.expect("leased");
-            let session = Session { phase: phase.into(), title: String::new(), works: false, pull: None };
+            let session =
+                Session { phase: phase.into(), title: String::new(), works: false, pull: None, ..Session::default() };
             let events = vec![Event::ThreadOpened { by: UserId::new("U1") }];
             let (posts, acked, at) = (Vec::new(), Vec::new(), Millis(at));
-            let append = Append { thread, epoch, expected: 0, at, events, posts, acked, session, durable: false };
+            let append =
+                Append { thread, epoch, expected: 0, at, events, posts, acked, session, spent: vec![], durable: false };
             store.append(append).await.expect("appended");
         }
         let recent = async |most| store.recent_threads(&shop, Millis(40), most).await.expect("read");

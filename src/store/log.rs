@@ -4,10 +4,12 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::blobs::{self, Outlined};
 use super::queue::Operation;
-use super::{Store, StoreError, outbox};
+use super::{Store, StoreError, outbox, spending};
+use crate::agent::estimate::Past;
 use crate::ids::{Epoch, MessageTs, Millis, ThreadKey};
 use crate::render::post::Post;
 use crate::thread::Event;
+use crate::thread::spending::Entry;
 
 const LEASE: Operation = Operation { label: "lease", durable: false, first: false };
 const SET_SETTING: Operation = Operation { label: "set_setting", durable: true, first: false };
@@ -29,6 +31,8 @@ pub struct Append {
     pub posts: Vec<(String, Post)>,
     /// Inbox rows that are dealt with.
     pub acked: Vec<i64>,
+    /// What it adds to what was spent.
+    pub spent: Vec<Entry>,
     /// The thread's row afterwards.
     pub session: Session,
     /// Whether it must survive a power failure, not only a crash.
@@ -36,7 +40,7 @@ pub struct Append {
 }
 
 /// The projection of a thread for listings and for the start of the daemon.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Session {
     /// The phase as text.
     pub phase: String,
@@ -46,6 +50,10 @@ pub struct Session {
     pub works: bool,
     /// The number of its pull request while that is open.
     pub pull: Option<u64>,
+    /// The workflow of its plan that was approved.
+    pub workflow: Option<String>,
+    /// What it took so far.
+    pub past: Past,
 }
 
 impl Store {
@@ -68,8 +76,12 @@ impl Store {
         for event in &append.events {
             events.push(blobs::outline(serde_json::to_string(event)?)?);
         }
-        let posts = outbox::prepare(&append.posts)?;
-        self.write(operation, move |connection| commit(connection, &append, &events, &posts)).await
+        let (posts, spent) = (outbox::prepare(&append.posts)?, spending::prepare(&append.spent)?);
+        self.write(operation, move |connection| {
+            commit(connection, &append, &events, &posts)?;
+            spending::put(connection, &append.thread.to_text(), append.at, &spent)
+        })
+        .await
     }
 
     /// All events of a thread, in order.
@@ -172,14 +184,15 @@ fn check_sequence(connection: &Connection, thread: &str, expected: u64) -> Resul
 
 fn write_session(connection: &Connection, append: &Append, thread: &str) -> Result<(), StoreError> {
     let ThreadKey { channel, ts, .. } = &append.thread;
-    let Session { phase, title, works, pull } = &append.session;
+    let Session { phase, title, works, pull, workflow, past } = &append.session;
     connection
         .prepare_cached(
-            "INSERT INTO sessions (thread_ts, channel_id, session_id, updated_at, phase, title, works, pull) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
+            "INSERT INTO sessions (thread_ts, channel_id, session_id, updated_at, phase, title, works, pull, \
+             workflow, cost_usd, worked_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
              ON CONFLICT (channel_id, thread_ts) DO UPDATE SET session_id = excluded.session_id, \
              updated_at = excluded.updated_at, phase = excluded.phase, title = excluded.title, works = excluded.works, \
-             pull = excluded.pull",
+             pull = excluded.pull, workflow = excluded.workflow, cost_usd = excluded.cost_usd, \
+             worked_ms = excluded.worked_ms",
         )?
         .execute(params![
             MessageTs::as_str(ts),
@@ -189,7 +202,10 @@ fn write_session(connection: &Connection, append: &Append, thread: &str) -> Resu
             phase,
             title,
             works,
-            pull.and_then(|number| i64::try_from(number).ok())
+            pull.and_then(|number| i64::try_from(number).ok()),
+            workflow,
+            past.cost_usd,
+            past.worked_ms
         ])?;
     Ok(())
 }

@@ -20,6 +20,7 @@ mod reader;
 mod schema;
 #[cfg(test)]
 pub mod simulated;
+mod spending;
 #[cfg(test)]
 mod tests;
 

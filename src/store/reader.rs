@@ -184,9 +184,26 @@ mod tests {
     }
 
     fn append(ts: &str, epoch: Epoch, at: i64, phase: &str, events: Vec<Event>) -> Append {
-        let session = Session { phase: phase.into(), title: format!("title {ts}"), works: false, pull: None };
+        let session = Session {
+            phase: phase.into(),
+            title: format!("title {ts}"),
+            works: false,
+            pull: None,
+            ..Session::default()
+        };
         let (posts, acked) = (vec![], vec![]);
-        Append { thread: key(ts), epoch, expected: 0, at: Millis(at), events, posts, acked, session, durable: true }
+        Append {
+            thread: key(ts),
+            epoch,
+            expected: 0,
+            at: Millis(at),
+            events,
+            posts,
+            acked,
+            session,
+            spent: vec![],
+            durable: true,
+        }
     }
 
     fn big() -> Vec<Event> {

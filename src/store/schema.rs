@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002.sql"),
     include_str!("migrations/0003.sql"),
     include_str!("migrations/0004.sql"),
+    include_str!("migrations/0005.sql"),
 ];
 
 /// How long opening waits for the lock of another program.
@@ -91,7 +92,7 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Copies the store as it is beside itself (`store.db.before-0004`): whoever must go back to the older program has what
+/// Copies the store as it is beside itself (`store.db.before-0005`): whoever must go back to the older program has what
 /// it knew. Complete or not there at all.
 fn keep_copy(connection: &Connection, path: &Path, known: i64) -> Result<(), StoreError> {
     let copy = beside(path, &format!(".before-{known:04}"));

@@ -38,7 +38,7 @@ impl Thread {
             Event::BaseReady { base } => self.base = Some(Arc::new(base.clone())),
             Event::BaseFailed { failure } => self.stall(Stalled::Base(failure.clone())),
             Event::ConversationOpened { role, .. } => self.open_conversation(*role),
-            Event::RunStarted { run, role, model } => self.start_run(*run, *role, model, at),
+            Event::RunStarted { run, role, model, by } => self.start_run(*run, *role, model, by.as_ref(), at),
             Event::Heard { role, messages, .. } => {
                 self.checks.untold &= *role != Role::Coder;
                 self.hear(*role, messages);
@@ -79,8 +79,11 @@ impl Thread {
                     run.todos.clone_from(todos);
                 }
             }
-            Event::RunEnded { run, outcome } => self.end_run(*run, outcome),
-            Event::PlanProposed { id, plan, base } => self.propose(id, plan, base, at),
+            Event::RunEnded { run, outcome } => self.end_run(*run, outcome, at),
+            Event::PlanProposed { id, plan, base, estimate } => {
+                self.propose(id, plan, base, at);
+                self.plan.iter_mut().for_each(|plan| plan.estimate = *estimate);
+            }
             Event::PlanChangeAsked { .. } => {}
             Event::PlanApproved { id, by } => self.approve(id, by),
             Event::PlanCancelled { id, .. } => self.judge_plan(id, PlanFate::Cancelled),
@@ -109,6 +112,7 @@ impl Thread {
             Event::ContextChanged { run, change } => self.change_context(*run, change),
             Event::Outside { news } => self.apply_outside(news),
             Event::Checks { news } => self.apply_checks(news),
+            Event::Budget { news } => self.apply_budget(news),
         }
     }
 
@@ -127,7 +131,7 @@ impl Thread {
         }
     }
 
-    fn start_run(&mut self, id: RunId, role: Role, model: &str, at: Millis) {
+    fn start_run(&mut self, id: RunId, role: Role, model: &str, by: Option<&UserId>, at: Millis) {
         self.last_run = self.last_run.max(id.0);
         self.unstall(Part::Run(role));
         let answers = if role == Role::Pm { self.begin_consult(id) } else { None };
@@ -142,6 +146,8 @@ impl Thread {
                 model: model.to_owned(),
                 stand_in: None,
                 cut: false,
+                by: by.cloned(),
+                paused: None,
                 turns: 0,
                 exceeded: 0,
                 answer: None,
@@ -242,9 +248,10 @@ impl Thread {
         }
     }
 
-    fn end_run(&mut self, id: RunId, outcome: &RunOutcome) {
+    fn end_run(&mut self, id: RunId, outcome: &RunOutcome, at: Millis) {
         let Some((role, run)) = self.run(id) else { return };
-        let consults = run.answers.is_some();
+        self.worked_ms += if role == Role::Coder { at.since(run.started) } else { 0 };
+        let consults = self.run(id).is_some_and(|(_, run)| run.answers.is_some());
         self.runs.remove(&role);
         self.question.take_if(|question| question.run == id);
         self.drop_consults();
@@ -294,6 +301,7 @@ impl Thread {
             base: base.clone(),
             fate: PlanFate::Waiting,
             proposed: at,
+            estimate: None,
         });
     }
 
@@ -402,10 +410,7 @@ impl Thread {
     }
 
     fn choose_model(&mut self, name: &str, model: &str) {
-        self.pm_choice = Some((name.to_owned(), model.to_owned()));
-        if let Some(run) = self.runs.get_mut(&Role::Pm) {
-            model.clone_into(&mut run.model);
-            run.stand_in = None;
-        }
+        self.purse.is_chosen |= self.purse.told_limit.is_some() || self.purse.told_day.is_some();
+        self.use_model(name, model);
     }
 }

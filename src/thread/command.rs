@@ -47,6 +47,11 @@ pub enum Command {
     },
     /// Preparing the base ended.
     BasePrepared(Result<Base, Failure>),
+    /// A run is about to ask its model.
+    CallDue {
+        /// The run.
+        run: RunId,
+    },
     /// A model call ended.
     ModelAnswered {
         /// The run.
@@ -155,11 +160,13 @@ pub enum Action {
     RunRetry,
     RunStop,
     PmModel,
+    BudgetRaise,
+    BudgetStop,
 }
 
 impl Action {
     /// All actions built so far.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::PlanApprove,
         Self::PlanChange,
         Self::PlanCancel,
@@ -168,6 +175,8 @@ impl Action {
         Self::RunRetry,
         Self::RunStop,
         Self::PmModel,
+        Self::BudgetRaise,
+        Self::BudgetStop,
     ];
 
     /// The action id as chats carry it.
@@ -181,6 +190,8 @@ impl Action {
             Self::RunRetry => "run_retry",
             Self::RunStop => "run_stop",
             Self::PmModel => "pm_model",
+            Self::BudgetRaise => "budget_raise",
+            Self::BudgetStop => "budget_stop",
         }
     }
 

@@ -161,7 +161,9 @@ pub fn pending(thread: &Thread, limit: impl Fn(Role) -> u32) -> Vec<Effect> {
 }
 
 fn run_effects(thread: &Thread, role: Role, run: &Run, limit: u32, effects: &mut Vec<Effect>) {
-    if let Step::CallModel { no_tools, .. } = next_step(run, limit) {
+    if run.paused.is_none()
+        && let Step::CallModel { no_tools, .. } = next_step(run, limit)
+    {
         let model = run.model.clone();
         effects.push(Effect::CallModel { run: run.id, role, model, turn: run.turns + 1, no_tools });
     }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub use values::*;
 
+use super::budget::Budget;
 use super::checks::Checks;
 use super::consult::{Knew, PmQuestion};
 use super::context::Change;
@@ -17,6 +18,7 @@ use super::plan::{Plan, Todo};
 use super::question::Ask;
 use super::stalled::Part;
 use crate::agent::Role;
+use crate::agent::estimate::Estimate;
 use crate::agent::stuck::{Help, Trouble};
 use crate::ids::{CallId, CommitId, MessageTs, PlanId, QuestionId, RunId, UserId};
 
@@ -98,6 +100,9 @@ pub enum Event {
         role: Role,
         /// The model it uses.
         model: String,
+        /// The person whose message or approval started it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<UserId>,
     },
     /// Texts entered a role's conversation as one message of role `user`.
     Heard {
@@ -203,6 +208,9 @@ pub enum Event {
         plan: Plan,
         /// The commit it was made on.
         base: CommitId,
+        /// What similar threads took, when there are some.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        estimate: Option<Estimate>,
     },
     /// A person asked for changes to the plan.
     PlanChangeAsked {
@@ -395,5 +403,10 @@ pub enum Event {
     Checks {
         /// What.
         news: Checks,
+    },
+    /// Something happened to what may be spent.
+    Budget {
+        /// What.
+        news: Budget,
     },
 }

@@ -5,6 +5,7 @@
 //! folds to the same state on every machine.
 
 pub mod apply;
+pub mod budget;
 pub mod checks;
 pub mod command;
 pub mod consult;
@@ -20,6 +21,7 @@ pub mod plan;
 pub mod question;
 pub mod record;
 pub mod rules;
+pub mod spending;
 pub mod stalled;
 pub mod state;
 #[cfg(test)]

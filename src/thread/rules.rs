@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::agent::Role;
+use super::budget::Caps;
+use super::spending::Spending;
+use crate::agent::estimate::Past;
+use crate::agent::{Catalogue, Role};
 use crate::ids::{Millis, UserId};
 
 /// What the configuration says, as far as a thread's decisions need it.
@@ -22,6 +25,14 @@ pub struct Rules {
     pub pm_turns: u32,
     /// See `pm_turns`.
     pub coder_turns: u32,
+    /// What may be spent and started.
+    pub caps: Caps,
+    /// What was, lately, in all repositories.
+    pub spending: Arc<Spending>,
+    /// What is known of the models.
+    pub models: Arc<Catalogue>,
+    /// Finished threads like the one that is being planned.
+    pub similar: Vec<Past>,
     /// The repository's checks: commands whose exit code is the evidence that work is done.
     pub checks: Vec<String>,
     /// The tool list of each role as JSON text, as sent to models.

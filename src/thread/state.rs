@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::budget::{Paused, Purse};
 use super::checks::{Checked, Known};
 use super::consult::Consult;
 use super::event::{Base, Earlier, Message, Publication, PullRequest, Workspace};
@@ -11,8 +12,9 @@ use super::evidence::Report;
 use super::outside::{Elsewhere, MergedElsewhere};
 use super::plan::{Plan, Todo};
 use super::question::Question;
-use crate::agent::stuck::Watch;
 use super::record::Record;
+use crate::agent::estimate::Estimate;
+use crate::agent::stuck::Watch;
 use crate::agent::{Role, ToolCall, ToolName, Usage};
 use crate::ids::{CommitId, MessageTs, Millis, PlanId, QuestionId, RunId, ThreadKey, UserId};
 
@@ -90,6 +92,10 @@ pub struct Thread {
     pub contexts: BTreeMap<String, u64>,
     /// What the log says of the work.
     pub record: Arc<Record>,
+    /// What is known of its budget beside that.
+    pub purse: Purse,
+    /// For how long Coders were at work in it, in milliseconds.
+    pub worked_ms: i64,
 }
 
 /// What decisions need to know of a conversation.
@@ -124,6 +130,10 @@ pub struct Run {
     pub stand_in: Option<String>,
     /// Whether its last reply was a text cut at the output limit.
     pub cut: bool,
+    /// The person who started it.
+    pub by: Option<UserId>,
+    /// Where it waits at a cap.
+    pub paused: Option<Paused>,
     /// Replies received.
     pub turns: u32,
     /// How often the server refused this turn as too long.
@@ -201,6 +211,8 @@ pub struct PlanState {
     pub fate: PlanFate,
     /// When it was proposed.
     pub proposed: Millis,
+    /// What similar threads took.
+    pub estimate: Option<Estimate>,
 }
 
 /// What became of a plan.
@@ -338,6 +350,8 @@ impl Thread {
             usage: BTreeMap::new(),
             contexts: BTreeMap::new(),
             record: Arc::default(),
+            purse: Purse::default(),
+            worked_ms: 0,
         }
     }
 

@@ -19,7 +19,7 @@ fn opened() -> Event {
 }
 
 fn started() -> Event {
-    Event::RunStarted { run: RUN, role: Role::Coder, model: "a/b".to_owned() }
+    Event::RunStarted { run: RUN, role: Role::Coder, model: "a/b".to_owned(), by: None }
 }
 
 fn heard(parts: &[&str]) -> Event {
@@ -106,7 +106,7 @@ fn what_other_roles_hear_and_say_is_not_in_it() {
     for event in [
         Event::ConversationOpened { role: Role::Pm, system: vec!["pm".to_owned()], tools: "[]".to_owned() },
         Event::Heard { role: Role::Pm, parts: vec!["x".to_owned()], messages: Vec::new() },
-        Event::RunStarted { run: other, role: Role::Pm, model: "a/b".to_owned() },
+        Event::RunStarted { run: other, role: Role::Pm, model: "a/b".to_owned(), by: None },
         Event::ReplyReceived { run: other, turn: 1, reply },
         Event::RunEnded { run: other, outcome: RunOutcome::Answered { text: "no".to_owned() } },
     ] {

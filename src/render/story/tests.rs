@@ -5,6 +5,7 @@ use crate::agent::stuck::{Help, Trouble};
 use crate::agent::{Role, ToolCall, Usage};
 use crate::ids::{CallId, CommitId, MessageTs, Millis, PlanId, QuestionId, RunId, UserId};
 use crate::thread::Thread;
+use crate::thread::budget::{Budget, Cap};
 use crate::thread::checks::{Baseline, CheckEnd, CheckRun, Checks};
 use crate::thread::command::{Action, Command};
 use crate::thread::consult::{Knew, PmQuestion};
@@ -111,15 +112,16 @@ fn variant(event: &Event) -> usize {
         Event::StuckNoticed { .. } => 48,
         Event::ContextChanged { .. } => 49,
         Event::Checks { .. } => 50,
+        Event::Budget { .. } => 51,
     }
 }
 
 /// How many variants there are.
-const VARIANTS: usize = 51;
+const VARIANTS: usize = 52;
 
 /// Every variant with the lines that it gives; `-` for none.
 fn samples() -> Vec<(Event, &'static str)> {
-    [people(), roles(), circles(), context(), work(), ends()].into_iter().flatten().collect()
+    [people(), roles(), circles(), context(), work(), money(), ends()].into_iter().flatten().collect()
 }
 
 fn people() -> Vec<(Event, &'static str)> {
@@ -187,7 +189,10 @@ fn roles() -> Vec<(Event, &'static str)> {
     let twice = vec![call("Read", "{}"), call("Grep", "{}"), call("Read", "{}")];
     vec![
         (Event::ConversationOpened { role, system: vec![SAID.into()], tools: SAID.into() }, "-"),
-        (Event::RunStarted { run: RunId(2), role: Role::Coder, model: "m".into() }, "CLD run 2 begins with m"),
+        (
+            Event::RunStarted { run: RunId(2), role: Role::Coder, model: "m".into(), by: None },
+            "CLD run 2 begins with m",
+        ),
         (Event::Heard { role, parts: vec![SAID.into()], messages: vec![] }, "-"),
         (Event::Noted { role, text: SAID.into() }, "-"),
         (
@@ -297,7 +302,7 @@ fn work() -> Vec<(Event, &'static str)> {
         (Event::BaseReady { base: base(Some(SAID)) }, "INF stands on main@abcdef1 |: SECRET words"),
         (Event::BaseFailed { failure: failure() }, "WRN no base: It broke."),
         (
-            Event::PlanProposed { id: id.clone(), plan, base: commit.clone() },
+            Event::PlanProposed { id: id.clone(), plan, base: commit.clone(), estimate: None },
             "PM proposes plan p1 with 1 step |: SECRET words",
         ),
         (Event::PlanChangeAsked { id: id.clone(), by: by.clone() }, "INF Ana (UANA) wants plan p1 changed"),
@@ -359,6 +364,31 @@ fn context() -> Vec<(Event, &'static str)> {
             "PM the earlier part of the conversation is replaced without a summary: 182k → 31k tokens",
         ),
     ]
+}
+
+fn money() -> Vec<(Event, &'static str)> {
+    let (run, by) = (RunId(1), UserId::new("UANA"));
+    let (cap, spent, limit) = (Cap::Thread, 4.5, 5.0);
+    let events = [
+        (
+            Budget::Reached { run, cap: Cap::UserHour, spent: 100.0, limit: 100.0, raise: 100.0 },
+            "WRN run 1 is paused at the person's hourly limit: 100 of 100",
+        ),
+        (
+            Budget::Raised { run, cap, amount: 5.0, by: by.clone() },
+            "PM Ana (UANA) raised the thread's limit by $5.00; run 1 goes on",
+        ),
+        (Budget::Freed { run, by, ts: None }, "PM run 1 goes on: there is room again"),
+        (
+            Budget::Near { cap, spent, limit, day: None, model: None },
+            "INF 80 % of the thread's limit is used: $4.50 of $5.00",
+        ),
+        (
+            Budget::Near { cap: Cap::Day, spent, limit, day: Some(7), model: Some(("gpt".into(), "a/b".into())) },
+            "INF 80 % of the day's limit is used: $4.50 of $5.00; the PM uses a/b",
+        ),
+    ];
+    events.map(|(news, line)| (Event::Budget { news }, line)).to_vec()
 }
 
 fn ends() -> Vec<(Event, &'static str)> {

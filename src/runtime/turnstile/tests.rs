@@ -21,18 +21,11 @@ fn settings(coders: u32, builds: &[(Platform, u32)]) -> ProjectSettings {
         builds: builds.iter().copied().collect(),
         bash_timeout: Duration::ZERO,
         rules: Rules {
-            allowed: Vec::new(),
-            approvers: Vec::new(),
-            pm_pool: Vec::new(),
             pm_model: "pm".to_owned(),
             coder_model: "coder".to_owned(),
             pm_turns: 1,
             coder_turns: 1,
-            checks: Vec::new(),
-            tool_lists: Arc::new([]),
-            slash: false,
-            now: Millis::default(),
-            unseen: false,
+            ..Rules::default()
         },
         base: None,
         branch_prefix: String::new(),
@@ -58,7 +51,8 @@ impl<'a> Coder<'a> {
     fn new(slots: &Slots, settings: &'a ProjectSettings) -> Self {
         let key = ThreadKey::parse("T1/C1/1.0").expect("a thread");
         let mut thread = Thread::new(key.clone());
-        thread.apply(&Event::RunStarted { run: RUN, role: Role::Coder, model: "coder".to_owned() }, Millis(0));
+        thread
+            .apply(&Event::RunStarted { run: RUN, role: Role::Coder, model: "coder".to_owned(), by: None }, Millis(0));
         let turnstile = Turnstile::new(slots.clone(), key.channel);
         Self { turnstile, settings, pending: Vec::new(), init: Vec::new(), thread }
     }

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use rusqlite::{Connection, params};
 
-use super::{NOW, append, incoming, key, opened, said};
+use super::{NOW, append, incoming, json, key, opened, said};
 use crate::chat::{Incoming, IncomingKind};
 use crate::ids::{Epoch, MessageTs, Millis};
 use crate::render::post::Post;
@@ -49,16 +49,12 @@ fn write_old(path: &std::path::Path) {
     connection.execute("INSERT INTO settings VALUES ('pm', 'claude')", []).expect("inserted");
 }
 
-fn json<T: serde::Serialize>(value: &T) -> String {
-    serde_json::to_string(value).expect("it is JSON")
-}
-
 #[tokio::test]
 async fn a_store_of_the_first_release_keeps_everything() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("store.db");
     write_old(&path);
-    std::fs::write(folder.path().join("store.db.before-0004.part"), "cut short").expect("written");
+    std::fs::write(folder.path().join("store.db.before-0005.part"), "cut short").expect("written");
     let store = Store::open(&path).expect("opens");
     assert_eq!(store.load(&key("1.0")).await.expect("read"), [(Millis(5), opened())]);
     assert_eq!(store.threads_at_work().await.expect("read"), [key("1.0")]);
@@ -109,7 +105,7 @@ async fn a_store_of_the_second_schema_ends_as_a_fresh_one() {
     assert_eq!(store.load(&key("1.0")).await.expect("read"), [(Millis(5), opened())]);
     drop(Store::open(&fresh).expect("opens"));
     assert_eq!(schema(&second), schema(&fresh));
-    let (version, kept) = schema(&folder.path().join("second.db.before-0004"));
+    let (version, kept) = schema(&folder.path().join("second.db.before-0005"));
     assert!(version == 2 && !kept.contains("messages_changed"), "{kept}");
 }
 
@@ -119,7 +115,7 @@ async fn a_copy_is_kept_before_an_old_store_is_changed() {
     let path = folder.path().join("store.db");
     write_old(&path);
     drop(Store::open(&path).expect("opens"));
-    let copy = folder.path().join("store.db.before-0004");
+    let copy = folder.path().join("store.db.before-0005");
     assert_eq!(std::fs::metadata(&copy).expect("it is there").permissions().mode() & 0o777, 0o600);
     let old = Connection::open(&copy).expect("opens");
     let version: i64 = old.pragma_query_value(None, "user_version", |row| row.get(0)).expect("read");
@@ -133,9 +129,9 @@ async fn a_copy_is_kept_before_an_old_store_is_changed() {
         .filter(|name| name.contains("before"))
         .collect();
     names.sort();
-    assert_eq!(names, ["store.db.before-0004"]);
+    assert_eq!(names, ["store.db.before-0005"]);
 
     let fresh = tempfile::tempdir().expect("a folder");
     drop(Store::open(&fresh.path().join("store.db")).expect("opens"));
-    assert!(!fresh.path().join("store.db.before-0004").exists(), "there was nothing to copy");
+    assert!(!fresh.path().join("store.db.before-0005").exists(), "there was nothing to copy");
 }

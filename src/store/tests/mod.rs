@@ -8,6 +8,7 @@ mod model;
 mod outbox;
 mod outputs;
 mod simulated;
+mod spending;
 mod torn;
 
 use std::path::Path;
@@ -54,7 +55,8 @@ fn append(expected: u64, events: Vec<Event>, posts: &[(&str, Post)], acked: Vec<
         events,
         posts: posts.iter().map(|(key, post)| ((*key).to_owned(), post.clone())).collect(),
         acked,
-        session: Session { phase: "pm".into(), title: "t".into(), works: false, pull: None },
+        session: Session { phase: "pm".into(), title: "t".into(), works: false, pull: None, ..Session::default() },
+        spent: vec![],
         durable: true,
     }
 }
@@ -265,9 +267,14 @@ async fn a_session_knows_its_open_pull_request() {
         let connection = rusqlite::Connection::open(folder.path().join("store.db")).expect("opens");
         connection.query_one("SELECT pull FROM sessions", [], |row| row.get::<_, Option<i64>>(0)).expect("a row")
     };
-    let session = Session { phase: "review".into(), title: "t".into(), works: false, pull: Some(7) };
+    let session =
+        Session { phase: "review".into(), title: "t".into(), works: false, pull: Some(7), ..Session::default() };
     store.append(Append { session, ..append(0, vec![opened()], &[], vec![]) }).await.expect("appended");
     assert_eq!(pull(), Some(7));
     store.append(append(1, vec![opened()], &[], vec![])).await.expect("appended");
     assert_eq!(pull(), None);
+}
+
+fn json<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("it is JSON")
 }

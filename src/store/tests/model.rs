@@ -294,7 +294,14 @@ async fn to_append(store: &Store, model: &Model, change: &Change) -> Append {
         events: change.events.iter().map(|number| event(*number)).collect(),
         posts: change.posts.iter().map(|(number, version)| post(*number, *version)).collect(),
         acked: waiting.iter().take(change.acked).map(|row| row.id).collect(),
-        session: Session { phase: "pm".into(), title: "t".into(), works: change.durable, pull: None },
+        session: Session {
+            phase: "pm".into(),
+            title: "t".into(),
+            works: change.durable,
+            pull: None,
+            ..Session::default()
+        },
+        spent: vec![],
         durable: change.durable,
     }
 }

@@ -11,7 +11,7 @@ fn finished(run: u32, call: &str, text: &str) -> Event {
 }
 
 fn started(run: u32, role: Role) -> Event {
-    Event::RunStarted { run: RunId(run), role, model: "m".into() }
+    Event::RunStarted { run: RunId(run), role, model: "m".into(), by: None }
 }
 
 #[tokio::test]

@@ -10,7 +10,12 @@ impl Thread {
     pub(super) fn change_context(&mut self, id: RunId, change: &Change) {
         let Some((role, _)) = self.run(id) else { return };
         match change {
-            Change::OutputKept { .. } | Change::Stubbed { .. } => {}
+            Change::OutputKept { .. } => {}
+            Change::Stubbed { .. } => {
+                if let Some(run) = self.run_mut(id) {
+                    Arc::make_mut(&mut run.watch).forget();
+                }
+            }
             Change::Exceeded { model, context } => {
                 self.contexts.insert(model.clone(), *context);
                 if let Some(run) = self.run_mut(id) {
@@ -21,6 +26,7 @@ impl Thread {
                 self.usage.entry(role).or_default().add(usage);
                 if let Some(run) = self.run_mut(id) {
                     run.usage.add(usage);
+                    Arc::make_mut(&mut run.watch).forget();
                 }
                 self.conversation(role).summary = summary.as_deref().map(Arc::from);
             }

@@ -3,6 +3,7 @@
 //! Nothing here acts. `Deciding` keeps a copy of the thread on which each emitted event is applied at once, so that
 //! later steps of the same decision see it.
 
+mod budget;
 mod changes;
 mod checks;
 mod consult;
@@ -21,7 +22,7 @@ use super::event::{Earlier, Event};
 use super::rules::Rules;
 use super::state::Thread;
 use crate::agent::Role;
-use crate::ids::RunId;
+use crate::ids::{RunId, UserId};
 
 /// Says what happens when `command` meets `thread` under `rules`.
 pub fn decide(thread: &Thread, command: Command, rules: &Rules) -> Vec<Event> {
@@ -51,6 +52,7 @@ impl Deciding<'_> {
             Command::Delete { ts, by } => self.delete(ts, &by),
             Command::Press { action, value, by, name } => self.press(action, &value, by, &name),
             Command::BasePrepared(result) => self.base_prepared(result),
+            Command::CallDue { run } => self.call_due(run),
             Command::ModelAnswered { run, turn, result } => self.model_answered(run, turn, result),
             Command::ToolDone { run, call, result, deeds } => self.tool_done(run, call, result, deeds),
             Command::WorkspacePrepared(result) => self.workspace_prepared(result),
@@ -65,10 +67,11 @@ impl Deciding<'_> {
             Command::ContextWanted { run, turn, wanted } => self.context_wanted(run, turn, wanted),
             Command::Interrupted { calls } => self.interrupted(calls),
         }
+        self.mind_budget();
     }
 
-    /// Starts a run of this role. Its conversation is opened first when this is its first run.
-    fn start_run(&mut self, role: Role) {
+    /// Starts a run of this role, by the word of that person. Its conversation is opened first when this is its first run.
+    fn start_run(&mut self, role: Role, by: Option<UserId>) {
         let model = match role {
             Role::Coder => self.rules.coder_model.clone(),
             Role::Pm | Role::Researcher | Role::Artist | Role::Lead => {
@@ -82,7 +85,7 @@ impl Deciding<'_> {
             self.brief_pm();
         }
         let run = RunId(self.thread.last_run + 1);
-        self.emit(Event::RunStarted { run, role, model });
+        self.emit(Event::RunStarted { run, role, model, by });
         self.hear(role);
         self.advance(role);
     }

@@ -19,7 +19,10 @@ impl Deciding<'_> {
                 self.emit(Event::CommandTaken { ts: Some(ts), by, answer });
             }
             Order::Status => self.answer(ts, by, crate::render::status::status(&self.thread, self.rules.now)),
-            Order::Cost => self.answer(ts, by, crate::render::status::cost(&self.thread)),
+            Order::Cost => {
+                let text = crate::render::budget::cost(&self.thread, self.rules, &by);
+                self.answer(ts, by, text);
+            }
             Order::Help => {
                 let lines: Vec<String> = HELP.iter().map(|(name, what)| format!("- `{name}`: {what}")).collect();
                 self.answer(ts, by, format!("In a thread you can say:\n{}", lines.join("\n")));
@@ -104,7 +107,7 @@ impl Deciding<'_> {
         self.stop_run(Role::Pm, &by);
     }
 
-    fn stop_run(&mut self, role: Role, by: &UserId) {
+    pub(super) fn stop_run(&mut self, role: Role, by: &UserId) {
         let Some(run) = self.thread.runs.get(&role) else { return };
         let id = run.id;
         let cut = run.calls.iter().filter(|state| state.started && !state.done);

@@ -71,6 +71,7 @@ impl Deciding<'_> {
         }
         self.overtake_consult(&by);
         self.wake_pm();
+        self.heard_while_paused(&by);
     }
 
     /// Whether a message is delivered after later ones, when the PM has been told of it as what was said before.
@@ -85,10 +86,14 @@ impl Deciding<'_> {
         if thread.runs.contains_key(&Role::Pm) || thread.base.is_none() {
             return;
         }
-        let unread = thread.conversations.get(&Role::Pm).is_some_and(|pm| !pm.unheard.is_empty());
-        let wanted = (unread || thread.owes_answers) && !thread.runs.contains_key(&Role::Coder);
-        if wanted || !thread.consults.is_empty() {
-            self.start_run(Role::Pm);
+        let newest = thread.conversations.get(&Role::Pm).and_then(|pm| pm.unheard.last());
+        let wanted = (newest.is_some() || thread.owes_answers) && !thread.runs.contains_key(&Role::Coder);
+        if !thread.consults.is_empty() {
+            // What a role asks is no call of a person's.
+            self.start_run(Role::Pm, None);
+        } else if wanted {
+            let by = newest.map(|message| message.from.clone());
+            self.start_run(Role::Pm, by);
         }
     }
 
@@ -121,6 +126,8 @@ impl Deciding<'_> {
             }
             Action::RunStop => self.stop(by, None),
             Action::PmModel => self.choose_pm(value, by, None),
+            Action::BudgetRaise => self.raise_budget(value, by),
+            Action::BudgetStop => self.stop_at_budget(value, by),
         }
     }
 
@@ -182,7 +189,7 @@ impl Deciding<'_> {
     }
 
     /// `: Ana, Ben`, as far as they are configured.
-    fn approver_names(&self) -> String {
+    pub(super) fn approver_names(&self) -> String {
         if self.rules.approvers.is_empty() {
             return String::new();
         }

@@ -15,6 +15,9 @@ const CODER: Part = Part::Run(Role::Coder);
 impl Deciding<'_> {
     /// Takes up everything that stopped, or only the part that a card is about.
     pub(super) fn retry(&mut self, by: UserId, ts: Option<MessageTs>, only: Option<Part>) {
+        if only.is_none() && self.retry_paused(&by, ts.as_ref()) {
+            return;
+        }
         let stopped = self.thread.stalled.iter().map(Stalled::part);
         let mut parts: Vec<Part> = stopped.filter(|part| only.is_none_or(|only| only == *part)).collect();
         if self.thread.publishing.is_some() && parts.iter().any(|part| part.is_work()) {
@@ -52,7 +55,7 @@ impl Deciding<'_> {
         }
         for part in parts {
             if let Part::Run(role) = part {
-                self.start_run(role);
+                self.start_run(role, Some(by.clone()));
             }
         }
         // What is worked on now would not be in it; it is merged when a person says so again.
@@ -76,11 +79,11 @@ impl Deciding<'_> {
             Some(head) if asked || works => {
                 let note = take_over(head);
                 let told = thread.conversations.get(&Role::Coder).is_some_and(|coder| coder.notes.contains(&note));
-                self.emit_outside(Outside::TakeOver { by, ts });
+                self.emit_outside(Outside::TakeOver { by: by.clone(), ts });
                 if !told {
                     self.note(Role::Coder, note);
                 }
-                self.start_run(Role::Coder);
+                self.start_run(Role::Coder, Some(by));
                 true
             }
             _ if asked && !works && thread.elsewhere.closed && thread.published.is_some() => {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::de::DeserializeOwned;
 
 use super::Deciding;
+use crate::agent::estimate::estimate;
 use crate::agent::tool_name::Conduct;
 use crate::agent::{Role, Step, ToolName, next_step};
 use crate::ids::{CallId, PlanId, RunId};
@@ -288,7 +289,8 @@ impl Deciding<'_> {
         if self.thread.plan_ids.contains(&id) {
             id = PlanId::new(format!("{id}-{}", self.thread.seq));
         }
-        self.emit(Event::PlanProposed { id, plan, base });
+        let estimate = estimate(&self.rules.similar);
+        self.emit(Event::PlanProposed { id, plan, base, estimate });
         Ok("The plan is shown with buttons and waits for a person's approval. Only a person can approve it; nothing \
             happens before. Do not repeat it: end your turn with at most one short sentence, or with nothing."
             .to_owned())

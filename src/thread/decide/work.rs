@@ -39,7 +39,7 @@ impl Deciding<'_> {
     /// Sends the Coder to work on the plan that was approved.
     pub(super) fn start_coder(&mut self) {
         let Some((plan, by)) = &self.thread.approved else { return };
-        let approver = self.thread.name_of(by).to_owned();
+        let (approver, by) = (self.thread.name_of(by).to_owned(), by.clone());
         let follow_up = self.thread.conversations.get(&Role::Coder).is_some_and(|coder| coder.open);
         let checks = match self.rules.checks.as_slice() {
             [] => String::new(),
@@ -62,7 +62,7 @@ impl Deciding<'_> {
             )
         };
         self.note(Role::Coder, text);
-        self.start_run(Role::Coder);
+        self.start_run(Role::Coder, Some(by));
     }
 
     /// What people wrote to the PM so far, for the Coder's context.

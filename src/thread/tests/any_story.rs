@@ -8,6 +8,7 @@ use super::Story;
 use crate::agent::stuck::Help;
 use crate::agent::{Role, ToolCall, ToolName, Usage};
 use crate::ids::{CommitId, MessageTs, Millis, RunId};
+use crate::thread::budget::Budget;
 use crate::thread::checks::{Baseline, CheckEnd, CheckRun, Checks};
 use crate::thread::command::{Action, Command, NotMerged};
 use crate::thread::context::Wanted;
@@ -110,6 +111,9 @@ fn sighting(number: u16) -> Sighting {
 /// Lets the role at work take a step.
 fn advance(story: &mut Story, choice: u16, number: u16) {
     let Some((role, run)) = story.thread.runs.iter().next().map(|(role, run)| (*role, run.clone())) else { return };
+    if run.thinks() && !at_a_cap(story, role, number) {
+        return;
+    }
     let asks = |state: &CallState| matches!(state.tool, Some(ToolName::AskUser | ToolName::AskPm));
     if let Some(open) = run.calls.iter().find(|state| state.started && !state.done && !asks(state)) {
         let id = open.call.id.as_str().to_owned();
@@ -166,6 +170,22 @@ fn story_check(story: &mut Story, number: u16) {
     }
 }
 
+/// Asks whether the model may be called; where it may not, people decide. Whether it may.
+fn at_a_cap(story: &mut Story, role: Role, number: u16) -> bool {
+    let id = story.thread.runs[&role].id;
+    drop(story.act(Command::CallDue { run: id }));
+    let Some(card) = story.thread.runs[&role].paused.as_ref().map(|paused| paused.id) else { return true };
+    let who = ["ANA", "BEN"][usize::from(number / 32) % 2];
+    match number / 64 % 8 {
+        0..=3 => drop(story.press(who, Action::BudgetRaise, &card.to_string())),
+        4 => drop(story.press(who, Action::BudgetStop, &card.to_string())),
+        5 => drop(story.press("ANA", Action::BudgetRaise, &(card - 1).to_string())),
+        6 => drop(story.say(who, "!retry")),
+        _ => drop(story.say(who, "go on, please")),
+    }
+    false
+}
+
 fn story_plan(story: &mut Story, number: u16) {
     let plan = format!(
         r#"{{"title":"p{}","workflow":"w","summary":"s","steps":[{{"text":"t"}}],"files":[],"acceptance":["x"]}}"#,
@@ -211,9 +231,28 @@ fn check(story: &Story) {
         .iter()
         .filter(|e| matches!(e, Event::Merged { .. } | Event::Outside { news: Outside::Merged { .. } }));
     assert!(merges.count() <= 1, "merged once");
+    check_budget(story);
     let last = story.log.iter().rposition(|e| matches!(e, Event::Outside { news: Outside::Moved { .. } }));
     let pushed = story.log.iter().rposition(|e| matches!(e, Event::Pushed { .. }));
     assert!(last > pushed || thread.elsewhere.head.is_none(), "our own push has what others pushed");
+}
+
+/// No call begins at the thread's cap, and a raise adds just the cap.
+fn check_budget(story: &Story) {
+    let (mut spent, mut limit) = (0.0, 3.0);
+    for event in &story.log {
+        match event {
+            Event::ReplyReceived { reply, .. } => {
+                assert!(spent < limit || reply.usage.cost_usd == 0.0, "a call was made at {spent} of {limit}");
+                spent += reply.usage.cost_usd;
+            }
+            Event::Budget { news: Budget::Raised { amount, .. } } => {
+                assert!(spent >= limit && *amount == 3.0, "raised by {amount} at {spent} of {limit}");
+                limit += amount;
+            }
+            _ => {}
+        }
+    }
 }
 
 /// `pending` once more, from the log's last words on each thing in place of the state.
@@ -336,6 +375,14 @@ fn slow_run(story: &Story, role: Role, effects: &mut Vec<Effect>) {
     if since.iter().any(ends) {
         return;
     }
+    let is_of = |of: &RunId| *of == run;
+    let paused = since.iter().rev().find_map(|e| match e {
+        Event::Budget { news: Budget::Reached { run: of, .. } } if is_of(of) => Some(true),
+        Event::Budget { news: Budget::Raised { run: of, .. } | Budget::Freed { run: of, .. } } if is_of(of) => {
+            Some(false)
+        }
+        _ => None,
+    });
     let mut turns = 0;
     let mut open: Vec<ToolCall> = Vec::new();
     let mut released = BTreeSet::new();
@@ -362,7 +409,7 @@ fn slow_run(story: &Story, role: Role, effects: &mut Vec<Effect>) {
         }
     }
     let model = story.thread.runs[&role].model.clone();
-    if open.is_empty() && asks.is_none() {
+    if open.is_empty() && asks.is_none() && paused != Some(true) {
         let last = turns >= story.rules.turns(role) || ending;
         effects.push(Effect::CallModel { run, role, model, turn: turns + 1, no_tools: last || pauses });
     }
@@ -392,6 +439,7 @@ proptest! {
         // In some of these the Coder has the time to go in circles.
         story.rules.coder_turns = if opened { 30 } else { 3 };
         story.rules.checks = ["make a", "make b"][..checks].iter().map(|check| (*check).to_owned()).collect();
+        (story.cost, story.rules.caps.thread_usd) = (1.0, Some(3.0));
         let mut phases = vec![Phase::of(&story.thread)];
         for number in numbers {
             if !story.log.is_empty() || number % 32 == 1 {

@@ -6,6 +6,7 @@
 mod story;
 
 mod any_story;
+mod budget;
 mod changes;
 mod checks;
 mod circles;

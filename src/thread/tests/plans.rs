@@ -100,7 +100,7 @@ fn a_plan_cannot_be_approved_over_work_that_is_under_way() {
     // The PM, asked by nobody, proposes once more while the Coder works.
     let base = CommitId::new("4f2c1aa9");
     let plan = story.thread.plan.clone().expect("approved").plan;
-    let event = Event::PlanProposed { id: PlanId::new("other"), plan: (*plan).clone(), base };
+    let event = Event::PlanProposed { id: PlanId::new("other"), plan: (*plan).clone(), base, estimate: None };
     story.thread.apply(&event, Millis(0));
     assert!(refusal(&story.press("ANA", Action::PlanApprove, "other")).contains("still at work"));
 }

@@ -1,7 +1,7 @@
 //! A thread with its log, for tests: commands in, events and effects out. What happens in a story is said in one line
 //! each; what a test is about stands in the test.
 
-use crate::agent::{Role, ToolCall};
+use crate::agent::{Role, ToolCall, Usage};
 use crate::ids::{CallId, ChannelId, CommitId, MessageTs, Millis, ThreadKey, UserId};
 use crate::thread::command::{Action, Command, Deed};
 use crate::thread::event::{Base, Message, Publication, PullRequest, Reply, ToolResult, Workspace};
@@ -13,6 +13,8 @@ pub(crate) struct Story {
     pub(crate) thread: Thread,
     pub(crate) log: Vec<Event>,
     pub(crate) rules: Rules,
+    /// What each reply costs.
+    pub(crate) cost: f64,
     messages: u32,
 }
 
@@ -28,7 +30,7 @@ impl Story {
             coder_turns: 3,
             ..Rules::default()
         };
-        Self { thread: Thread::new(key), log: Vec::new(), rules, messages: 0 }
+        Self { thread: Thread::new(key), log: Vec::new(), rules, cost: 0.0, messages: 0 }
     }
 
     pub(crate) fn act(&mut self, command: Command) -> Vec<Event> {
@@ -71,7 +73,8 @@ impl Story {
             arguments: (*arguments).to_owned(),
             fault: None,
         });
-        let reply = Reply { text: text.into(), calls: calls.collect(), model: run.model, ..Reply::default() };
+        let usage = Usage { calls: 1, cost_usd: self.cost, ..Usage::default() };
+        let reply = Reply { text: text.into(), calls: calls.collect(), model: run.model, usage, ..Reply::default() };
         self.act(Command::ModelAnswered { run: run.id, turn: run.turns + 1, result: Ok(reply) })
     }
 

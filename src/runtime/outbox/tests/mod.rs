@@ -66,7 +66,14 @@ impl World {
             events: vec![],
             posts: posts.iter().map(|(key, post)| ((*key).to_owned(), post.clone())).collect(),
             acked: vec![],
-            session: Session { phase: "pm".into(), title: String::new(), works: false, pull: None },
+            session: Session {
+                phase: "pm".into(),
+                title: String::new(),
+                works: false,
+                pull: None,
+                ..Session::default()
+            },
+            spent: vec![],
             durable: false,
         };
         self.store.append(append).await.expect("appended");
