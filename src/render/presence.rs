@@ -62,6 +62,12 @@ mod tests {
         story.reply(Role::Coder, "", &[("Bash", &long)]);
         assert!(shown(&story).is_some_and(|words| words.starts_with("is running xxx") && words.chars().count() < 103));
         story.say("ANA", "!stop");
-        assert_eq!(shown(&story), None, "stopped");
+        assert_eq!(
+            shown(&story).as_deref(),
+            Some("is bringing the work to the pull request …"),
+            "what is there is kept"
+        );
+        story.published();
+        assert_eq!(shown(&story), None, "over");
     }
 }

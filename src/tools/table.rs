@@ -129,7 +129,7 @@ mod tests {
     fn the_list_is_the_same_every_time_and_has_no_noise() {
         let list = tool_list(Role::Coder);
         assert_eq!(list, tool_list(Role::Coder));
-        assert!(list.starts_with(r#"[{"type":"function","function":{"name":"Read","description":"Reads a text file"#));
+        assert!(list.starts_with(r#"[{"type":"function","function":{"name":"Read","description":"Shows a text file"#));
         for noise in ["$schema", "$ref", "\"title\":\"", "\"format\"", "\"null\"", "oneOf", "anyOf"] {
             assert!(!list.contains(noise), "{noise}");
         }

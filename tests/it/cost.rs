@@ -28,7 +28,11 @@ fn script(stalls: &Arc<AtomicBool>) -> impl FnMut(&ScriptedRequest) -> ScriptedR
     move |request| {
         let turn = request.turn();
         if !request.tools.iter().any(|tool| tool == "Bash") {
-            return if turn == 0 { plan().tokens(3_000, 0, 100).cost(0.01) } else { ScriptedReply::text("") };
+            return if turn == 0 {
+                plan().tokens(3_000, 0, 100).cost(0.01)
+            } else {
+                ScriptedReply::text("").tokens(3_100, 3_000, 1).cost(0.001)
+            };
         }
         let (input, cached) = (4_000 + 70 * turn as u64, if turn == 0 { 0 } else { 3_930 + 70 * turn as u64 });
         let reply = match turn {

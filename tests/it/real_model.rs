@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_millis(200);
 async fn world() -> Option<World> {
     let named = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let (Some(url), Some(model)) = (named("CODEBUTLER_TEST_MODEL_URL"), named("CODEBUTLER_TEST_MODEL")) else {
-        println!("skipped: CODEBUTLER_TEST_MODEL_URL and CODEBUTLER_TEST_MODEL name no model");
+        say("skipped: CODEBUTLER_TEST_MODEL_URL and CODEBUTLER_TEST_MODEL name no model");
         return None;
     };
     let mut world = World::new().await;
@@ -41,6 +41,11 @@ async fn world() -> Option<World> {
     world.git(&["commit", "-qm", "Add up"]);
     world.git(&["push", "-q", "origin", "main"]);
     Some(world)
+}
+
+#[expect(clippy::print_stdout, reason = "how it went is what this is for; a story that is skipped says so")]
+fn say(words: &str) {
+    println!("{words}");
 }
 
 /// What the log of a thread says of the model.
@@ -106,7 +111,8 @@ fn is_done(world: &World, ts: &str) -> bool {
 }
 
 fn tell(what: &str, begun: Instant, tale: &Tale, texts: &[String]) {
-    println!("{what} after {:.0} s: {tale:?}\n{}\n", begun.elapsed().as_secs_f64(), texts.join("\n---\n"));
+    let seconds = begun.elapsed().as_secs_f64();
+    say(&format!("{what} after {seconds:.0} s: {tale:?}\n{}\n", texts.join("\n---\n")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -161,5 +167,5 @@ async fn a_fix_of_one_file_goes_as_far_as_the_model_comes() {
             return;
         }
     }
-    println!("the whole way to a pull request with the fix was beyond this model in {TRIES} tries");
+    say(&format!("the whole way to a pull request with the fix was beyond this model in {TRIES} tries"));
 }
