@@ -157,7 +157,9 @@ async fn from_message_to_merge(story: &Story) {
         ts.replace('.', "")
     );
     assert_eq!(pull["title"], "Say good morning");
-    assert_eq!(pull["body"], format!("Because it was asked for.\n\n---\n{footer}"));
+    let body = pull["body"].as_str().unwrap_or_default();
+    assert!(body.starts_with("Because it was asked for.\n\n<!-- codebutler: evidence -->"), "{body}");
+    assert!(body.ends_with(&format!("<!-- codebutler: end of evidence -->\n\n---\n{footer}")), "{body}");
     assert_eq!(
         (&pull["draft"], &pull["head"]["ref"], &pull["base"]["ref"]),
         (&json!(false), &json!(BRANCH), &json!("main"))
@@ -440,7 +442,8 @@ async fn what_the_coder_leaves_is_brought_to_a_pull_request_without_what_command
     let pull = story.github.pull(1);
     let body = pull["body"].as_str().unwrap_or_default();
     assert_eq!(pull["title"], "Say good morning");
-    assert!(body.starts_with("The greeting is friendlier now.\n\n---\n[Slack thread]("), "{body}");
+    assert!(body.starts_with("The greeting is friendlier now.\n\n<!-- codebutler: evidence -->"), "{body}");
+    assert!(body.contains("<!-- codebutler: end of evidence -->\n\n---\n[Slack thread]("), "{body}");
     story.merges(&ts).await;
     story.is_clean();
     story.no_violations();
@@ -504,7 +507,7 @@ async fn a_stop_in_mid_command_keeps_the_work_as_a_draft_and_retry_finishes_it()
     story.card(&ts, "pr_merge").await;
     let pull = story.github.pull(1);
     let body = pull["body"].as_str().unwrap_or_default();
-    assert!(body.starts_with("The greeting is friendlier now.\n\n---\n"), "{body}");
+    assert!(body.starts_with("The greeting is friendlier now.\n\n<!-- codebutler: evidence -->"), "{body}");
     assert_eq!((&pull["draft"], story.github.pull(2)), (&json!(false), json!(null)));
     story.merges(&ts).await;
     story.is_clean();
