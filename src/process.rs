@@ -310,6 +310,19 @@ impl Captured {
         self.dropped += excess;
     }
 
+    /// The text as [`Captured::text`] gives it, without a second copy of what was captured.
+    pub fn into_text(self) -> String {
+        let Self { head: mut bytes, tail, dropped } = self;
+        if dropped > 0 {
+            bytes.extend_from_slice(format!("\n… {dropped} bytes left out …\n").as_bytes());
+        }
+        let (front, back) = tail.as_slices();
+        bytes.extend_from_slice(front);
+        bytes.extend_from_slice(back);
+        drop(tail);
+        String::from_utf8(bytes).unwrap_or_else(|broken| String::from_utf8_lossy(broken.as_bytes()).into_owned())
+    }
+
     /// How many bytes were left out in the middle.
     #[cfg(test)]
     fn dropped(&self) -> usize {

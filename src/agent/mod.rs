@@ -4,9 +4,12 @@
 
 pub mod build;
 pub mod catalogue;
+pub mod compaction;
 pub mod conversation;
+pub mod output;
 pub mod role;
 pub mod step;
+pub mod tokens;
 pub mod tool_name;
 pub mod usage;
 

@@ -7,8 +7,8 @@ use git2::{DiffFindOptions, DiffOptions, Patch};
 use super::thread_git::{Opened, ThreadGit, pathspec, short};
 use super::{GitError, internal};
 
-/// Most characters of a diff.
-pub const LIMIT: usize = 30_000;
+/// Most characters of a diff: what a model is shown of it at once, with room for a word on what is left out.
+pub const LIMIT: usize = crate::agent::output::RESULT_BYTES - 2_000;
 /// Most characters of one file's patch among others.
 const FILE_LIMIT: usize = 8_000;
 /// Files over this size are treated as binary.

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 pub mod breaker;
 pub mod failure;
 pub mod openrouter;
+pub mod too_long;
 pub mod transcript;
 mod wire;
 

@@ -1,7 +1,10 @@
 //! One role's conversation as the bytes of a request's `messages`: a fold over the thread's events that only appends.
 //!
-//! Each message is encoded once. What depends on the model that is asked (its own reasoning, cache marks) is kept beside
+//! Each message is encoded once; what makes it shorter stands in `cut`. What depends on the model that is asked (its own reasoning, cache marks) is kept beside
 //! the bytes and put in while they are copied, so that a change of model rebuilds nothing. Never reads a clock or a file.
+
+mod cut;
+mod rendering;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,9 +12,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
+use self::cut::{Gauge, Placed, Whose};
 use super::wire;
 use crate::agent::{Entry, Role, ToolCall};
-use crate::ids::{CallId, RunId};
+use crate::ids::{CallId, MessageTs, RunId};
+use crate::render::progress::call_line;
 use crate::thread::event::{Event, Reply};
 
 /// What a call is answered with when the log goes on without a result; the core sees to it that this does not happen.
@@ -30,6 +35,10 @@ pub struct Transcript {
     body: Vec<u8>,
     /// The reasoning of assistant messages, in the order of their places in `body`.
     reasoning: Vec<Reasoning>,
+    /// Where the messages of `body` begin.
+    placed: Vec<Placed>,
+    /// How long the server counted it to be.
+    gauge: Gauge,
     /// For each unbroken row of user and tool messages: where a cache mark would go in its last one.
     rows: Vec<usize>,
     last: Last,
@@ -57,6 +66,8 @@ struct Reasoning {
 #[derive(Clone, Debug)]
 struct OpenCall {
     id: CallId,
+    /// What it does, in a few words.
+    did: String,
     result: Option<String>,
 }
 
@@ -70,6 +81,8 @@ impl Transcript {
             system: Vec::new(),
             body: Vec::new(),
             reasoning: Vec::new(),
+            placed: Vec::new(),
+            gauge: Gauge::default(),
             rows: Vec::new(),
             last: Last::Nobody,
             open: VecDeque::new(),
@@ -81,9 +94,10 @@ impl Transcript {
         match event {
             Event::ConversationOpened { role, system, tools } if *role == self.role => self.opened(system, tools),
             Event::RunStarted { run, role, .. } if *role == self.role => self.run = Some(*run),
-            Event::Heard { role, parts, .. } if *role == self.role => self.heard(parts),
+            Event::Heard { role, parts, messages } if *role == self.role => self.heard(parts, messages),
             Event::ReplyReceived { run, reply, .. } if self.run == Some(*run) => self.replied(reply),
             Event::ToolFinished { run, call, result } if self.run == Some(*run) => self.finished(call, &result.text),
+            Event::ContextChanged { run, change } if self.run == Some(*run) => self.changed(change),
             Event::ConversationOpened { .. }
             | Event::RunStarted { .. }
             | Event::Heard { .. }
@@ -129,6 +143,7 @@ impl Transcript {
             | Event::StopRequested { .. }
             | Event::RetryRequested { .. }
             | Event::TakenUp { .. }
+            | Event::ContextChanged { .. }
             | Event::Outside { .. } => {}
         }
     }
@@ -181,7 +196,7 @@ impl Transcript {
             .map(Arc::from);
     }
 
-    fn heard(&mut self, parts: &[String]) {
+    fn heard(&mut self, parts: &[String], messages: &[MessageTs]) {
         self.answer_open_calls();
         if self.last == Last::User {
             wire::more_parts(parts, &mut self.body);
@@ -189,15 +204,18 @@ impl Transcript {
         } else {
             self.push(&Entry::User { parts });
         }
+        self.told(messages);
     }
 
     fn replied(&mut self, reply: &Reply) {
         self.answer_open_calls();
+        self.count(&reply.usage, &reply.model);
         if wire::is_blank(&reply.text) && reply.calls.is_empty() {
             // Servers refuse an assistant message that says nothing.
             return;
         }
-        self.open.extend(reply.calls.iter().map(|call: &ToolCall| OpenCall { id: call.id.clone(), result: None }));
+        let open = |call: &ToolCall| OpenCall { id: call.id.clone(), did: call_line(call), result: None };
+        self.open.extend(reply.calls.iter().map(open));
         self.push(&Entry::Assistant {
             text: &reply.text,
             calls: &reply.calls,
@@ -213,6 +231,7 @@ impl Transcript {
         while let Some(text) = self.open.front_mut().and_then(|open| open.result.take()) {
             let Some(open) = self.open.pop_front() else { return };
             self.push(&Entry::ToolResult { call: &open.id, text: &text });
+            self.name_result(open.id, open.did, false);
         }
     }
 
@@ -220,31 +239,51 @@ impl Transcript {
         for open in std::mem::take(&mut self.open) {
             let text = open.result.as_deref().unwrap_or(NO_RESULT);
             self.push(&Entry::ToolResult { call: &open.id, text });
+            self.name_result(open.id, open.did, false);
         }
     }
 
     fn push(&mut self, entry: &Entry<'_>) {
+        self.begin(match entry {
+            Entry::User { .. } => Whose::User(Vec::new()),
+            Entry::Assistant { .. } => Whose::Assistant,
+            Entry::ToolResult { call, .. } => Whose::Result { call: (*call).clone(), did: String::new(), stub: false },
+        });
+        wire::message(entry, &mut self.body);
+        if let Entry::Assistant { reasoning: Some(details), model, .. } = entry {
+            let at = self.body.len() - wire::REASONING_FROM_END;
+            let json = wire::reasoning(details);
+            self.reasoning.push(Reasoning { at, model: (*model).to_owned(), json });
+        }
+        self.close_message();
+    }
+
+    /// Begins a message; gives its place.
+    fn begin(&mut self, whose: Whose) -> usize {
         if !self.body.is_empty() {
             self.body.push(b',');
         }
-        wire::message(entry, &mut self.body);
-        match entry {
-            Entry::User { .. } | Entry::ToolResult { .. } => {
-                if self.last == Last::Assistant || self.rows.is_empty() {
-                    self.rows.push(0);
-                }
-                self.end_row();
-                self.last = if matches!(entry, Entry::User { .. }) { Last::User } else { Last::Tool };
-            }
-            Entry::Assistant { reasoning, model, .. } => {
-                if let Some(details) = reasoning {
-                    let at = self.body.len() - wire::REASONING_FROM_END;
-                    let json = wire::reasoning(details);
-                    self.reasoning.push(Reasoning { at, model: (*model).to_owned(), json });
-                }
+        let at = self.body.len();
+        self.placed.push(Placed { at, whose });
+        at
+    }
+
+    /// Ends the message that was begun last.
+    fn close_message(&mut self) {
+        let last = match self.placed.last().map(|placed| &placed.whose) {
+            Some(Whose::User(_)) => Last::User,
+            Some(Whose::Result { .. }) => Last::Tool,
+            Some(Whose::Assistant) => {
                 self.last = Last::Assistant;
+                return;
             }
+            None => return,
+        };
+        if self.last == Last::Assistant || self.rows.is_empty() {
+            self.rows.push(0);
         }
+        self.end_row();
+        self.last = last;
     }
 
     /// The present row of user and tool messages now ends with the last message.

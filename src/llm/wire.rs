@@ -15,6 +15,9 @@ pub(super) const MARK_FROM_END: usize = 3;
 /// How far the place of the reasoning array is from the end of an assistant message: `}`.
 pub(super) const REASONING_FROM_END: usize = 1;
 
+/// How a user message begins.
+const USER: &[u8] = br#"{"role":"user","content":["#;
+
 /// Stands in for a text that is empty: several providers refuse empty parts.
 const EMPTY: &str = "(empty)";
 
@@ -39,7 +42,7 @@ pub(super) fn system(parts: &[String], out: &mut Vec<u8>) {
 pub(super) fn message(entry: &Entry<'_>, out: &mut Vec<u8>) {
     match entry {
         Entry::User { parts } => {
-            out.extend_from_slice(br#"{"role":"user","content":["#);
+            out.extend_from_slice(USER);
             texts(parts, out);
         }
         Entry::Assistant { text, calls, .. } => {
@@ -61,6 +64,15 @@ pub(super) fn more_parts(parts: &[String], out: &mut Vec<u8>) {
     out.truncate(out.len() - "]}".len());
     out.push(b',');
     texts(parts, out);
+    out.extend_from_slice(b"]}");
+}
+
+/// Adds the parts of another user message, as it was written, to the user message at the end of `out`.
+pub(super) fn more_raw_parts(message: &[u8], out: &mut Vec<u8>) {
+    let Some(parts) = message.strip_prefix(USER).and_then(|rest| rest.strip_suffix(b"]}")) else { return };
+    out.truncate(out.len() - "]}".len());
+    out.push(b',');
+    out.extend_from_slice(parts);
     out.extend_from_slice(b"]}");
 }
 

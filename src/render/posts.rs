@@ -3,6 +3,7 @@
 //!
 //! Quiet by default: an event that a person need not see gives nothing.
 
+mod context;
 mod outside;
 
 use super::cards;
@@ -111,6 +112,7 @@ pub fn posts(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Vec<
         Event::StopRequested { ts, .. } | Event::RetryRequested { ts, .. } | Event::TakenUp { ts, .. } => {
             out.done(ts.iter());
         }
+        Event::ContextChanged { run, change } => context::changed(before, *run, change, &mut out),
         Event::Outside { news } => outside::outside(before, after, news, at, &mut out),
         Event::ThreadOpened { .. }
         | Event::PersonNamed { .. }

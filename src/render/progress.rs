@@ -136,6 +136,7 @@ mod tests {
 
     fn run(calls_done: u32, read: &[&str], usage: Usage) -> Run {
         Run {
+            exceeded: 0,
             spoke: false,
             id: RunId(1),
             model: "m".to_owned(),

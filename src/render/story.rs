@@ -3,6 +3,7 @@
 //! One function serves the log and those who look at a thread later, so that both tell the same story. What people and
 //! models said stands only in [`Line::told`]: the log keeps to [`Line::text`], which says who and how much.
 
+mod context;
 #[cfg(test)]
 mod tests;
 
@@ -112,10 +113,7 @@ pub fn line(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Optio
             Some(tool_line(role, &state.call, took, result))
         }
         Event::TodosWritten { run, todos } => role(before.run(*run)?.0, checklist(todos)),
-        Event::NotePosted { role, text } => {
-            let what = format!("posts a note of {}", characters(text));
-            Some(Line::said(Tag::Role(*role), what, "posts a note", text))
-        }
+        Event::NotePosted { role, text } => Some(note_line(*role, text)),
         Event::RunEnded { run, outcome } => {
             let (role, ended) = before.run(*run)?;
             Some(run_end(after, role, ended, outcome, at))
@@ -129,6 +127,7 @@ pub fn line(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Optio
             Some(Line::said(Tag::Message, what, &format!("{} answered", name(by)), answer))
         }
         Event::Outside { news } => info(outside(after, news)),
+        Event::ContextChanged { run, change } => role(before.run(*run)?.0, context::words(change)),
         Event::RunQueued { run, place, build } => role(before.run(*run)?.0, queued(*run, *place, build.as_deref())),
         Event::PlanProposed { id, plan, .. } => {
             let text = format!("proposes plan {id} with {}", count(plan.steps.len(), "step"));
@@ -321,6 +320,10 @@ fn reply_line(role: Role, run: RunId, turn: u32, reply: &Reply) -> Line {
         (false, false) => format!("turn {turn} {calling} and says"),
     };
     Line::said(Tag::Role(role), what, &lead, text)
+}
+
+fn note_line(role: Role, text: &str) -> Line {
+    Line::said(Tag::Role(role), format!("posts a note of {}", characters(text)), "posts a note", text)
 }
 
 fn queued(run: RunId, at: Option<u32>, build: Option<&str>) -> String {

@@ -11,6 +11,9 @@ pub struct ScriptedRequest {
     pub model: String,
     /// Which conversation it goes on with, from 0: one that began with other messages has another number.
     pub conversation: usize,
+    /// Whether the conversation was made shorter since its last request: results are stubs now, or its earlier part is one
+    /// message.
+    pub shortened: bool,
     /// The conversation, the system message first.
     pub messages: Vec<ScriptedMessage>,
     /// The names of the tools on offer.

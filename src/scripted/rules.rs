@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::request::{ScriptedMessage, ScriptedRequest};
+use crate::agent::compaction;
 
 /// The only bytes of a conversation that may come and go.
 const CACHE_MARK: &str = r#","cache_control":{"type":"ephemeral"}"#;
@@ -88,9 +89,9 @@ impl Rules {
         if !broken.is_empty() {
             return Err(broken);
         }
-        let conversation = self.follow(&request, &raw).map_err(|reason| vec![reason])?;
+        let (conversation, shortened) = self.follow(&request, &raw).map_err(|reason| vec![reason])?;
         self.good += 1;
-        Ok(ScriptedRequest { number: self.good - 1, conversation, ..request })
+        Ok(ScriptedRequest { number: self.good - 1, conversation, shortened, ..request })
     }
 
     /// The client lost the ends of its conversations, as by a power failure: each may go on from an earlier message, once.
@@ -111,14 +112,21 @@ impl Rules {
         }
     }
 
-    /// Finds the conversation that the request goes on with, or begins one.
-    fn follow(&mut self, request: &ScriptedRequest, raw: &Raw<'_>) -> Result<usize, String> {
+    /// Finds the conversation that the request goes on with, or begins one. The conversation's number, and whether it was
+    /// made shorter.
+    fn follow(&mut self, request: &ScriptedRequest, raw: &Raw<'_>) -> Result<(usize, bool), String> {
         let messages: Vec<Sent> = raw.messages.iter().map(|message| Sent::new(message.get())).collect();
         let tools = raw.tools.map(|tools| tools.get().to_owned()).unwrap_or_default();
         let known = (self.conversations.iter().enumerate())
             .filter(|(_, known)| known.is_begun_by(&messages, &request.model))
             .max_by_key(|(_, known)| known.messages.len())
             .map(|(index, _)| index);
+        let shortened =
+            || self.conversations.iter().rposition(|known| known.is_shortened_to(&messages, &request.model));
+        let (known, shorter) = match known {
+            Some(known) => (Some(known), false),
+            None => shortened().map_or((None, false), |known| (Some(known), true)),
+        };
         #[cfg(test)]
         let known = known.or_else(|| self.conversations.iter().position(|known| known.may_be_cut_to(&messages)));
         let next = Conversation {
@@ -131,12 +139,12 @@ impl Rules {
         match known {
             Some(index) if self.conversations[index].tools == next.tools => {
                 self.conversations[index] = next;
-                Ok(index)
+                Ok((index, shorter))
             }
             Some(_) => Err("the tools changed within the conversation".to_owned()),
             None if next.messages.len() == 2 => {
                 self.conversations.push(next);
-                Ok(self.conversations.len() - 1)
+                Ok((self.conversations.len() - 1, false))
             }
             None => Err("the messages neither begin a conversation nor extend a known one byte for byte".to_owned()),
         }
@@ -153,6 +161,32 @@ impl Conversation {
             && (last.is_same(&messages[before.len()], same_model) || last.is_joined_in(&messages[before.len()]))
     }
 
+    /// Whether `messages` are this conversation made shorter, as `contract.md` 4 allows it, and perhaps more: with stubs
+    /// in place of results, or with one message in place of all that came before a turn.
+    fn is_shortened_to(&self, messages: &[Sent], model: &str) -> bool {
+        let same_model = self.model == model;
+        let is_same =
+            |old: &Sent, new: &Sent| old.is_same(new, same_model) || old.is_joined_in(new) || new.is_stub_of(old);
+        let all = |old: &[Sent], new: &[Sent]| {
+            old.len() <= new.len() && old.iter().zip(new).all(|(old, new)| is_same(old, new))
+        };
+        let ([system, before @ ..], [new_system, after @ ..]) = (self.messages.as_slice(), messages) else {
+            return false;
+        };
+        if !system.is_same(new_system, same_model) {
+            return false;
+        }
+        let stubs = before.iter().zip(after).any(|(old, new)| new.is_stub_of(old));
+        if stubs && all(before, after) {
+            return true;
+        }
+        let Some((first, rest)) = after.split_first() else { return false };
+        // What was kept begins with the model's message; nothing need be kept.
+        first.text(0).starts_with(compaction::MARK)
+            && rest.first().is_none_or(|sent| sent.role() == "assistant")
+            && (1..=before.len()).any(|kept| all(&before[kept..], rest))
+    }
+
     /// Whether `messages` may be this conversation after its end was lost: they begin as it did.
     #[cfg(test)]
     fn may_be_cut_to(&self, messages: &[Sent]) -> bool {
@@ -160,7 +194,9 @@ impl Conversation {
         let [(old_system, system), (old, new)] = [0, 1].map(|at| (self.messages.get(at), messages.get(at)));
         self.rewound
             && old_system.zip(system).is_some_and(|(old, new)| old.plain == new.plain)
-            && old.and_then(first).is_some_and(|part| new.and_then(first) == Some(part))
+            && (old.and_then(first).is_some_and(|part| new.and_then(first) == Some(part))
+                // How it began before its earlier part was replaced is not known any more.
+                || self.messages.get(1).is_some_and(|sent| sent.text(0).starts_with(compaction::MARK)))
     }
 }
 
@@ -176,6 +212,21 @@ impl Sent {
 
     fn is_same(&self, new: &Self, same_model: bool) -> bool {
         if same_model { self.raw == new.raw } else { self.plain == new.plain }
+    }
+
+    fn role(&self) -> &str {
+        self.plain.get("role").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// The text of a part.
+    fn text(&self, part: usize) -> &str {
+        self.plain.pointer(&format!("/content/{part}/text")).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// Whether this stands in place of the result `old`.
+    fn is_stub_of(&self, old: &Self) -> bool {
+        let call = |sent: &Self| sent.plain.get("tool_call_id").cloned();
+        self.role() == "tool" && call(self) == call(old) && self.text(0).starts_with(compaction::STUB_MARK)
     }
 
     /// Whether `new` is this user message with further parts.
@@ -196,6 +247,7 @@ fn parse(headers: &HeaderMap, body: Value) -> ScriptedRequest {
         number: 0,
         model: text("/model", &body),
         conversation: 0,
+        shortened: false,
         messages: list("messages").iter().map(ScriptedMessage::parse).collect(),
         tools: list("tools").iter().map(|tool| text("/function/name", tool)).collect(),
         no_tools: body.get("tool_choice").and_then(Value::as_str) == Some("none"),

@@ -9,7 +9,7 @@ use super::invariants::{check, tail};
 use super::people::Step;
 use super::stories;
 use super::sweep::{asked, in_parallel, tell_log};
-use super::world::{Setup, World};
+use super::world::{Reads, Setup, World};
 
 const MINUTE: i64 = 60_000;
 
@@ -27,6 +27,7 @@ fn setup(seed: u64) -> Setup {
     };
     // Of its own: what came later leaves the schedules of the others as they were.
     let mut later = Dice::new(seed.rotate_left(41));
+    let mut later_still = Dice::new(seed.rotate_left(53));
     let weather = Weather {
         calm_from: BEGIN + dice.between(60 * MINUTE, 240 * MINUTE),
         crash: *dice.pick(&[0, 2, 5, 10]),
@@ -44,7 +45,8 @@ fn setup(seed: u64) -> Setup {
         later: Dice::new(later.roll()),
     };
     let coders = u32::try_from(1 + dice.below(3)).expect("few");
-    Setup { stories, fate: Fate::new(Vec::new(), Some(weather)), seed, unkind: true, coders }
+    let reads = *later_still.pick(&[Reads::Enough, Reads::Listed(4_000), Reads::Refused(12_000)]);
+    Setup { stories, fate: Fate::new(Vec::new(), Some(weather)), seed, unkind: true, coders, reads }
 }
 
 fn story(dice: &mut Dice, number: usize) -> Vec<Step> {

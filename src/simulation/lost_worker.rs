@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fate::Fate;
 use super::people::CHANNEL;
-use super::world::{Setup, World};
+use super::world::{Reads, Setup, World};
 use crate::chat::{Incoming, IncomingKind};
 use crate::ids::{ChannelId, MessageTs, ThreadKey, UserId};
 use crate::runtime::{Clock, Supervisor, Tasks, worker};
@@ -21,7 +21,14 @@ use crate::store::simulated::{Disk, Moment, Verdict};
 const LONG: Duration = Duration::from_secs(24 * 60 * 60);
 
 fn world() -> World {
-    World::new(Setup { stories: vec![], fate: Fate::new(vec![], None), seed: 1, unkind: false, coders: 1 })
+    World::new(Setup {
+        stories: vec![],
+        fate: Fate::new(vec![], None),
+        seed: 1,
+        unkind: false,
+        coders: 1,
+        reads: Reads::Enough,
+    })
 }
 
 fn key() -> ThreadKey {

@@ -36,6 +36,8 @@ pub struct SimulatedModel {
     fate: Fate,
     /// A request may grow by what was said since only after an answer or a failure, never after a cut.
     strict: bool,
+    /// How many bytes of messages the PM's models read.
+    reads: usize,
 }
 
 /// What the models have seen, in all lives.
@@ -55,6 +57,8 @@ struct Conversation {
     /// The same of the requests before it, as long as it went on from them.
     earlier: Vec<String>,
     ended: Ended,
+    /// Whether it was made shorter at some time.
+    shortened: bool,
     parsed: ScriptedRequest,
 }
 
@@ -68,8 +72,8 @@ enum Ended {
 }
 
 impl SimulatedModel {
-    pub fn new(fate: Fate, strict: bool) -> Self {
-        Self { seen: Arc::default(), fate, strict }
+    pub fn new(fate: Fate, strict: bool, reads: usize) -> Self {
+        Self { seen: Arc::default(), fate, strict, reads }
     }
 
     pub fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -106,9 +110,14 @@ impl Seen {
                 return None;
             }
         };
+        if tools.is_empty() {
+            // A request beside the conversation, for a summary.
+            return Some(parsed);
+        }
         let bytes = messages.replace(CACHE_MARK, "");
         let bytes = bytes.strip_suffix(']').expect("an array").to_owned();
         let mut earlier = Vec::new();
+        let mut shortened = parsed.shortened;
         if let Some(old) = self.conversations.remove(key) {
             if old.tools != tools {
                 self.violations.push(format!("{key}: the tools changed"));
@@ -122,15 +131,20 @@ impl Seen {
                 // Said after a failure whose request ended with a result.
                 Ended::Answered | Ended::Cut | Ended::Failed => goes_on(&old.bytes, &bytes),
             };
-            if old.model == request.model && !fits {
+            if old.model == request.model && !fits && !parsed.shortened {
                 self.violations.push(format!("{key}: after {:?} the request is no continuation", old.ended));
             }
+            shortened |= old.shortened;
             earlier = old.earlier;
             earlier.push(old.bytes);
-            earlier.retain(|known| goes_on(known, &bytes));
+            // A power failure may take the shortening back.
+            if !parsed.shortened {
+                let shortened = std::mem::take(&mut earlier);
+                earlier = shortened.into_iter().filter(|known| old.shortened || goes_on(known, &bytes)).collect();
+            }
         }
         let (model, tools, ended) = (request.model.clone(), tools.to_owned(), Ended::Cut);
-        let kept = Conversation { model, tools, bytes, earlier, ended, parsed: parsed.clone() };
+        let kept = Conversation { model, tools, bytes, earlier, ended, shortened, parsed: parsed.clone() };
         self.conversations.insert(key.clone(), kept);
         Some(parsed)
     }
@@ -160,6 +174,10 @@ impl ChatModel for SimulatedModel {
         let Some(parsed) = parsed else {
             return Err(ModelError::Refused { status: 400, message: "a rule was broken".to_owned() });
         };
+        if request.model != CODER && request.messages.len() > self.reads {
+            self.seen().end(&key, Ended::Failed);
+            return Err(ModelError::TooLong { message: "Input is too long for requested model.".to_owned() });
+        }
         let trouble = self.fate.trouble(&format!("model.reply {key}"));
         let odd = if trouble == Trouble::None { self.fate.model_chance(6) } else { Some(0) };
         let result = match odd {
@@ -208,7 +226,9 @@ impl Line {
 }
 
 fn reply(request: &ScriptedRequest, model: &str) -> Reply {
-    let line = if request.no_tools {
+    let line = if request.tools.is_empty() {
+        text("What was said is remembered.")
+    } else if request.no_tools {
         text("My turns are used up.")
     } else if model == CODER {
         coder(request)
@@ -224,7 +244,7 @@ fn reply(request: &ScriptedRequest, model: &str) -> Reply {
     });
     let usage = Usage {
         calls: 1,
-        prompt_tokens: 1000,
+        prompt_tokens: u64::try_from(request.body.to_string().len() / 4).expect("small"),
         cached_tokens: 900,
         completion_tokens: 50,
         cost_usd: 0.000_01,
@@ -284,6 +304,10 @@ fn pm(request: &ScriptedRequest) -> Line {
     // What comes in between, or is the answer to a question, does not make it forget what it is at.
     let at_work = !since.is_empty() && !was("ProposePlan");
     let goes_on = last.text().contains("Go on from where you were") || at_work;
+    if last.role == "user" && last.text().contains("Tell me a story") && !wished(last) && !at_work {
+        let marks = marks(last.parts.last().map_or("", String::as_str)).join(" ");
+        return text(format!("I heard {marks}. {}", "There was a row that got lost. ".repeat(30)));
+    }
     if last.role == "user" && !wished(last) && !goes_on {
         return text(format!("I heard {}.", marks(&last.text()).join(" ")));
     }

@@ -25,6 +25,12 @@ pub fn question(_: usize) -> Vec<Step> {
     vec![Step::Say("What is this project?".to_owned()), Step::See("I heard"), Step::SeeDone]
 }
 
+/// Long answers again and again, until a model that reads little cannot read them all; then a wish.
+pub fn long_talk(number: usize) -> Vec<Step> {
+    let round = |round| [Step::Say(format!("Tell me a story of {round}.")), Step::See("I heard"), Step::SeeDone];
+    (1..=12).flat_map(round).chain(to_the_pull(number)).collect()
+}
+
 /// A plan that is changed once, approved by a word, merged by the button.
 pub fn changed(number: usize) -> Vec<Step> {
     vec![

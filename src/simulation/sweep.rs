@@ -9,7 +9,7 @@ use super::fate::{BEGIN, Fate};
 use super::invariants::{Outcome, check, outcome, tail};
 use super::people::Step;
 use super::stories;
-use super::world::{Setup, World};
+use super::world::{Reads, Setup, World};
 
 /// The stories that are swept; the full one first.
 const STORIES: [Story; 9] = [
@@ -28,8 +28,13 @@ type Story = fn(usize) -> Vec<Step>;
 
 /// Tells a story under a fate.
 fn tell(story: Story, fate: &Fate) -> Result<Outcome, String> {
+    tell_in(Reads::Enough, story, fate)
+}
+
+/// The same with models that read so much.
+fn tell_in(reads: Reads, story: Story, fate: &Fate) -> Result<Outcome, String> {
     let stories = vec![(story(1), BEGIN + 1_000)];
-    let mut world = World::new(Setup { stories, fate: fate.clone(), seed: 1, unkind: false, coders: 3 });
+    let mut world = World::new(Setup { stories, fate: fate.clone(), seed: 1, unkind: false, coders: 3, reads });
     world.run()?;
     let remains = world.remains();
     let mut broken = check(&world, &remains);
@@ -194,4 +199,31 @@ fn the_other_stories_survive(how: Cut) {
         let expected = (story as usize != stories::closed as Story as usize).then_some(&expected);
         report(&format!("story {number}"), all, &sweep(story, how, cuts, expected));
     }
+}
+
+/// Tells the long talk to models that read little, cut at every third point from `first` on.
+fn long_talk_survives(reads: Reads, first: u64) {
+    let told = |cuts: Vec<u64>| {
+        let fate = Fate::new(cuts, None);
+        fate.keep_trace();
+        let told = tell_in(reads, stories::long_talk, &fate);
+        let told = told.map_err(|broken| format!("cut at {:?}:\n{broken}\n{}\n", fate.points(), tail(&fate, 120)));
+        told.map(|outcome| (outcome, fate.points()))
+    };
+    let (outcome, points) = told(Vec::new()).unwrap_or_else(|broken| panic!("{broken}"));
+    let shortened = format!("{outcome:?}").matches("to go on (").count();
+    assert!(shortened >= 1, "it was never too long: {outcome:#?}");
+    let cuts: Vec<u64> = (first..=points).step_by(3).collect();
+    let failures = in_parallel(&cuts, |cut| told(vec![*cut]).map(drop));
+    report(&format!("the long talk with {reads:?}, {shortened} times shortened"), cuts.len(), &failures);
+}
+
+#[test]
+fn a_talk_that_grows_too_long_survives_a_crash_anywhere() {
+    long_talk_survives(Reads::Listed(3_000), 1);
+}
+
+#[test]
+fn a_talk_that_the_server_refuses_as_too_long_survives_a_crash_anywhere() {
+    long_talk_survives(Reads::Refused(9_000), 2);
 }

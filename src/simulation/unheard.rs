@@ -3,7 +3,7 @@
 
 use super::fate::{BEGIN, Fate};
 use super::stories;
-use super::world::{Setup, World};
+use super::world::{Reads, Setup, World};
 
 #[test]
 fn what_was_stored_without_anybody_hearing_of_it_is_read_without_a_further_word() {
@@ -11,7 +11,8 @@ fn what_was_stored_without_anybody_hearing_of_it_is_read_without_a_further_word(
     fate.keep_trace();
     fate.fail_at("store.accept.after");
     let stories = vec![(stories::question(1), BEGIN)];
-    let mut world = World::new(Setup { stories, fate: fate.clone(), seed: 1, unkind: false, coders: 3 });
+    let mut world =
+        World::new(Setup { stories, fate: fate.clone(), seed: 1, unkind: false, coders: 3, reads: Reads::Enough });
     let ended = world.run();
     let trace = fate.trace().join("\n");
     assert_eq!((ended, world.lives, world.people.actors[0].repeats), (Ok(()), 1, 0), "{trace}");

@@ -18,6 +18,7 @@ use super::model::{CLAUDE, CODER, PM, SimulatedModel};
 use super::people::{CHANNEL, Outside, People, Step};
 use super::probe::{Probe, Verdict};
 use crate::agent::Role;
+use crate::agent::catalogue::Listed;
 use crate::chat::{Chat, Intake as _};
 use crate::git::simulated::SimulatedGit;
 use crate::ids::{ChannelId, Millis, ThreadKey};
@@ -49,6 +50,19 @@ pub struct Setup {
     pub unkind: bool,
     /// Coders at the same time.
     pub coders: u32,
+    /// How much the models read.
+    pub reads: Reads,
+}
+
+/// How much the PM's models read, and whether their list says so. The scripted Coder could not go on without what it saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// More than anybody says.
+    Enough,
+    /// So many tokens, as listed.
+    Listed(u64),
+    /// So many bytes; what is longer is refused without a word on how much.
+    Refused(usize),
 }
 
 /// The world.
@@ -70,6 +84,7 @@ pub struct World {
     others: Dice,
     unkind: bool,
     coders: u32,
+    reads: Reads,
 }
 
 /// How a life ended.
@@ -82,7 +97,8 @@ enum End {
 
 impl World {
     pub fn new(setup: Setup) -> Self {
-        let Setup { stories, fate, seed, unkind, coders } = setup;
+        let Setup { stories, fate, seed, unkind, coders, reads } = setup;
+        let most = if let Reads::Refused(most) = reads { most } else { usize::MAX };
         let memory = std::path::Path::new("/dev/shm");
         let place = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
         let folder = tempfile::Builder::new().prefix("codebutler-simulation-").tempdir_in(place);
@@ -96,7 +112,7 @@ impl World {
         let git = SimulatedGit::new(folder.path().join("repository"), &files);
         Self {
             chat: SimulatedChat::new(fate.clone()),
-            model: SimulatedModel::new(fate.clone(), !unkind),
+            model: SimulatedModel::new(fate.clone(), !unkind, most),
             forge: SimulatedForge::new(fate.clone(), git.clone()),
             shell: SimulatedShell::new(),
             people: People::new(fate.clone(), stories, seed, unkind),
@@ -108,6 +124,7 @@ impl World {
             folder,
             unkind,
             coders,
+            reads,
             lives: 0,
             robbed: BTreeSet::new(),
         }
@@ -187,7 +204,7 @@ impl World {
             outbox_changed: Arc::new(Notify::new()),
             chat: Arc::new(self.chat.clone()),
             model: Arc::new(self.model.clone()),
-            models: Models::default(),
+            models: self.models(),
             repository: Arc::new(self.git.reborn(self.probe("git"))),
             shell: Arc::new(self.shell.reborn(self.probe("shell"))),
             forge: Arc::new(self.forge.clone()),
@@ -197,6 +214,15 @@ impl World {
             channel_models,
             slots: Slots::default(),
         })
+    }
+
+    fn models(&self) -> Models {
+        let models = Models::default();
+        if let Reads::Listed(tokens) = self.reads {
+            let listed = Listed { context: Some(tokens), price: None };
+            models.set([PM, CLAUDE].map(|model| (model.to_owned(), listed)).into_iter().collect());
+        }
+        models
     }
 
     fn store(&self) -> Result<Store, crate::store::StoreError> {

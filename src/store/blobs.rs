@@ -54,6 +54,16 @@ pub(super) fn inline(connection: &Connection, body: String) -> Result<String, St
     Ok(serde_json::to_string(&value)?)
 }
 
+/// A text of a stored event, which may be a mark.
+pub(super) fn text(connection: &Connection, stored: &Value) -> Result<Option<String>, StoreError> {
+    let mut value = stored.clone();
+    put_back(connection, &mut value)?;
+    Ok(match value {
+        Value::String(text) => Some(text),
+        _ => None,
+    })
+}
+
 fn take_out(value: &mut Value, blobs: &mut Vec<(String, String)>) {
     match value {
         Value::String(text) if text.len() > LIMIT => {
@@ -90,7 +100,8 @@ fn put_back(connection: &Connection, value: &mut Value) -> Result<(), StoreError
     Ok(())
 }
 
-fn hash(bytes: &[u8]) -> String {
+/// The name of a blob.
+pub(super) fn hash(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(64);
     for byte in Sha256::digest(bytes) {
         let _ = write!(text, "{byte:02x}");

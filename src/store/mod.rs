@@ -12,6 +12,7 @@ mod inbox;
 mod life;
 mod log;
 mod outbox;
+mod outputs;
 mod pulls;
 mod queue;
 mod reader;

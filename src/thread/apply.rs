@@ -1,6 +1,7 @@
 //! The fold: one event changes the state. Total: any prefix of any log applies without a panic; an event that fits
 //! nowhere changes nothing but the count.
 
+mod context;
 mod messages;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ impl Thread {
     /// Applies one event that happened at `at`.
     pub fn apply(&mut self, event: &Event, at: Millis) {
         self.seq += 1;
+        self.note_work(event);
         match event {
             Event::ThreadOpened { by } => self.opened_by = Some(by.clone()),
             Event::PersonNamed { user, name } => {
@@ -85,6 +87,7 @@ impl Thread {
             Event::StopRequested { .. } => {}
             Event::RetryRequested { .. } => self.take_up_newest(),
             Event::TakenUp { parts, .. } => self.take_up(parts),
+            Event::ContextChanged { run, change } => self.change_context(*run, change),
             Event::Outside { news } => self.apply_outside(news),
         }
     }
@@ -115,6 +118,7 @@ impl Thread {
                 stand_in: None,
                 cut: false,
                 turns: 0,
+                exceeded: 0,
                 answer: None,
                 queue: None,
                 calls: Vec::new(),
@@ -152,6 +156,7 @@ impl Thread {
         run.turns += 1;
         run.cut = reply.cut && reply.calls.is_empty();
         run.stand_in = reply.instead_of.as_ref().map(|_| reply.model.clone());
+        run.exceeded = 0;
         run.usage.add(&reply.usage);
         run.calls = reply
             .calls
@@ -179,7 +184,8 @@ impl Thread {
             state.done = true;
             run.calls_done += 1;
             if state.tool == Some(ToolName::Read) && !result.error {
-                read = crate::render::progress::argument(&state.call.arguments, "file_path");
+                read = crate::render::progress::argument(&state.call.arguments, "file_path")
+                    .filter(|path| crate::agent::output::call_of(path).is_none());
             }
         }
         run.wrote.extend(result.wrote.iter().cloned());

@@ -2,6 +2,7 @@
 //!
 //! Commands are not stored; the events that they lead to are.
 
+use super::context::{Change, Wanted};
 use super::event::{Base, Failure, InitStep, Message, Publication, PullRequest, Reply, ToolResult, Workspace};
 use super::outside::Sighting;
 use crate::ids::{CallId, CommitId, MessageTs, RunId, UserId};
@@ -53,6 +54,15 @@ pub enum Command {
         turn: u32,
         /// What came.
         result: Result<Reply, Failure>,
+    },
+    /// Before a model can be asked, something must be done about the conversation's length.
+    ContextWanted {
+        /// The run.
+        run: RunId,
+        /// The turn.
+        turn: u32,
+        /// What.
+        wanted: Wanted,
     },
     /// A tool call ended.
     ToolDone {
@@ -109,8 +119,8 @@ pub enum NotMerged {
     Unknown(Failure),
 }
 
-/// Something that was done to git or the forge.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Something that was done to git, the forge or the conversation.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Deed {
     /// A commit was made.
     Committed(CommitId),
@@ -118,6 +128,8 @@ pub enum Deed {
     Pushed(CommitId),
     /// The pull request was opened or found.
     Opened(PullRequest),
+    /// Something was done about the length of the conversation.
+    Context(Change),
     /// A push was refused: someone else had made this the head of the branch.
     FoundForeign(CommitId),
 }

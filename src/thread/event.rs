@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub use values::*;
 
+use super::context::Change;
 use super::outside::Outside;
 use super::plan::{Plan, Todo};
 use super::question::Ask;
@@ -340,6 +341,13 @@ pub enum Event {
         ts: Option<MessageTs>,
         /// What goes on.
         parts: Vec<Part>,
+    },
+    /// Something was done so that a run's conversation fits into what its model can read.
+    ContextChanged {
+        /// The run.
+        run: RunId,
+        /// What.
+        change: Change,
     },
     /// Something happened to the pull request outside the chat.
     Outside {

@@ -6,13 +6,16 @@
 
 pub mod apply;
 pub mod command;
+pub mod context;
 pub mod decide;
 pub mod effect;
 pub mod event;
+pub mod facts;
 pub mod outside;
 pub mod phase;
 pub mod plan;
 pub mod question;
+pub mod record;
 pub mod rules;
 pub mod stalled;
 pub mod state;

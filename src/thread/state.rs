@@ -8,6 +8,7 @@ use super::event::{Base, Earlier, Message, Publication, PullRequest, Workspace};
 use super::outside::{Elsewhere, MergedElsewhere};
 use super::plan::{Plan, Todo};
 use super::question::Question;
+use super::record::Record;
 use crate::agent::{Role, ToolCall, ToolName, Usage};
 use crate::ids::{CommitId, MessageTs, Millis, PlanId, RunId, ThreadKey, UserId};
 
@@ -75,6 +76,10 @@ pub struct Thread {
     pub stalled: Vec<Stalled>,
     /// What each role used.
     pub usage: BTreeMap<Role, Usage>,
+    /// How many tokens models read, by what servers said when they refused a conversation.
+    pub contexts: BTreeMap<String, u64>,
+    /// What the log says of the work.
+    pub record: Arc<Record>,
 }
 
 /// What decisions need to know of a conversation.
@@ -94,6 +99,8 @@ pub struct ConversationState {
     pub call_ids: Arc<BTreeSet<String>>,
     /// Files the role has read or written, as it named them; an edit needs it.
     pub known_files: Arc<BTreeSet<String>>,
+    /// What a model wrote of the part that was replaced, when something was.
+    pub summary: Option<Arc<str>>,
 }
 
 /// A role at work.
@@ -109,6 +116,8 @@ pub struct Run {
     pub cut: bool,
     /// Replies received.
     pub turns: u32,
+    /// How often the server refused this turn as too long.
+    pub exceeded: u32,
     /// The message by which its question was answered, until the role has read it.
     pub answer: Option<MessageTs>,
     /// What it waits for before it goes on, when others are before it.
@@ -298,6 +307,8 @@ impl Thread {
             pm_choice: None,
             stalled: Vec::new(),
             usage: BTreeMap::new(),
+            contexts: BTreeMap::new(),
+            record: Arc::default(),
         }
     }
 

@@ -20,11 +20,8 @@ use crate::sandbox::{Script, terminal};
 pub const DEFAULT_TIMEOUT_MS: u64 = 120_000;
 /// The longest time limit in ms.
 pub const MAX_TIMEOUT_MS: u64 = 600_000;
-/// Characters of output shown at most.
-pub const MAX_OUTPUT: usize = 30_000;
-/// Bytes of raw output kept of its beginning, and as many of its end: escape sequences and overwritten lines, which
-/// are not shown, may be a large part of it.
-const KEPT_BYTES: usize = 512 << 10;
+/// Bytes of raw output kept of its beginning, and as many of its end.
+const KEPT_BYTES: usize = crate::agent::output::KEPT_BYTES / 2;
 
 /// The tool.
 pub struct Bash;
@@ -85,18 +82,21 @@ impl Tool for Bash {
             cancel: context.cancel.clone(),
         };
         match context.shell.run(script).await {
-            Ok(finished) => Ok(told(&finished, timeout)),
+            Ok(finished) => Ok(told(finished, timeout)),
             Err(error) => Err(ToolError::ForModel(format!("The command was not run: {error}."))),
         }
     }
 }
 
-/// The output, and on the last line how the command ended.
-fn told(finished: &Finished, timeout: Duration) -> ToolOutput {
-    let text = terminal::plain(&finished.stdout.text());
-    let shown = head_and_tail(text.trim_end());
-    let shown = if shown.is_empty() { "(no output)" } else { &shown };
-    let (end, exit) = match finished.exit {
+/// The output, and on the last line how the command ended. How much of it is shown is not decided here.
+fn told(finished: Finished, timeout: Duration) -> ToolOutput {
+    let Finished { exit, stdout, .. } = finished;
+    let mut text = terminal::plain(&stdout.into_text());
+    text.truncate(text.trim_end().len());
+    if text.is_empty() {
+        text.push_str("(no output)");
+    }
+    let (end, exit) = match exit {
         Exit::Code(code) => (format!("exit code {code}"), Some(code)),
         Exit::Signal(signal) => (format!("exit code {} (killed by signal {signal})", 128 + signal), Some(128 + signal)),
         Exit::TimedOut => {
@@ -110,17 +110,7 @@ fn told(finished: &Finished, timeout: Duration) -> ToolOutput {
         }
         Exit::Cancelled => ("no exit code: killed with all it started, because the run was stopped".to_owned(), None),
     };
-    ToolOutput { text: format!("{shown}\n{end}"), exit, ..ToolOutput::default() }
-}
-
-/// The text, or its beginning and end with a word on what is left out between.
-fn head_and_tail(text: &str) -> String {
-    let count = text.chars().count();
-    if count <= MAX_OUTPUT {
-        return text.to_owned();
-    }
-    let at = |index: usize| text.char_indices().nth(index).map_or(text.len(), |(at, _)| at);
-    let (head, tail) = (&text[..at(MAX_OUTPUT / 2)], &text[at(count - MAX_OUTPUT / 2)..]);
-    let left_out = text[head.len()..text.len() - tail.len()].lines().count();
-    format!("{head}\n… {left_out} lines left out here; use `head`, `tail` or `grep` to see them …\n{tail}")
+    text.push('\n');
+    text.push_str(&end);
+    ToolOutput { text, exit, ..ToolOutput::default() }
 }

@@ -28,8 +28,8 @@ use sink::FileSink;
 
 /// Entries shown when the call names no limit.
 pub const DEFAULT_ENTRIES: usize = 250;
-/// Characters shown at most.
-pub const MAX_CHARS: usize = 30_000;
+/// Characters of a result at most; how much of it is shown at once is `agent::output`'s business.
+pub const MAX_CHARS: usize = 300_000;
 /// Characters shown of one matching line.
 pub const MAX_LINE: usize = 500;
 /// Memory that a compiled pattern may take.

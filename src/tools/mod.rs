@@ -18,6 +18,7 @@ pub mod git_push;
 pub mod glob;
 pub mod grep;
 pub mod known;
+pub mod outputs;
 pub mod read;
 pub mod table;
 #[cfg(test)]
@@ -36,10 +37,12 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::ToolName;
+use crate::agent::output::Caps;
 use crate::offload::offload;
 use crate::sandbox::Shell;
 use crate::thread::command::Deed;
 pub use known::KnownFiles;
+pub use outputs::Outputs;
 pub use thread_work::ThreadWork;
 pub use workspace::Place;
 
@@ -77,10 +80,14 @@ pub struct ToolContext {
     pub shell: Arc<dyn Shell>,
     /// The thread's git and pull request.
     pub work: Arc<ThreadWork>,
+    /// How much of anything is shown.
+    pub caps: Caps,
+    /// The results of earlier calls.
+    pub outputs: Arc<dyn Outputs>,
 }
 
 /// What a call gave.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ToolOutput {
     /// What the model reads; never empty.
     pub text: String,

@@ -6,14 +6,12 @@ use serde::Deserialize;
 
 use super::arguments::{self, number};
 use super::{KnownFiles, Place, Tool, ToolContext, ToolError, ToolOutput, blocking, walk};
-use crate::agent::ToolName;
+use crate::agent::{ToolName, output};
 
 /// Lines shown when the call names no limit.
 pub const DEFAULT_LINES: usize = 2000;
 /// Characters shown of one line.
 pub const MAX_LINE: usize = 2000;
-/// Bytes of content shown at most.
-pub const MAX_SHOWN: usize = 256 << 10;
 
 /// The tool.
 pub struct Read;
@@ -47,12 +45,23 @@ impl Tool for Read {
 
     async fn run(&self, context: &ToolContext, arguments: &str) -> Result<ToolOutput, ToolError> {
         let arguments: Arguments = arguments::parse(self.name(), arguments)?;
+        let most = context.caps.read;
+        if let Some(call) = output::call_of(&arguments.file_path) {
+            let text = context.outputs.read(call).await?;
+            return blocking(move || page(&text, most, &arguments)).await;
+        }
         let (place, known) = (context.place.clone(), context.known_files.clone());
-        blocking(move || read(&place, &known, &arguments)).await
+        blocking(move || read(&place, &known, most, &arguments)).await
     }
 }
 
-fn read(place: &Place, known: &KnownFiles, arguments: &Arguments) -> Result<ToolOutput, ToolError> {
+/// A part of the kept result of an earlier call.
+fn page(text: &str, most: usize, arguments: &Arguments) -> Result<ToolOutput, ToolError> {
+    let lines = || output::folded(text);
+    Ok(ToolOutput::text(numbered(&arguments.file_path, lines, most, arguments)?))
+}
+
+fn read(place: &Place, known: &KnownFiles, most: usize, arguments: &Arguments) -> Result<ToolOutput, ToolError> {
     let path = place.path(&arguments.file_path)?;
     let content = place.read(&path).map_err(|error| walk::explain(place, &path, error))?;
     if let Some(kind) = binary_kind(&content) {
@@ -67,7 +76,7 @@ fn read(place: &Place, known: &KnownFiles, arguments: &Arguments) -> Result<Tool
     if body.is_empty() {
         return Ok(ToolOutput::text(format!("`{path}` exists and is empty.")));
     }
-    let mut shown = numbered(&path.to_string(), body, arguments)?;
+    let mut shown = numbered(&path.to_string(), || body.lines(), most, arguments)?;
     if matches!(text, std::borrow::Cow::Owned(_)) {
         shown.push_str(
             "\n[This file is not valid UTF-8; bytes that are not are shown as \u{fffd}. Edit cannot change it.]",
@@ -76,12 +85,17 @@ fn read(place: &Place, known: &KnownFiles, arguments: &Arguments) -> Result<Tool
     Ok(ToolOutput::text(shown))
 }
 
-/// The wanted lines with their numbers, and how to go on when there are more.
-fn numbered(path: &str, body: &str, arguments: &Arguments) -> Result<String, ToolError> {
+/// The wanted lines with their numbers, up to `most` bytes, and how to go on when there are more.
+fn numbered<'a, L: Iterator<Item = &'a str>>(
+    path: &str,
+    lines: impl Fn() -> L,
+    most: usize,
+    arguments: &Arguments,
+) -> Result<String, ToolError> {
     let number = |number: Option<u64>| number.map(|number| usize::try_from(number).unwrap_or(usize::MAX));
     let first = number(arguments.offset).unwrap_or(1).max(1);
     let limit = number(arguments.limit).filter(|limit| *limit > 0).unwrap_or(DEFAULT_LINES);
-    let total = body.lines().count();
+    let total = lines().count();
     if first > total {
         return Err(ToolError::ForModel(format!(
             "`{path}` has only {total} lines, so there is nothing from line {first} on. Give a smaller `offset`."
@@ -89,9 +103,10 @@ fn numbered(path: &str, body: &str, arguments: &Arguments) -> Result<String, Too
     }
     let mut shown = String::new();
     let mut last = first - 1;
-    for line in body.lines().skip(first - 1).take(limit) {
+    for line in lines().skip(first - 1).take(limit) {
         let line = numbered_line(last + 1, line);
-        if shown.len() + line.len() > MAX_SHOWN {
+        // The first line is shown in any case, so that each call gets further.
+        if !shown.is_empty() && shown.len() + line.len() > most {
             break;
         }
         if !shown.is_empty() {
@@ -181,6 +196,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_result_of_an_earlier_call_is_paged_through() {
+        let ground = Ground::new(&[]);
+        ground.keep("call_7", &format!("one\n{}\nlast\nexit code 0", "ü".repeat(2_003)));
+        let all = format!("     1\tone\n     2\t{}\n     3\tüüü\n     4\tlast\n     5\texit code 0", "ü".repeat(2_000));
+        assert_eq!(read(&ground, r#"{"file_path":"output://call_7"}"#).await, all);
+        let part = read(&ground, r#"{"file_path":"output://call_7","offset":4,"limit":1}"#).await;
+        assert_eq!(part, "     4\tlast\n[Lines 4 to 4 of 5. Go on with offset 5.]");
+        let none = read(&ground, r#"{"file_path":"output://call_8"}"#).await;
+        assert!(none.starts_with("error: There is no result `call_8`"), "{none}");
+    }
+
+    #[tokio::test]
     async fn line_ends_and_marks_are_not_shown() {
         let ground = Ground::new(&[("dos", "\u{feff}a\r\nb\r\n"), ("open", "a\nb"), ("blank", "\n"), ("empty", "")]);
         assert_eq!(read(&ground, r#"{"file_path":"dos"}"#).await, "     1\ta\n     2\tb");
@@ -200,7 +227,8 @@ mod tests {
         let text = read(&ground, r#"{"file_path":"long"}"#).await;
         assert!(text.ends_with("ü… [3 more characters in this line]\n     2\tend"), "{text}");
         let text = read(&ground, r#"{"file_path":"wide"}"#).await;
-        assert!(text.len() < MAX_SHOWN + 100 && text.ends_with("of 400. Go on with offset 174.]"), "{}", text.len());
+        let most = ground.context.caps.read;
+        assert!(text.len() < most + 100 && text.ends_with("of 400. Go on with offset 50.]"), "{text}");
     }
 
     #[tokio::test]

@@ -78,6 +78,7 @@ fn entry(name: ToolName) -> Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::output;
     use crate::tools::{bash, git_log, glob, grep, read, walk, write};
 
     /// Name and arguments of each tool, `?` behind those that may be left out.
@@ -147,7 +148,7 @@ mod tests {
                 ToolName::Read,
                 vec![
                     format!("{} lines", read::DEFAULT_LINES),
-                    format!("{} KiB", read::MAX_SHOWN >> 10),
+                    format!("{} tokens", output::READ_TOKENS),
                     format!("over {} characters", read::MAX_LINE),
                 ],
             ),
@@ -155,7 +156,6 @@ mod tests {
                 ToolName::Grep,
                 vec![
                     format!("{} entries", grep::DEFAULT_ENTRIES),
-                    format!("{} characters", grep::MAX_CHARS),
                     format!("cut to {} characters", grep::MAX_LINE),
                     format!("after {} s", walk::SEARCH_SECONDS),
                 ],
@@ -172,7 +172,7 @@ mod tests {
                 vec![
                     format!("{} by default", bash::DEFAULT_TIMEOUT_MS),
                     format!("at most {}", bash::MAX_TIMEOUT_MS),
-                    format!("first and last {} characters", bash::MAX_OUTPUT / 2),
+                    format!("{} tokens", output::RESULT_TOKENS),
                 ],
             ),
         ] {

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::outputs::KeptInMemory;
 use super::workspace::Access;
 use super::{KnownFiles, Place, Tool, ToolContext, ToolError, ToolOutput};
+use crate::agent::output::Caps;
 use crate::forge::Local;
 use crate::git::{Author, Git as _, Repository, View};
 use crate::ids::CommitId;
@@ -19,6 +21,7 @@ pub struct Ground {
     /// Removes the folder at the end.
     _folder: tempfile::TempDir,
     pub context: ToolContext,
+    outputs: KeptInMemory,
 }
 
 impl Ground {
@@ -27,6 +30,7 @@ impl Ground {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let root = folder.path().join("work");
         std::fs::create_dir(&root).expect("a folder");
+        let outputs = KeptInMemory::default();
         let context = ToolContext {
             place: Arc::new(Place::open(&root, Access::Write).expect("opens")),
             known_files: KnownFiles::default(),
@@ -35,8 +39,10 @@ impl Ground {
             home: folder.path().join("home"),
             shell: Arc::new(HostShell),
             work: Arc::new(no_work(&folder.path().join("owner"))),
+            caps: Caps::for_context(128_000),
+            outputs: Arc::new(outputs.clone()),
         };
-        let ground = Self { _folder: folder, context };
+        let ground = Self { _folder: folder, context, outputs };
         for (path, content) in files {
             ground.file(path, content.as_bytes());
         }
@@ -45,6 +51,11 @@ impl Ground {
 
     pub fn root(&self) -> &Path {
         self.context.place.root()
+    }
+
+    /// Keeps the result of a call.
+    pub fn keep(&self, call: &str, text: &str) {
+        self.outputs.keep(call, text);
     }
 
     /// Writes a file past the tools.

@@ -64,6 +64,12 @@ pub enum PlaceError {
     /// The path has a NUL character in it.
     #[error("The path has a NUL character in it, which no file name can have.")]
     Nul,
+    /// The path names the result of a call.
+    #[error("`{path}` is the kept result of an earlier call, not a file. Read shows it, with `offset` and `limit`.")]
+    Output {
+        /// The path.
+        path: String,
+    },
     /// The path begins with a tilde.
     #[error(
         "`{path}` begins with `~`, which means nothing here. Give a path inside `{root}`, absolute or relative to it."

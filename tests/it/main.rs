@@ -18,6 +18,7 @@ mod happy_path;
 mod killed;
 mod local;
 mod locked_store;
+mod long;
 mod looking;
 mod money;
 mod outside;

@@ -5,7 +5,10 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::agent::Usage;
+use crate::agent::compaction::{Kind, MARK, SUMMARY_MARK};
 use crate::scripted::rules::Rules;
+use crate::thread::context::Change;
 use crate::thread::event::{RunOutcome, ToolResult};
 
 const RUN: RunId = RunId(7);
@@ -272,5 +275,167 @@ proptest! {
         };
         prop_assert!(told(&live).contains("weights"));
         prop_assert_eq!(told(&live), told(&stored));
+    }
+}
+
+fn changed(change: Change) -> Event {
+    Event::ContextChanged { run: RUN, change }
+}
+
+fn counted(tokens: u64) -> Usage {
+    Usage { prompt_tokens: tokens, ..Usage::default() }
+}
+
+/// Eight turns with a call each, the person's word in the middle.
+fn long_log() -> Vec<Event> {
+    let mut log = vec![opened(), started(), heard(&["Ana: first"])];
+    for turn in 0..8 {
+        let id = format!("c{turn}");
+        let details = json!([{"type": "reasoning.text", "text": format!("because {turn}")}]);
+        log.push(replied(&format!("turn {turn}"), vec![call(&id, r#"{"file_path":"a.rs"}"#)], Some(details), "c/d"));
+        log.push(finished(&id, &format!("result {turn} {}", "x".repeat(300))));
+        if turn == 4 {
+            let messages = vec![MessageTs::new("4.0")];
+            log.push(Event::Heard { role: Role::Coder, parts: vec!["Ben: and this".to_owned()], messages });
+        }
+    }
+    log
+}
+
+#[test]
+fn stubs_replace_results_and_all_else_stays_byte_for_byte() {
+    let mut transcript = fold(&long_log());
+    let before = text_of(&transcript, "c/d");
+    let measure = transcript.measure();
+    let results: Vec<usize> =
+        (0..measure.items.len()).filter(|index| measure.items[*index].kind == Kind::Result).collect();
+    let stubs = transcript.stubs(&results[..3], |call, did, size| format!(" {call} {did} {}", size > 90));
+    let expected = "[codebutler] This result was removed c0 reading `a.rs` true";
+    assert_eq!((stubs.len(), stubs[0].text.as_str()), (3, expected));
+    transcript.apply(&changed(Change::Stubbed { stubs: stubs.clone(), before: 9, after: 5 }));
+    let mut wanted = before;
+    for (turn, stub) in stubs.iter().enumerate() {
+        let old = serde_json::to_string(&format!("result {turn} {}", "x".repeat(300))).expect("JSON");
+        wanted = wanted.replace(&old, &serde_json::to_string(&stub.text).expect("JSON"));
+    }
+    assert_eq!(text_of(&transcript, "c/d"), wanted);
+    let kinds: Vec<Kind> = transcript.measure().items.iter().map(|item| item.kind).collect();
+    assert_eq!(kinds.iter().filter(|kind| **kind == Kind::Stub).count(), 3);
+    assert_eq!((transcript.measure().cuts, transcript.is_complete()), (1, true));
+}
+
+#[test]
+fn a_replaced_conversation_keeps_its_last_turns_and_goes_on_by_appending() {
+    let mut transcript = fold(&long_log());
+    let before: Vec<Value> = serde_json::from_str(&text_of(&transcript, "c/d")).expect("JSON");
+    assert_eq!(transcript.told_from(0), [MessageTs::new("4.0")]);
+    assert!(transcript.told_from(12).is_empty());
+    let parts = vec!["facts".to_owned(), "summary".to_owned()];
+    let compacted = |kept| {
+        let (parts, usage) = (parts.clone(), Usage::default());
+        changed(Change::Compacted { parts, kept, stubs: vec![], before: 9, after: 5, summary: None, usage })
+    };
+    transcript.apply(&compacted(4));
+    let after: Vec<Value> = serde_json::from_str(&text_of(&transcript, "c/d")).expect("JSON");
+    assert_eq!((after.len(), &after[0], &after[2..]), (6, &before[0], &before[before.len() - 4..]));
+    assert_eq!(after[1]["content"], json!([{"type": "text", "text": "facts"}, {"type": "text", "text": "summary"}]));
+    assert!(transcript.is_complete());
+    // What was said after the last turn stays, in one message with what replaced the rest.
+    transcript.apply(&replied("done", Vec::new(), None, "c/d"));
+    transcript.apply(&heard(&["Ana: more"]));
+    transcript.apply(&compacted(1));
+    let text = text_of(&transcript, "c/d");
+    let messages: Vec<Value> = serde_json::from_str(&text).expect("JSON");
+    let texts: Vec<&str> =
+        messages[1]["content"].as_array().expect("parts").iter().filter_map(|part| part["text"].as_str()).collect();
+    assert_eq!((messages.len(), texts), (2, vec!["facts", "summary", "Ana: more"]));
+    transcript.apply(&replied("so", Vec::new(), None, "c/d"));
+    assert!(text_of(&transcript, "c/d").starts_with(text.strip_suffix(']').expect("an array")));
+    assert!(text_of(&transcript, "anthropic/x").contains("cache_control"));
+}
+
+#[test]
+fn what_the_server_counted_corrects_the_estimate_unless_it_cannot_be() {
+    let sized = |tokens: u64| {
+        let mut transcript = fold(&[opened(), started(), heard(&[&"word ".repeat(600)])]);
+        let estimated = transcript.size();
+        let reply =
+            Reply { text: "ok".to_owned(), model: "a/b".to_owned(), usage: counted(tokens), ..Reply::default() };
+        transcript.apply(&Event::ReplyReceived { run: RUN, turn: 1, reply });
+        (estimated, transcript.size())
+    };
+    let (estimated, unknown) = sized(0);
+    assert!((1_000..1_200).contains(&estimated) && unknown > estimated);
+    let (_, counted) = sized(700);
+    assert!((700..750).contains(&counted), "{counted}");
+    assert_eq!(sized(1_000_000).1, unknown, "more tokens than bytes");
+    assert_eq!(sized(10).1, unknown, "three hundred bytes a token");
+}
+
+#[test]
+fn a_summary_is_asked_for_without_what_is_long_or_kept() {
+    let mut log = long_log();
+    log.insert(3, replied("look", vec![call("c9", "{}")], None, "c/d"));
+    log.insert(4, finished("c9", &"long line\n".repeat(2_000)));
+    let transcript = fold(&log);
+    let request = transcript.summary_request(7, 10_000);
+    let messages: Vec<Value> = serde_json::from_slice(&request).expect("JSON");
+    assert_eq!((messages.len(), &messages[0]["role"], &messages[1]["role"]), (2, &json!("system"), &json!("user")));
+    let text = messages[1]["content"][0]["text"].as_str().expect("a text");
+    for wanted in ["Ana: first", "→ Read {\"file_path\":\"a.rs\"}", "result 1 xxx", "left out here"] {
+        assert!(text.contains(wanted), "{wanted}: {text}");
+    }
+    assert!(!text.contains("result 2") && text.len() < 5_000, "{}", text.len());
+    let short = transcript.summary_request(7, 200);
+    assert!(String::from_utf8_lossy(&short).contains("earlier messages are left out here"));
+    // Of what replaced an earlier part, only the summary is told again.
+    let parts = [MARK, "Ana: first", SUMMARY_MARK].map(|part| format!("{part} and more")).to_vec();
+    let first = fold(&[opened(), started(), Event::Heard { role: Role::Coder, parts, messages: vec![] }]);
+    let text = String::from_utf8(first.summary_request(1, 1_000).to_vec()).expect("text");
+    assert!(text.contains(SUMMARY_MARK) && !text.contains(MARK) && !text.contains("Ana: first"));
+}
+
+proptest! {
+    /// Whatever is cut at whatever time, requests stay valid, and what follows is appended.
+    #[test]
+    fn a_conversation_that_is_cut_again_and_again_stays_valid(steps in steps(), cuts in prop::collection::vec(0_u8..4, 40)) {
+        let mut transcript = Transcript::new(Role::Coder);
+        let mut rules = Rules::default();
+        for (number, event) in log(&steps).iter().enumerate() {
+            if matches!(event, Event::ReplyReceived { .. }) && has_answered(&transcript) {
+                continue;
+            }
+            transcript.apply(event);
+            if !transcript.is_complete() {
+                continue;
+            }
+            let cut = cuts[number % cuts.len()];
+            let measure = transcript.measure();
+            let old: Vec<usize> = (0..measure.items.len())
+                .filter(|index| measure.items[*index].kind == Kind::Result && index % 2 == 0)
+                .collect();
+            let stubs = transcript.stubs(&old, |_, _, _| ".".to_owned());
+            let turns: Vec<usize> =
+                (0..measure.items.len()).filter(|index| measure.items[*index].kind == Kind::Assistant).collect();
+            match (cut, turns.last()) {
+                (1, _) if !stubs.is_empty() => {
+                    transcript.apply(&changed(Change::Stubbed { stubs, before: 2, after: 1 }));
+                }
+                (2 | 3, Some(last)) => {
+                    let from = turns.get(turns.len().saturating_sub(usize::from(cut - 1))).unwrap_or(last);
+                    let kept = u32::try_from(measure.items.len() - from).expect("few");
+                    let (parts, usage) = (vec![format!("{MARK} {number}"), "sum".to_owned()], Usage::default());
+                    let stubs = stubs.into_iter().take(1).collect();
+                    let change = Change::Compacted { parts, kept, stubs, before: 2, after: 1, summary: None, usage };
+                    transcript.apply(&changed(change));
+                }
+                _ => {}
+            }
+            prop_assert!(transcript.is_complete());
+            let asked = model(number % 5 < 3);
+            let checked = rules.check(&HeaderMap::new(), body(&transcript, asked).as_bytes());
+            prop_assert_eq!(checked.map(|request| request.conversation), Ok(0));
+            prop_assert_eq!(transcript.rows.is_empty(), false);
+        }
     }
 }

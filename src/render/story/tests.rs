@@ -5,6 +5,7 @@ use crate::agent::{Role, ToolCall, Usage};
 use crate::ids::{CallId, CommitId, MessageTs, Millis, PlanId, QuestionId, RunId, UserId};
 use crate::thread::Thread;
 use crate::thread::command::{Action, Command};
+use crate::thread::context::{Change, Stub};
 use crate::thread::event::{
     Answer, Base, Earlier, Event, Failure, InitStep, Message, Publication, PullRequest, Reply, RunOutcome, ToolResult,
     Workspace,
@@ -102,15 +103,16 @@ fn variant(event: &Event) -> usize {
         Event::Outside { .. } => 43,
         Event::TakenUp { .. } => 44,
         Event::MergeInDoubt { .. } => 45,
+        Event::ContextChanged { .. } => 46,
     }
 }
 
 /// How many variants there are.
-const VARIANTS: usize = 46;
+const VARIANTS: usize = 47;
 
 /// Every variant with the lines that it gives; `-` for none.
 fn samples() -> Vec<(Event, &'static str)> {
-    [people(), roles(), work(), ends()].into_iter().flatten().collect()
+    [people(), roles(), context(), work(), ends()].into_iter().flatten().collect()
 }
 
 fn people() -> Vec<(Event, &'static str)> {
@@ -275,6 +277,39 @@ fn work() -> Vec<(Event, &'static str)> {
         (
             Event::WorkspaceInitialised { steps: vec![step(true), step(false)] },
             "WRN worktree initialised by 2 commands, 1 failed",
+        ),
+    ]
+}
+
+fn context() -> Vec<(Event, &'static str)> {
+    let changed = |change| Event::ContextChanged { run: RunId(1), change };
+    let kept = Change::OutputKept { call: CallId::new("c1"), blob: "abc".into(), bytes: 60_000 };
+    let stub = Stub { call: CallId::new("c1"), text: SAID.into() };
+    let stubbed = |stubs| Change::Stubbed { stubs, before: 70_000, after: 40_000 };
+    let compacted = |summary: Option<&str>, calls| Change::Compacted {
+        parts: vec![SAID.into()],
+        kept: 3,
+        stubs: vec![stub.clone()],
+        before: 182_000,
+        after: 31_000,
+        summary: summary.map(str::to_owned),
+        usage: Usage { calls, ..Usage::default() },
+    };
+    vec![
+        (changed(kept), "PM a result of about 20k tokens is shown in part"),
+        (
+            changed(Change::Exceeded { model: "m".into(), context: 8_192 }),
+            "PM m refused the conversation as too long: it reads about 8k tokens",
+        ),
+        (changed(stubbed(vec![stub.clone()])), "PM 1 old result taken out of the conversation: 70k → 40k tokens"),
+        (
+            changed(stubbed(vec![stub.clone(), stub.clone()])),
+            "PM 2 old results taken out of the conversation: 70k → 40k tokens",
+        ),
+        (changed(compacted(Some(SAID), 1)), "PM the earlier part of the conversation is summarised: 182k → 31k tokens"),
+        (
+            changed(compacted(None, 0)),
+            "PM the earlier part of the conversation is replaced without a summary: 182k → 31k tokens",
         ),
     ]
 }

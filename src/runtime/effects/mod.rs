@@ -3,8 +3,10 @@
 //! An effect may be run again after a crash; each looks first whether it already happened where that matters.
 
 mod base;
+mod context;
 mod finish;
 mod model;
+mod outputs;
 mod tool;
 mod workspace;
 
@@ -40,7 +42,7 @@ pub fn run(
         Effect::PrepareBase => base::prepare(project, thread).boxed(),
         Effect::CallModel { run, role, model, turn, last } => {
             let may_be_empty = thread.run(run).is_some_and(|(_, run)| last || run.spoke);
-            model::call(&project, kit, model::Call { run, role, model, turn, last, may_be_empty }).boxed()
+            model::call(&project, thread, kit, model::Call { run, role, model, turn, last, may_be_empty }).boxed()
         }
         Effect::RunTool { run, role, tool, call } => {
             tool::run(project, thread, kit, tool::Call { run, role, tool, call }, cancel).boxed()

@@ -3,14 +3,15 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use super::context;
 use crate::agent::Role;
 use crate::ids::RunId;
 use crate::llm::transcript::Transcript;
 use crate::llm::{Fallback, ModelError, ModelRequest};
 use crate::runtime::kit::Kit;
 use crate::runtime::project::Project;
-use crate::thread::Command;
 use crate::thread::event::{Failure, Reply};
+use crate::thread::{Command, Thread};
 
 /// Which call.
 pub(super) struct Call {
@@ -23,32 +24,59 @@ pub(super) struct Call {
     pub(super) may_be_empty: bool,
 }
 
-pub(super) fn call(project: &Arc<Project>, kit: &Kit, call: Call) -> impl Future<Output = Command> + use<> {
+pub(super) fn call(
+    project: &Arc<Project>,
+    thread: &Thread,
+    kit: &Kit,
+    call: Call,
+) -> impl Future<Output = Command> + use<> {
+    let transcript = kit.transcript(call.role).filter(|transcript| transcript.is_complete());
+    let before = transcript.and_then(|transcript| context::before(project, thread, transcript, &call));
+    let reads = context::context(project, thread, &call.model);
+    let size = transcript.map_or(0, |transcript| transcript.size());
     let Call { run, role, model, turn, last, may_be_empty } = call;
     let project = Arc::clone(project);
-    let request = kit.transcript(role).filter(|transcript| transcript.is_complete()).map(|transcript| ModelRequest {
+    let request = transcript.filter(|_| before.is_none()).map(|transcript| ModelRequest {
         messages: transcript.bytes(&model),
         tools: transcript.tools(),
         no_tools: last,
         cache_key: format!("{}/{}", kit.thread(), role.key()),
         model: model.clone(),
         may_be_empty,
-        fallback: fallback(&project, role, &model, transcript),
+        fallback: fallback(&project, thread, role, &model, transcript),
     });
     async move {
+        if let Some(before) = before {
+            return before.await;
+        }
         let result = match request {
-            Some(request) => {
-                project.model.complete(request).await.map(|reply| priced(&project, reply)).map_err(|error| {
+            Some(request) => match project.model.complete(request).await {
+                Ok(reply) => Ok(priced(&project, reply)),
+                Err(error) => {
                     tracing::warn!(run = %run, model, error = &error as &dyn std::error::Error, "a model call failed");
-                    failure(&project, &error, &model, role)
-                })
-            }
+                    let failure = failure(&project, &error, &model, role);
+                    if let Some(message) = too_long(&error) {
+                        let wanted = context::refused(reads, size, &model, message, failure);
+                        return Command::ContextWanted { run, turn, wanted };
+                    }
+                    Err(failure)
+                }
+            },
             None => Err(Failure {
                 what: "The conversation is not in a state in which a model can be asked.".to_owned(),
                 hint: "This is an error in CodeButler itself; the log has the thread's name.".to_owned(),
             }),
         };
         Command::ModelAnswered { run, turn, result }
+    }
+}
+
+/// The server's words, when the role's own model refused the conversation as too long, whatever others said then.
+fn too_long(error: &ModelError) -> Option<&str> {
+    match error {
+        ModelError::TooLong { message } => Some(message),
+        ModelError::Fallbacks { first, .. } => too_long(first),
+        _ => None,
     }
 }
 
@@ -68,10 +96,13 @@ fn failure(project: &Project, error: &ModelError, model: &str, role: Role) -> Fa
 }
 
 /// What is asked when the role's model fails. It shares the conversation, and copies it only for a model it asks.
-fn fallback(project: &Project, role: Role, model: &str, transcript: &Arc<Transcript>) -> Fallback {
+/// One that cannot read it is not asked.
+fn fallback(project: &Project, thread: &Thread, role: Role, model: &str, transcript: &Arc<Transcript>) -> Fallback {
     let mut models: Vec<String> = Vec::new();
     for slug in project.settings.fallback(role) {
-        if slug != model && !models.contains(slug) {
+        let reads = context::context(project, thread, slug);
+        let is_enough = !reads.known || transcript.size() < reads.tokens;
+        if slug != model && !models.contains(slug) && is_enough {
             models.push(slug.clone());
         }
     }

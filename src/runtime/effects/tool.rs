@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use super::context;
+use super::outputs::{self, Kept};
+use crate::agent::output::Caps;
 use crate::agent::{Role, ToolCall, ToolName};
 use crate::git::{Author, Condition, GitError, View};
 use crate::ids::{CommitId, RunId, ThreadKey};
@@ -33,6 +36,7 @@ pub(super) fn run(
     cancel: CancellationToken,
 ) -> impl Future<Output = Command> + use<> {
     let Call { run, role, tool, call } = call;
+    let caps = caps(&project, thread, run);
     let known = thread.conversations.get(&role).map(|state| state.known_files.clone()).unwrap_or_default();
     let bench = Bench {
         thread: thread.key.clone(),
@@ -44,16 +48,26 @@ pub(super) fn run(
         workspace: thread.workspace().cloned(),
         commit: thread.base.as_ref().map(|base| base.commit.clone()),
         home: project.home_of(&thread.key),
+        caps,
     };
     async move {
+        let key = bench.thread.clone();
         let ended = bench.run(&project, tool, &call.arguments, cancel).await;
         let (output, error) = match ended {
             Ok(output) => (output, false),
             Err(ToolError::ForModel(text)) => (ToolOutput::text(text), true),
         };
-        let ToolOutput { text, wrote, exit, deeds } = output;
+        let ToolOutput { text, wrote, exit, mut deeds } = output;
+        let (text, kept) = outputs::fit(&project, &key, (role, tool, &call.id), caps, text).await;
+        deeds.extend(kept);
         Command::ToolDone { run, call: call.id, result: ToolResult { text, error, wrote, exit }, deeds }
     }
+}
+
+/// How much of a result this run's model is shown.
+fn caps(project: &Project, thread: &Thread, run: RunId) -> Caps {
+    let model = thread.run(run).map_or("", |(_, run)| run.model.as_str());
+    Caps::for_context(context::context(project, thread, model).tokens)
 }
 
 /// What a call needs of its thread.
@@ -68,6 +82,7 @@ struct Bench {
     workspace: Option<Arc<Workspace>>,
     commit: Option<CommitId>,
     home: std::path::PathBuf,
+    caps: Caps,
 }
 
 impl Bench {
@@ -80,6 +95,7 @@ impl Bench {
     ) -> Result<ToolOutput, ToolError> {
         let place = self.place(project).await?;
         let known_files = self.known_files.get_or_fill(&place, &self.known);
+        let outputs = Arc::new(Kept { store: project.store.clone(), thread: self.thread, role: self.role });
         let work = self.work.ok_or_else(|| ToolError::for_model("The code is not ready yet; try again."))?;
         let context = ToolContext {
             place,
@@ -89,6 +105,8 @@ impl Bench {
             home: self.home,
             shell: Arc::clone(&project.shell),
             work: Arc::new(work),
+            caps: self.caps,
+            outputs,
         };
         match tools::table::tool(tool) {
             Some(tool) => tool.run(&context, arguments).await,

@@ -6,6 +6,7 @@ mod gone;
 mod migrations;
 mod model;
 mod outbox;
+mod outputs;
 mod simulated;
 mod torn;
 

@@ -4,6 +4,7 @@
 //! later steps of the same decision see it.
 
 mod changes;
+mod context;
 mod orders;
 mod people;
 mod pulls;
@@ -55,6 +56,7 @@ impl Deciding<'_> {
             Command::CleanUpDone(leftovers) => self.clean_up_done(leftovers),
             Command::Queued { run, place, build } => self.queued(run, place, build),
             Command::PullChanged(seen) => self.pull_changed(seen),
+            Command::ContextWanted { run, turn, wanted } => self.context_wanted(run, turn, wanted),
             Command::Interrupted { calls } => self.interrupted(calls),
         }
     }
@@ -136,7 +138,7 @@ impl Deciding<'_> {
 const GO_ON: &str = "[codebutler] Go on from where you were.";
 
 /// A person's message as a model reads it.
-fn spoken(message: &super::event::Message) -> String {
+pub(super) fn spoken(message: &super::event::Message) -> String {
     let mut text = format!("{}: {}", message.name, message.text);
     if !message.files.is_empty() {
         text.push_str(&format!("\n[attached: {}]", message.files.join(", ")));

@@ -67,7 +67,7 @@ impl Deciding<'_> {
     }
 
     /// People changed what this role's run stands on, or wrote to it since it was last called.
-    fn has_news(&self, role: Role) -> bool {
+    pub(super) fn has_news(&self, role: Role) -> bool {
         self.thread.runs.get(&role).is_some_and(|run| run.stale) || self.has_unheard(role)
     }
 
@@ -146,7 +146,7 @@ impl Deciding<'_> {
     }
 
     pub(super) fn tool_done(&mut self, id: RunId, call: CallId, result: ToolResult, deeds: Vec<Deed>) {
-        self.record(deeds);
+        self.record(Some(id), deeds);
         let Some((role, run)) = self.thread.run(id) else { return };
         if run.open_call(&call).is_none() {
             return;
@@ -156,7 +156,7 @@ impl Deciding<'_> {
     }
 
     /// What was done to the world is true even when its run has ended.
-    pub(super) fn record(&mut self, deeds: Vec<Deed>) {
+    pub(super) fn record(&mut self, run: Option<RunId>, deeds: Vec<Deed>) {
         for deed in deeds {
             match deed {
                 Deed::Committed(commit) => self.emit(Event::Committed { commit }),
@@ -169,6 +169,10 @@ impl Deciding<'_> {
                     self.emit(Event::PullRequestOpened { pull });
                 }
                 Deed::FoundForeign(head) => self.found_foreign(head, None),
+                Deed::Context(change) => {
+                    let run = run.filter(|run| self.thread.run(*run).is_some());
+                    run.into_iter().for_each(|run| self.emit(Event::ContextChanged { run, change: change.clone() }));
+                }
                 Deed::Pushed(_) | Deed::Opened(_) => {}
             }
         }

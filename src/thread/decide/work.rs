@@ -80,7 +80,7 @@ impl Deciding<'_> {
     }
 
     pub(super) fn publish_done(&mut self, run: RunId, result: Result<Publication, Failure>, deeds: Vec<Deed>) {
-        self.record(deeds);
+        self.record(None, deeds);
         let Some(publishing) = self.thread.publishing.clone().filter(|publishing| publishing.run == run) else {
             return;
         };

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::Story;
-use crate::agent::{Role, ToolCall, ToolName};
+use crate::agent::{Role, ToolCall, ToolName, Usage};
 use crate::ids::{CommitId, MessageTs, Millis, RunId};
 use crate::thread::command::{Action, Command, NotMerged};
+use crate::thread::context::Wanted;
 use crate::thread::event::Failure;
 use crate::thread::outside::{Outside, PullFate, Sighting};
 use crate::thread::stalled::Part;
@@ -60,8 +61,33 @@ fn carry_out(story: &mut Story, number: u16) {
             let calls = calls.collect();
             drop(story.act(Command::Interrupted { calls }));
         }
+        31 => drop(context(story, number)),
         other => advance(story, other, number),
     }
+}
+
+/// Something about the length of the conversation of whoever is at work, in time or late.
+fn context(story: &mut Story, number: u16) -> Option<Vec<Event>> {
+    let (_, run) = story.thread.runs.iter().nth(usize::from(number / 256) % 2)?;
+    let (run, turn) = (run.id, run.turns + u32::from(!number.is_multiple_of(7)));
+    let wanted = match number / 32 % 4 {
+        0 => Wanted::Exceeded {
+            model: "m".into(),
+            context: 9_000,
+            failure: Failure { what: "x".into(), hint: "y".into() },
+        },
+        1 => Wanted::Stubs { stubs: vec![], before: 2, after: 1 },
+        kept => Wanted::Replacement {
+            kept: u32::from(kept),
+            told: vec![],
+            stubs: vec![],
+            before: 2,
+            rest: 1,
+            summary: (kept == 2).then(|| "sum".into()),
+            usage: Usage::default(),
+        },
+    };
+    Some(story.act(Command::ContextWanted { run, turn, wanted }))
 }
 
 /// Something that others may have done to the pull request.

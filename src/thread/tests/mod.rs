@@ -7,6 +7,7 @@ mod story;
 
 mod any_story;
 mod changes;
+mod context;
 mod merging;
 mod messages;
 mod outside;

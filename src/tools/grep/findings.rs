@@ -9,8 +9,8 @@ use super::{MAX_CHARS, Mode};
 use crate::tools::walk::SEARCH_SECONDS;
 use crate::tools::workspace::{MAX_SCANNED, PlacePath};
 
-/// Text kept at most, all files together: some times what is shown.
-const MAX_KEPT: usize = 20 * MAX_CHARS;
+/// Text kept at most, all files together: more than fits into a result.
+const MAX_KEPT: usize = 2 * MAX_CHARS;
 
 /// What was found so far.
 pub struct Findings {

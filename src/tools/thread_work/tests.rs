@@ -54,6 +54,8 @@ fn context(git: ThreadGit, place: &std::path::Path, forge: Arc<dyn Forge>) -> To
         home: place.join("home"),
         shell: Arc::new(HostShell),
         work: Arc::new(ThreadWork { git: Arc::new(git), forge, pull: None, footer }),
+        caps: crate::agent::output::Caps::for_context(128_000),
+        outputs: Arc::new(crate::tools::outputs::KeptInMemory::default()),
     }
 }
 

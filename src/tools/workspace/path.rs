@@ -35,6 +35,9 @@ impl PlacePath {
         if text.contains('\0') {
             return Err(PlaceError::Nul);
         }
+        if text.starts_with(crate::agent::output::SCHEME) {
+            return Err(PlaceError::Output { path: text.to_owned() });
+        }
         if text.starts_with('~') {
             return Err(PlaceError::Tilde { path: text.to_owned(), root: root() });
         }
