@@ -5,6 +5,7 @@
 pub mod build;
 pub mod catalogue;
 pub mod conversation;
+pub mod repair;
 pub mod role;
 pub mod step;
 pub mod tool_name;

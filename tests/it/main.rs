@@ -13,6 +13,7 @@ mod crowd;
 mod demo;
 mod failures;
 mod fallbacks;
+mod faults;
 mod github;
 mod happy_path;
 mod killed;
