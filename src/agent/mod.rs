@@ -8,6 +8,7 @@ pub mod compaction;
 pub mod conversation;
 pub mod estimate;
 pub mod output;
+pub mod repair;
 pub mod role;
 pub mod step;
 pub mod stuck;

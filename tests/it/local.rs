@@ -9,7 +9,7 @@ use super::script::{CLAUDE, PM};
 use super::world::{PATIENCE, World};
 
 /// `codebutler chat` as a child process, and a client of its page.
-struct Page {
+pub struct Page {
     child: Child,
     base: String,
     token: String,
@@ -17,7 +17,7 @@ struct Page {
 }
 
 impl Page {
-    fn open(world: &World) -> Self {
+    pub fn open(world: &World) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         world.write_config();
         #[expect(clippy::disallowed_methods, reason = "the program under test")]
@@ -40,12 +40,26 @@ impl Page {
         Self { child, base: base.to_owned(), token: token.to_owned(), client }
     }
 
-    async fn say(&self, thread: Option<&str>, text: &str) -> String {
+    pub async fn say(&self, thread: Option<&str>, text: &str) -> String {
         let request = self.client.post(format!("{}/api/messages", self.base)).bearer_auth(&self.token);
         let answer = request.json(&json!({ "thread": thread, "text": text })).send().await.expect("answered");
         assert!(answer.status().is_success(), "{answer:?}");
         let answer: Value = answer.json().await.expect("JSON");
         answer["ts"].as_str().expect("a timestamp").to_owned()
+    }
+
+    /// Presses a button of a thread.
+    pub async fn press(&self, thread: &str, action: &str, value: &str) {
+        let request = self.client.post(format!("{}/api/press", self.base)).bearer_auth(&self.token);
+        let press = json!({ "thread": thread, "action": action, "value": value });
+        let answer = request.json(&press).send().await.expect("answered");
+        assert!(answer.status().is_success(), "{answer:?}");
+    }
+
+    /// All that the page shows.
+    pub async fn state(&self) -> Value {
+        let request = self.client.get(format!("{}/api/state", self.base)).bearer_auth(&self.token);
+        request.send().await.expect("answered").json().await.expect("JSON")
     }
 
     /// Waits until somebody says something with this text.

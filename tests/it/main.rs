@@ -18,6 +18,7 @@ mod evidence;
 mod exec;
 mod failures;
 mod fallbacks;
+mod faults;
 mod github;
 mod happy_path;
 mod killed;

@@ -2,10 +2,11 @@
 
 use serde_json::Value;
 
-use super::arguments;
 use super::chunk::{CallPiece, Choice, Chunk, Piece};
 use super::fault::Fault;
-use crate::agent::{ToolCall, Usage};
+use super::halves;
+use crate::agent::tool_name::Conduct;
+use crate::agent::{ToolCall, ToolName, Usage, repair};
 use crate::ids::CallId;
 use crate::thread::event::Reply;
 
@@ -17,6 +18,8 @@ pub(super) struct Assembly {
     reasoning: Vec<Value>,
     usage: Option<Value>,
     finish: Option<String>,
+    /// Whether half characters may stand in the text, escaped.
+    halves: bool,
 }
 
 #[derive(Default)]
@@ -37,6 +40,7 @@ impl Assembly {
             reasoning: Vec::new(),
             usage: None,
             finish: None,
+            halves: false,
         }
     }
 
@@ -52,6 +56,12 @@ impl Assembly {
             self.take_choice(choice)?;
         }
         Ok(())
+    }
+
+    /// Takes an event whose half characters were escaped.
+    pub(super) fn take_halves(&mut self, chunk: Chunk) -> Result<(), Fault> {
+        self.halves = true;
+        self.take(chunk)
     }
 
     /// Whether the model has said that it is done; the usage may still follow.
@@ -75,10 +85,12 @@ impl Assembly {
             None | Some(_) => {}
         }
         let cut = finish == Some("length");
+        // Without a finish reason nobody knows whether the last call is all that the model wrote.
+        let whole = finish.is_some() && !cut;
         let reasoning = if self.reasoning.is_empty() { None } else { Some(Value::Array(self.reasoning)) };
         Ok(Reply {
-            text: self.text,
-            calls: self.calls.into_iter().map(|call| call.checked(cut)).collect(),
+            text: if self.halves { halves::joined(&self.text) } else { self.text },
+            calls: self.calls.into_iter().map(|call| call.checked(cut, whole)).collect(),
             reasoning,
             cut,
             model: self.model,
@@ -108,6 +120,12 @@ impl Assembly {
                 self.text.extend(parts.iter().filter_map(|part| part.get("text").and_then(Value::as_str)));
             }
             Some(_) | None => {}
+        }
+        if let Some(refusal) = piece.refusal {
+            self.text.push_str(&refusal);
+        }
+        if let Some(function) = piece.function_call {
+            self.take_call(CallPiece { index: Some(0), id: None, function: Some(function) });
         }
         for (position, mut call) in piece.tool_calls.into_iter().flatten().enumerate() {
             if whole {
@@ -153,7 +171,7 @@ impl Assembly {
         };
         let call = &self.calls[at];
         let other_id = !id.is_empty() && !call.id.is_empty() && id != call.id;
-        let another = index.is_none() && !name.is_empty() && arguments::is_object(&call.arguments);
+        let another = index.is_none() && !name.is_empty() && repair::is_object(&call.arguments);
         (!(another || other_id && !name.is_empty())).then_some(at)
     }
 
@@ -193,8 +211,9 @@ fn continues(last: &Object, piece: &Object) -> bool {
 }
 
 impl Call {
-    fn checked(self, cut: bool) -> ToolCall {
-        let checked = arguments::check(&self.arguments, cut);
+    fn checked(self, cut: bool, whole: bool) -> ToolCall {
+        let reads = ToolName::parse(&self.name).is_some_and(|tool| tool.conduct() == Conduct::Reads);
+        let checked = repair::check(&self.arguments, cut, whole && reads);
         ToolCall { id: CallId::new(self.id), name: self.name, arguments: checked.arguments, fault: checked.fault }
     }
 }

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::assembly::Assembly;
 use super::chunk::Chunk;
 use super::fault::Fault;
+use super::halves;
 use super::transport::{End, Leftover, NoStream, Pulse, Transport};
 use crate::thread::event::Reply;
 
@@ -62,6 +63,11 @@ impl Attempt {
             let wait = if finished { REST.min(self.silence) } else { self.silence.saturating_mul(COMMENTS) };
             match timeout(wait, stream.next()).await {
                 Ok(Some(Ok(chunk))) => assembly.take(chunk)?,
+                Ok(Some(Err(OpenAIError::JSONDeserialize(reason, event)))) => match with_halves(&event) {
+                    Some(chunk) => assembly.take_halves(chunk)?,
+                    None if finished => break,
+                    None => return Err(self.broken(&OpenAIError::JSONDeserialize(reason, event))),
+                },
                 // The model has said everything: asking again for a lost end would only cost.
                 Ok(Some(Err(_))) | Err(_) if finished => break,
                 Ok(Some(Err(error))) => return Err(self.broken(&error)),
@@ -95,6 +101,11 @@ impl Attempt {
             (_, other) => Fault::lost(other.to_string()),
         }
     }
+}
+
+/// An event that no strict parser takes for its half characters.
+fn with_halves(event: &str) -> Option<Chunk> {
+    serde_json::from_str(&halves::escaped(event)?).ok()
 }
 
 fn whole(body: Bytes, model: &str) -> Result<Reply, Fault> {

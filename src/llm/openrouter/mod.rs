@@ -1,10 +1,9 @@
 //! The model adapter for OpenRouter and every other OpenAI-compatible server: one request in, one whole reply out.
 //!
 //! A call (`call`) is attempts in an order that `course` decides, on the advice of the models' breakers. One attempt is
-//! `attempt`; `transport` sends it below async-openai, `chunk` and `assembly` read the stream, `arguments` checks what
-//! tools are called with, `fault` knows what may help after a failure.
+//! `attempt`; `transport` sends it below async-openai, `chunk` and `assembly` read the stream (arguments are checked by
+//! `agent::repair`), `fault` knows what may help after a failure.
 
-mod arguments;
 mod assembly;
 mod attempt;
 mod body;
@@ -14,6 +13,7 @@ mod chunk;
 mod course;
 mod endpoint;
 mod fault;
+mod halves;
 mod transport;
 
 use std::sync::Arc;

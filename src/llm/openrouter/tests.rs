@@ -1,6 +1,7 @@
 //! The adapter against the scripted server, over real sockets, and against streams cut at every place.
 
 mod fallbacks;
+mod fuzz;
 
 use std::future::pending;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use super::Deciding;
 use crate::agent::estimate::estimate;
 use crate::agent::tool_name::Conduct;
-use crate::agent::{Role, Step, ToolName, next_step};
+use crate::agent::{Role, Step, ToolName, next_step, repair};
 use crate::ids::{CallId, PlanId, RunId};
 use crate::thread::command::Deed;
 use crate::thread::consult::PmQuestion;
@@ -39,6 +40,7 @@ impl Deciding<'_> {
                 return;
             }
         };
+        repair::settle(role, &mut reply.text, &mut reply.calls);
         if last || pauses {
             reply.calls.clear();
         }
@@ -64,16 +66,29 @@ impl Deciding<'_> {
             self.end_run(id, outcome);
             self.after_run(role);
         } else if again && !twice && !text.trim().is_empty() {
-            self.note(role, CUT.to_owned());
+            self.note(role, cut(role));
             self.hear(role);
         } else if !ends {
             self.advance(role);
         } else if self.has_news(role) {
             self.hear(role);
         } else {
-            let text = if twice { format!("{text}\n\n_(cut off at the model's output limit)_") } else { text };
+            let text = self.mark_cut(role, twice, text);
             self.end_run(id, RunOutcome::Answered { text });
             self.after_run(role);
+        }
+    }
+
+    /// Says of a last text that it is not whole, when it was cut again.
+    fn mark_cut(&mut self, role: Role, cut: bool, text: String) -> String {
+        const MARK: &str = "_(cut off at the model's output limit)_";
+        match (cut, role) {
+            (false, _) => text,
+            (true, Role::Coder) => format!("{text}\n\n{MARK}"),
+            (true, _) => {
+                self.emit(Event::NotePosted { role, text: MARK.to_owned() });
+                text
+            }
         }
     }
 
@@ -108,7 +123,7 @@ impl Deciding<'_> {
                 fresh.contains(id) || earlier.is_some_and(|earlier| earlier.contains(id))
             };
             let mut id = call.id.as_str().to_owned();
-            while id.is_empty() || taken(&id, &fresh) {
+            while !is_plain(&id) || taken(&id, &fresh) {
                 number += 1;
                 id = format!("call_{number}");
             }
@@ -232,7 +247,7 @@ impl Deciding<'_> {
     fn answer_own(&mut self, role: Role, run: RunId, state: &CallState) {
         let answer = match (&state.call.fault, state.tool) {
             (Some(fault), _) => Err(fault.clone()),
-            (None, None) => Err(unknown_tool(role, &state.call.name)),
+            (None, None) => Err(repair::unknown_tool(role, &state.call.name)),
             (None, Some(ToolName::AskUser)) => {
                 match arguments::<Ask>(state).and_then(|ask| self.ask(role, run, &state.call.id, ask)) {
                     // The answer is the call's result.
@@ -297,18 +312,31 @@ impl Deciding<'_> {
     }
 }
 
-/// What a model is told whose text was cut: nobody could do anything with half an answer.
-const CUT: &str = "[codebutler] Your last message reached the output limit. Nobody has seen it. Say it again in full, but \
-                   shorter; if you meant to call a tool, call it now.";
+/// What a model is told whose text was cut. Of the Coder's texts people see the last one only, as its report.
+fn cut(role: Role) -> String {
+    let then = match role {
+        Role::Coder => "Nobody has seen it. Say it again in full, but shorter",
+        _ => "It was shown up to there. Go on exactly where it stopped, and be brief",
+    };
+    format!(
+        "[codebutler] Your last message reached the output limit. {then}; if you meant to call a tool, call it now."
+    )
+}
 
-#[derive(serde::Deserialize)]
+#[derive(serde::Deserialize, JsonSchema)]
 struct TodoList {
     todos: Vec<Todo>,
 }
 
-#[derive(serde::Deserialize)]
+#[derive(serde::Deserialize, JsonSchema)]
 struct Note {
     text: String,
+}
+
+/// Whether every server takes an id: some models make them up.
+fn is_plain(id: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':');
+    !id.is_empty() && id.len() <= 64 && id.chars().all(plain)
 }
 
 /// Whether the core answers this call itself.
@@ -316,12 +344,6 @@ fn is_own(state: &CallState) -> bool {
     state.call.fault.is_some() || state.tool.is_none_or(|tool| matches!(tool.conduct(), Conduct::Core | Conduct::Waits))
 }
 
-fn arguments<T: DeserializeOwned>(state: &CallState) -> Result<T, String> {
-    serde_json::from_str(&state.call.arguments)
-        .map_err(|fault| format!("The arguments of `{}` do not fit: {fault}. Nothing was done.", state.call.name))
-}
-
-fn unknown_tool(role: Role, name: &str) -> String {
-    let tools: Vec<&str> = role.tools().into_iter().map(ToolName::as_str).collect();
-    format!("There is no tool `{name}` for you. You have: {}.", tools.join(", "))
+fn arguments<T: DeserializeOwned + JsonSchema>(state: &CallState) -> Result<T, String> {
+    repair::read(&state.call.name, &state.call.arguments)
 }

@@ -66,7 +66,11 @@ fn mistakes_of_the_model_are_answered_and_it_goes_on() {
     });
     let results: Vec<&str> = results.into_iter().collect();
     assert_eq!(results.len(), 3);
-    assert!(results[0].starts_with("There is no tool `Bash` for you. You have: Read,"), "{}", results[0]);
+    assert!(
+        results[0].starts_with("There is no tool `Bash` for you. Nothing was done. You have: Read,"),
+        "{}",
+        results[0]
+    );
     assert!(results[2].starts_with("The arguments of `ProposePlan` do not fit"), "{}", results[2]);
     assert_eq!(story.pending(), ["run/1/turn/2"]);
 }
