@@ -14,7 +14,7 @@ use super::post::Post;
 use super::progress;
 use super::text::{Piece, extension, pieces};
 use crate::agent::Role;
-use crate::ids::{MessageTs, Millis, PlanId, QuestionId, RunId};
+use crate::ids::{MessageTs, Millis, PlanId, QuestionId, RunId, UserId};
 use crate::thread::event::{Answer, Event, Failure, InitStep, RunOutcome};
 use crate::thread::stalled::Part;
 use crate::thread::state::{PlanFate, Published, Thread};
@@ -97,12 +97,7 @@ pub fn posts(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Vec<
         Event::RunEnded { run, outcome } => run_ended(before, after, *run, outcome, at, &mut out),
         Event::PlanProposed { .. } => plan_proposed(before, after, &mut out),
         Event::PlanChangeAsked { .. } => out.say(Some(Role::Pm), "What should change?"),
-        Event::PlanApproved { by, .. } | Event::PlanCancelled { by, .. } => {
-            if let Some(plan) = &after.plan {
-                let verdict = cards::verdict(after, plan, by, at);
-                out.set(plan_key(&plan.id), cards::plan(after, plan, Some(verdict)));
-            }
-        }
+        Event::PlanApproved { by, .. } | Event::PlanCancelled { by, .. } => plan_judged(after, by, at, &mut out),
         Event::WorkspaceInitialised { steps } => workspace_initialised(steps, &mut out),
         Event::WorkPublished { .. } => work_published(before, after, &mut out),
         Event::PublishFailed { run, failure } => publish_failed(before, after, *run, failure, &mut out),
@@ -268,6 +263,13 @@ fn run_ended(before: &Thread, after: &Thread, id: RunId, outcome: &RunOutcome, a
     // What the PM had not read waits with it for `!retry` or the next message; the card above says so.
     if role == Role::Pm && matches!(outcome, RunOutcome::Stopped { .. } | RunOutcome::Failed { .. }) {
         out.done(unanswered(after));
+    }
+}
+
+fn plan_judged(after: &Thread, by: &UserId, at: Millis, out: &mut Out) {
+    if let Some(plan) = &after.plan {
+        let verdict = cards::verdict(after, plan, by, at);
+        out.set(plan_key(&plan.id), cards::plan(after, plan, Some(verdict)));
     }
 }
 

@@ -11,8 +11,15 @@ fn what_was_stored_without_anybody_hearing_of_it_is_read_without_a_further_word(
     fate.keep_trace();
     fate.fail_at("store.accept.after");
     let stories = vec![(stories::question(1), BEGIN)];
-    let mut world =
-        World::new(Setup { stories, fate: fate.clone(), seed: 1, unkind: false, coders: 3, reads: Reads::Enough, checks: vec![] });
+    let mut world = World::new(Setup {
+        stories,
+        fate: fate.clone(),
+        seed: 1,
+        unkind: false,
+        coders: 3,
+        reads: Reads::Enough,
+        checks: vec![],
+    });
     let ended = world.run();
     let trace = fate.trace().join("\n");
     assert_eq!((ended, world.lives, world.people.actors[0].repeats), (Ok(()), 1, 0), "{trace}");

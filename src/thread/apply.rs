@@ -33,7 +33,6 @@ impl Thread {
             Event::MessageReceived { message } => self.receive(message),
             Event::MessageEdited { ts, text } => self.edit(ts, text),
             Event::MessageDeleted { ts } => self.forget(ts),
-            Event::CommandTaken { .. } | Event::Refused { .. } => {}
             Event::NotePosted { role, .. } => self.mark_spoken(*role),
             Event::BaseReady { base } => self.base = Some(Arc::new(base.clone())),
             Event::BaseFailed { failure } => self.stall(Stalled::Base(failure.clone())),
@@ -65,32 +64,22 @@ impl Thread {
             }
             Event::PmAnswered { id, .. } => self.end_consult(id),
             Event::StuckNoticed { run, trouble, help, what } => {
-                if let Some(run) = self.run_mut(*run) {
-                    Arc::make_mut(&mut run.watch).helped(*trouble, *help, what);
-                }
+                self.with_run(*run, |run| Arc::make_mut(&mut run.watch).helped(*trouble, *help, what));
             }
             Event::RunQueued { run, place, build } => {
-                if let Some(run) = self.run_mut(*run) {
-                    run.queue = place.map(|place| Queue { place, build: build.clone() });
-                }
+                self.with_run(*run, |run| run.queue = place.map(|place| Queue { place, build: build.clone() }));
             }
-            Event::TodosWritten { run, todos } => {
-                if let Some(run) = self.run_mut(*run) {
-                    run.todos.clone_from(todos);
-                }
-            }
+            Event::TodosWritten { run, todos } => self.with_run(*run, |run| run.todos.clone_from(todos)),
             Event::RunEnded { run, outcome } => self.end_run(*run, outcome, at),
             Event::PlanProposed { id, plan, base, estimate } => {
                 self.propose(id, plan, base, at);
                 self.plan.iter_mut().for_each(|plan| plan.estimate = *estimate);
             }
-            Event::PlanChangeAsked { .. } => {}
             Event::PlanApproved { id, by } => self.approve(id, by),
             Event::PlanCancelled { id, .. } => self.judge_plan(id, PlanFate::Cancelled),
             Event::WorkspaceReady { workspace } => self.settle_in(workspace),
             Event::WorkspaceFailed { failure } => self.stall(Stalled::Workspace(failure.clone())),
             Event::WorkspaceInitialised { .. } => self.mark_initialised(),
-            Event::Committed { .. } => {}
             Event::Pushed { head } => self.push(head),
             Event::PullRequestOpened { pull } => self.open_pull(pull),
             Event::WorkPublished { run, summary } => self.publish(*run, summary),
@@ -106,13 +95,17 @@ impl Thread {
             Event::CleanedUp { .. } => self.clean_up(),
             Event::ThreadClosed { merged } => self.close(*merged),
             Event::PmModelChosen { name, model, .. } => self.choose_model(name, model),
-            Event::StopRequested { .. } => {}
             Event::RetryRequested { .. } => self.take_up_newest(),
             Event::TakenUp { parts, .. } => self.take_up(parts),
             Event::ContextChanged { run, change } => self.change_context(*run, change),
             Event::Outside { news } => self.apply_outside(news),
             Event::Checks { news } => self.apply_checks(news),
             Event::Budget { news } => self.apply_budget(news),
+            Event::CommandTaken { .. }
+            | Event::Refused { .. }
+            | Event::PlanChangeAsked { .. }
+            | Event::Committed { .. }
+            | Event::StopRequested { .. } => {}
         }
     }
 
@@ -123,6 +116,10 @@ impl Thread {
 
     fn run_mut(&mut self, id: RunId) -> Option<&mut Run> {
         self.runs.values_mut().find(|run| run.id == id)
+    }
+
+    fn with_run(&mut self, id: RunId, change: impl FnMut(&mut Run)) {
+        self.run_mut(id).into_iter().for_each(change);
     }
 
     fn with_calls(&mut self, id: RunId, change: impl Fn(&mut CallState)) {

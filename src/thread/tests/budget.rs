@@ -347,7 +347,9 @@ proptest! {
                 1 if calls[number] => {
                     calls[number] = false;
                     story.cost = f64::from(cost);
-                    story.reply(role, "", &[("TodoWrite", r#"{"todos":[]}"#)])
+                    // Something else each time: it goes in no circles.
+                    let todo = format!(r#"{{"todos":[{{"content":"step {}","status":"pending"}}]}}"#, story.thread.seq);
+                    story.reply(role, "", &[("TodoWrite", &todo)])
                 }
                 2 if story.thread.runs[&role].paused.is_some() => {
                     let id = card(story);
