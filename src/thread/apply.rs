@@ -17,6 +17,7 @@ use super::state::{
     CallState, Closing, ConversationState, Merging, PlanFate, PlanState, Published, Publishing, Queue, Run, Thread,
     WorkspaceState,
 };
+use crate::agent::estimate::Estimate;
 use crate::agent::{Role, ToolName};
 use crate::ids::{CallId, CommitId, MessageTs, Millis, PlanId, RunId, UserId};
 
@@ -71,10 +72,7 @@ impl Thread {
             }
             Event::TodosWritten { run, todos } => self.with_run(*run, |run| run.todos.clone_from(todos)),
             Event::RunEnded { run, outcome } => self.end_run(*run, outcome, at),
-            Event::PlanProposed { id, plan, base, estimate } => {
-                self.propose(id, plan, base, at);
-                self.plan.iter_mut().for_each(|plan| plan.estimate = *estimate);
-            }
+            Event::PlanProposed { id, plan, base, estimate } => self.propose(id, plan, base, *estimate, at),
             Event::PlanApproved { id, by } => self.approve(id, by),
             Event::PlanCancelled { id, .. } => self.judge_plan(id, PlanFate::Cancelled),
             Event::WorkspaceReady { workspace } => self.settle_in(workspace),
@@ -85,10 +83,7 @@ impl Thread {
             Event::WorkPublished { run, summary } => self.publish(*run, summary),
             Event::PublishFailed { .. } => self.stall_publishing(),
             Event::MergeRequested { by, ts, head } => self.begin_merge(by, ts.as_ref(), head),
-            Event::MergeRefused { failure } => {
-                self.merging = None;
-                self.stall(Stalled::Merge(failure.clone()));
-            }
+            Event::MergeRefused { failure } => self.refuse_merge(failure),
             Event::MergeInDoubt { failure } => self.doubt_merge(failure),
             Event::Merged { commit } => self.end_merge(commit),
             Event::CloseRequested { ts, .. } => self.begin_close(ts.as_ref()),
@@ -289,7 +284,7 @@ impl Thread {
         }
     }
 
-    fn propose(&mut self, id: &PlanId, plan: &Plan, base: &CommitId, at: Millis) {
+    fn propose(&mut self, id: &PlanId, plan: &Plan, base: &CommitId, estimate: Option<Estimate>, at: Millis) {
         self.mark_spoken(Role::Pm);
         self.plan_ids.insert(id.clone());
         self.plan = Some(PlanState {
@@ -298,7 +293,7 @@ impl Thread {
             base: base.clone(),
             fate: PlanFate::Waiting,
             proposed: at,
-            estimate: None,
+            estimate,
         });
     }
 
@@ -364,6 +359,11 @@ impl Thread {
         self.unstall(Part::Merge);
         // A draft that a person takes as it is: what is tried again after this is its merge.
         self.unstall(Part::Run(Role::Coder));
+    }
+
+    fn refuse_merge(&mut self, failure: &Failure) {
+        self.merging = None;
+        self.stall(Stalled::Merge(failure.clone()));
     }
 
     fn doubt_merge(&mut self, failure: &Failure) {
