@@ -21,7 +21,6 @@ use super::tasks::panic_text;
 use super::turnstile::Turnstile;
 use super::witness::Committed;
 use crate::agent::estimate::Past;
-use crate::agent::tool_name::Conduct;
 use crate::agent::{Role, ToolCall, ToolName};
 use crate::chat::IncomingKind;
 use crate::ids::{EffectId, Epoch, Millis, ThreadKey};
@@ -31,8 +30,8 @@ use crate::render::progress::argument;
 use crate::store::{Append, Session, Shown, StoreError, Waiting};
 use crate::thread::command::Action;
 use crate::thread::event::{Event, Message};
-use crate::thread::spending;
 use crate::thread::{Command, Effect, Phase, Restart, Rules, Thread, decide, pending};
+use crate::thread::{durability, spending};
 
 /// The longest wait before a thread that failed is tried again.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -304,7 +303,7 @@ impl<'a> Worker<'a> {
         let mut durable = !acked.is_empty();
         for event in &events {
             let before = after.as_ref().unwrap_or(&self.thread);
-            durable |= must_last(before, event);
+            durable |= durability::must_last(before, event);
             spent.extend(spending::entry(before, event));
             let mut next = before.clone();
             next.apply(event, at);
@@ -440,28 +439,6 @@ impl<'a> Worker<'a> {
                 }
             }
         }
-    }
-}
-
-/// Decisions of people and deeds in the world must outlive a power failure, and so must the beginning of what may not
-/// simply be done again; a turn that is lost is made again.
-fn must_last(before: &Thread, event: &Event) -> bool {
-    let changes = |run, call| {
-        let state = before.run(run).and_then(|(_, run)| run.open_call(call));
-        state.and_then(|state| state.tool).is_some_and(|tool| tool.conduct() == Conduct::Changes)
-    };
-    match event {
-        Event::ToolsStarted { run, calls } => calls.iter().any(|call| changes(*run, call)),
-        Event::ThreadOpened { .. }
-        | Event::MessageReceived { .. }
-        | Event::QuestionAnswered { .. }
-        | Event::PlanApproved { .. }
-        | Event::Pushed { .. }
-        | Event::PullRequestOpened { .. }
-        | Event::Merged { .. }
-        | Event::Budget { .. }
-        | Event::ThreadClosed { .. } => true,
-        _ => false,
     }
 }
 

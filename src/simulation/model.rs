@@ -295,7 +295,11 @@ fn is_mark(mark: &str) -> bool {
 
 /// What a role asks the PM in the middle of its work, when that is what the PM was told last: where, and the words.
 fn consult(request: &ScriptedRequest) -> Option<(usize, String)> {
-    let told = |message: &ScriptedMessage| message.role == "user" && message.text().contains("Its run waits.");
+    let open = |text: &str| match (text.rfind("Its run waits."), text.rfind("Nobody waits for your answer")) {
+        (Some(asked), over) => over.is_none_or(|over| over < asked),
+        (None, _) => false,
+    };
+    let told = |message: &ScriptedMessage| message.role == "user" && open(&message.text());
     let at = request.messages.iter().rposition(told)?;
     let later = &request.messages[at + 1..];
     let is_open = later.iter().all(|message| message.role == "tool" || !message.calls.is_empty());

@@ -11,6 +11,7 @@ pub mod command;
 pub mod consult;
 pub mod context;
 pub mod decide;
+pub mod durability;
 pub mod effect;
 pub mod event;
 pub mod evidence;

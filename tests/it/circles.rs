@@ -47,7 +47,7 @@ async fn it_is_helped_step_by_step_and_ended_with_a_draft() {
     let _daemon = world.start();
     let ts = world.slack.say(BEN, SHOP, WISH, None);
     world.press(&ts, "plan_approve").await;
-    let card = world.says(&ts, "Not finished").await;
+    let card = world.says(&ts, "Draft, not finished").await;
     assert!(card.text.contains("I need the header") && button(&card, "run_retry").is_some(), "{card:?}");
     assert!(
         card.text.contains("went in circles: it had run") && card.text.contains("9 times with the same failure"),
@@ -92,7 +92,7 @@ async fn a_kill_in_the_middle_forgets_nothing_of_it() {
     world.until("the note", || of_coder(&world).len() >= 6).await;
     daemon.kill();
     let _daemon = world.start();
-    world.says(&ts, "Not finished").await;
+    world.says(&ts, "Draft, not finished").await;
     let mut requests = of_coder(&world);
     requests.dedup_by(|one, other| format!("{:?}", one.messages) == format!("{:?}", other.messages));
     // A command that was cut says nothing about it.

@@ -94,7 +94,7 @@ async fn a_run_that_is_ended_at_a_cap_keeps_its_work_in_a_draft() {
     let ts = world.slack.say(BEN, SHOP, WISH, None);
     world.press(&ts, "plan_approve").await;
     press(&world, ANA, &ts, "budget_stop").await;
-    world.says(&ts, "Not finished:").await;
+    world.says(&ts, "Draft, not finished:").await;
     world.says(&ts, "*Ended:* the run was stopped").await;
     let branch = world.remote_branches().into_iter().find(|branch| branch != "main").expect("it is pushed");
     assert_eq!(world.at_remote(&branch, "greeting.txt"), "hi\nworld\n");

@@ -91,7 +91,7 @@ async fn a_stop_kills_the_command_keeps_the_work_and_says_where_it_stood() {
         assert!(stopped.text.contains(words), "{words}: {}", stopped.text);
     }
     world.is_done(&stop).await;
-    world.says(&ts, "Not finished").await;
+    world.says(&ts, "Draft, not finished").await;
     assert_eq!(world.at_remote("codebutler/say-hi", "note.txt"), "begun\n");
     world.slack.say(BEN, SHOP, "!retry", Some(&ts));
     world.card(&ts, "pr_merge").await;

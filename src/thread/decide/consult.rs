@@ -55,6 +55,9 @@ impl Deciding<'_> {
             RunOutcome::Failed { failure } => (failure.what, Knew::Nobody),
             RunOutcome::Stopped { .. } => ("A person stopped it.".to_owned(), Knew::Nobody),
         };
+        if knew == Knew::Nobody {
+            self.note(Role::Pm, OVER.to_owned());
+        }
         self.answer_consult(consult, answer, knew);
         self.wake_pm();
     }
@@ -94,6 +97,7 @@ impl Deciding<'_> {
         if self.thread.runs.get(&Role::Pm).is_some_and(is_void) && self.thread.consult_of(pm).is_none() {
             self.finish_open_calls(Role::Pm, "the answer is not needed any more");
             self.end_run(pm, RunOutcome::Answered { text: String::new() });
+            self.note(Role::Pm, OVER.to_owned());
         }
     }
 }
@@ -101,6 +105,9 @@ impl Deciding<'_> {
 /// What the PM reads when it wrote nobody an answer while the Coder worked.
 const OWED: &str = "[codebutler] The run that asked you is over. If something that people wrote meanwhile still wants an \
                     answer from you, give it now; if not, end with no text.";
+
+/// What the PM reads before anything else when a role went on without its answer.
+const OVER: &str = "[codebutler] Nobody waits for your answer to that question any more.";
 
 fn briefing(consult: &Consult) -> String {
     let (role, asked) = (consult.role.title(), &consult.asked);

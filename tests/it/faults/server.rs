@@ -41,7 +41,7 @@ static CASES: &[Case] = &[
     }),
     case("408 once", 2, WELL, |_, n| fails(status(408, "late"), 1, n)),
     case("409", 1, "(409): twice", |_, n| fails(status(409, "twice"), ALWAYS, n)),
-    case("413", 1, "longer than `test/pm` can read: big", |_, n| fails(status(413, "big"), ALWAYS, n)),
+    case("413", 1, "does not fit into what `test/pm` reads", |_, n| fails(status(413, "big"), ALWAYS, n)),
     case("422", 1, "(422): odd", |_, n| fails(status(422, "odd"), ALWAYS, n)),
     case("429 thrice", 4, WELL, |_, n| fails(status(429, "slow"), 3, n)),
     case("429 always", 6, "allows no more requests for now (429): slow. Wait a while", |_, n| {
@@ -66,7 +66,7 @@ static CASES: &[Case] = &[
     case("503 without a provider", 6, "is not available: No available model provider", |_, n| {
         fails(status(503, "No available model provider"), ALWAYS, n)
     }),
-    case("too long by its words", 1, "longer than `test/pm` can read", |_, n| {
+    case("too long by its words", 1, "does not fit into what `test/pm` reads", |_, n| {
         fails(status(400, "maximum context length is 8"), ALWAYS, n)
     }),
     case("an error with 200, once", 2, WELL, |_, n| {
