@@ -194,7 +194,7 @@ impl Drop for Folder {
 fn prepare(folder: &Path, model: &DemoModel, tasks: &Tasks) -> anyhow::Result<PathBuf> {
     let repository = sample::create(folder)?;
     let mut global = json!({ "timing": { "accumulationMs": 200, "retryBaseMs": 100 } });
-    let mut repo = json!({});
+    let mut repo = json!({ "checks": [script::TESTS] });
     match model {
         DemoModel::Scripted => {
             let names = |role: Role| role.tools().into_iter().map(crate::agent::ToolName::as_str).collect::<Vec<_>>();

@@ -11,8 +11,8 @@ pub const PM: &str = "scripted/pm";
 /// The model name under which the Coder's lines are asked for.
 pub const CODER: &str = "scripted/coder";
 
-/// The command that runs the sample's tests.
-const TESTS: &str = "sh tests/run.sh";
+/// The command that runs the sample's tests: what the Coder runs, and the repository's check.
+pub const TESTS: &str = "sh tests/run.sh";
 
 /// The file of the sample's tests.
 const TEST_FILE: &str = "tests/run.sh";

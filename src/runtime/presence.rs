@@ -156,10 +156,16 @@ impl Showing {
     /// Tells the chat; gives how long to leave it alone then.
     async fn carry_out(&mut self, thread: ThreadKey, presence: Presence) -> Duration {
         let rests = presence == Presence::Rests;
+        let long = self.chat.presence_kept() == Kept::Long;
         let mut marked = self.shown.get(&thread).is_some_and(|shown| shown.marked);
-        if !rests && !marked && self.chat.presence_kept() == Kept::Long {
-            // First the mark: whoever comes after a crash must know of it.
-            marked = self.note(&thread, true).await;
+        if !rests {
+            // A call that is cut or fails may be seen all the same: from here on there is something to take back.
+            let unsaid = Shown { text: String::new(), at: Instant::now(), marked: long };
+            self.shown.entry(thread.clone()).or_insert(unsaid);
+            if long && !marked {
+                // First the mark: whoever comes after a crash must know of it.
+                marked = self.note(&thread, true).await;
+            }
         }
         match self.chat.show_presence(&thread, &presence).await {
             Err(ChatError::RateLimited { retry_after_ms }) => Duration::from_millis(retry_after_ms.max(100)),

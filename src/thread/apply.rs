@@ -205,6 +205,9 @@ impl Thread {
         if !doing.is_empty() {
             run.doing = doing;
         }
+        if role == Role::Pm {
+            self.take_model();
+        }
     }
 
     fn finish_call(&mut self, id: RunId, call: &CallId, result: &ToolResult) {
@@ -408,6 +411,7 @@ impl Thread {
 
     fn choose_model(&mut self, name: &str, model: &str) {
         self.purse.is_chosen |= self.purse.told_limit.is_some() || self.purse.told_day.is_some();
-        self.use_model(name, model);
+        self.pm_choice = Some((name.to_owned(), model.to_owned()));
+        self.take_model();
     }
 }

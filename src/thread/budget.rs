@@ -170,7 +170,7 @@ impl Thread {
                     Cap::Day | Cap::UserHour | Cap::RepoHour => self.purse.told_day = *day,
                 }
                 if let Some((name, model)) = model {
-                    self.use_model(name, model);
+                    self.prefer_model(name, model);
                 }
             }
         }
@@ -182,10 +182,19 @@ impl Thread {
         }
     }
 
-    /// The PM's model from now on, also in the middle of a run.
-    pub(super) fn use_model(&mut self, name: &str, model: &str) {
+    /// The PM's model for every request that is still to be made. One that is under way is paid for: its answer is
+    /// waited for.
+    fn prefer_model(&mut self, name: &str, model: &str) {
         self.pm_choice = Some((name.to_owned(), model.to_owned()));
-        if let Some(run) = self.runs.get_mut(&Role::Pm) {
+        if self.runs.get(&Role::Pm).is_some_and(|run| !run.thinks()) {
+            self.take_model();
+        }
+    }
+
+    /// The PM's run goes on with the model that was chosen for it.
+    pub(super) fn take_model(&mut self) {
+        let Some((_, model)) = &self.pm_choice else { return };
+        if let Some(run) = self.runs.get_mut(&Role::Pm).filter(|run| run.model != *model) {
             model.clone_into(&mut run.model);
             run.stand_in = None;
         }
