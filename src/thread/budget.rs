@@ -124,6 +124,9 @@ pub enum Budget {
         /// The PM's model from now on, when it is a cheaper one: name and slug.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         model: Option<(String, String)>,
+        /// Whether a request with the former model is under way. It is paid for, so its answer is waited for.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        after_reply: bool,
     },
 }
 
@@ -164,13 +167,16 @@ impl Thread {
                 }
             }
             Budget::Freed { run, .. } => self.pause(*run, None),
-            Budget::Near { cap, limit, day, model, .. } => {
+            Budget::Near { cap, limit, day, model, after_reply, .. } => {
                 match cap {
                     Cap::Thread => self.purse.told_limit = Some(*limit),
                     Cap::Day | Cap::UserHour | Cap::RepoHour => self.purse.told_day = *day,
                 }
-                if let Some((name, model)) = model {
-                    self.prefer_model(name, model);
+                if model.is_some() {
+                    self.pm_choice.clone_from(model);
+                    if !after_reply {
+                        self.take_model();
+                    }
                 }
             }
         }
@@ -182,15 +188,6 @@ impl Thread {
         }
     }
 
-    /// The PM's model for every request that is still to be made. One that is under way is paid for: its answer is
-    /// waited for.
-    fn prefer_model(&mut self, name: &str, model: &str) {
-        self.pm_choice = Some((name.to_owned(), model.to_owned()));
-        if self.runs.get(&Role::Pm).is_some_and(|run| !run.thinks()) {
-            self.take_model();
-        }
-    }
-
     /// The PM's run goes on with the model that was chosen for it.
     pub(super) fn take_model(&mut self) {
         let Some((_, model)) = &self.pm_choice else { return };
@@ -198,6 +195,12 @@ impl Thread {
             model.clone_into(&mut run.model);
             run.stand_in = None;
         }
+    }
+
+    /// The request that is to be made, or is under way, to the PM's model: run and turns before it.
+    pub fn asks_pm(&self) -> Option<(RunId, u32)> {
+        let run = self.runs.get(&Role::Pm).filter(|run| run.thinks() && run.paused.is_none())?;
+        Some((run.id, run.turns))
     }
 
     /// The pauses of its runs.
@@ -248,7 +251,7 @@ fn used_runs(thread: &Thread, run: &Run, rules: &Rules) -> [Option<Used>; 2] {
 }
 
 /// What the thread must be told because little is left: of its own cap, or of the day's as long as it works.
-pub fn near(thread: &Thread, rules: &Rules) -> Option<Budget> {
+pub fn near(thread: &Thread, rules: &Rules, asked: Option<(RunId, u32)>) -> Option<Budget> {
     if thread.is_closed() {
         return None;
     }
@@ -259,5 +262,6 @@ pub fn near(thread: &Thread, rules: &Rules) -> Option<Budget> {
     let Used { cap, spent, limit, .. } = own.or_else(of_day)?;
     let current = thread.pm_choice.as_ref().map_or(rules.pm_model.as_str(), |(_, model)| model);
     let model = if thread.purse.is_chosen { None } else { rules.models.cheaper(&rules.pm_pool, current).cloned() };
-    Some(Budget::Near { cap, spent, limit, day: (cap == Cap::Day).then_some(today), model })
+    let after_reply = asked.is_some() && asked == thread.asks_pm() && model.is_some();
+    Some(Budget::Near { cap, spent, limit, day: (cap == Cap::Day).then_some(today), model, after_reply })
 }

@@ -133,6 +133,27 @@ async fn a_stop_of_the_program_takes_it_back_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_cut_call_may_have_shown_is_taken_back_too() {
+    let world = World::with_script(with_coder(coder)).await;
+    world.slack.offer(Agent::Declared);
+    world.slack.break_method(WORDS, Fault::Silence);
+    let daemon = world.start();
+    let ts = world.slack.say(BEN, SHOP, "let `greeting.txt` say \"hi\"", None);
+    world.press(&ts, "plan_approve").await;
+    let half = |state: &State| {
+        let asked = state.transcript.iter().any(|line| line.contains("call without an answer"));
+        (asked && state.sessions.get(&ts).map(String::as_str) == Some("processing")).then_some(())
+    };
+    world.slack.wait_for("a session without words", half).await;
+    world.slack.mend(WORDS);
+    daemon.terminate();
+    shows_nothing(&world, &ts, Some("active")).await;
+    let_go(&world);
+    let (status, log) = daemon.ended();
+    assert!(status.success(), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_slack_does_not_answer_holds_no_post() {
     let world = World::with_script(with_coder(coder)).await;
     world.slack.offer(Agent::Declared);

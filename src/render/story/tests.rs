@@ -380,11 +380,14 @@ fn money() -> Vec<(Event, &'static str)> {
         ),
         (Budget::Freed { run, by, ts: None }, "PM run 1 goes on: there is room again"),
         (
-            Budget::Near { cap, spent, limit, day: None, model: None },
+            Budget::Near { cap, spent, limit, day: None, model: None, after_reply: false },
             "INF 80 % of the thread's limit is used: $4.50 of $5.00",
         ),
         (
-            Budget::Near { cap: Cap::Day, spent, limit, day: Some(7), model: Some(("gpt".into(), "a/b".into())) },
+            {
+                let model = Some(("gpt".into(), "a/b".into()));
+                Budget::Near { cap: Cap::Day, spent, limit, day: Some(7), model, after_reply: true }
+            },
             "INF 80 % of the day's limit is used: $4.50 of $5.00; the PM uses a/b",
         ),
     ];
@@ -417,7 +420,7 @@ fn ends() -> Vec<(Event, &'static str)> {
         (checks(Checks::BaselineWanted { commands: vec!["a".into()] }), "INF 1 check to be run on the base first"),
         (
             checks(baseline(vec![check(0), check(2)], None)),
-            "WRN before the work at abcdef1: `make test` exit code 0 (40 ms), `make test` exit code 2 (40 ms)",
+            "INF before the work at abcdef1: `make test` exit code 0 (40 ms), `make test` exit code 2 (40 ms)",
         ),
         (checks(baseline(vec![], Some("no disk"))), "WRN how the checks were before is not known: no disk"),
         (

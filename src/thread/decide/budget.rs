@@ -15,6 +15,8 @@ impl Deciding<'_> {
         if run.paused.is_some() || !run.thinks() {
             return;
         }
+        // Its request is only about to be made.
+        self.asked = self.asked.filter(|(asked, _)| *asked != id);
         if let Some(used) = reached(&self.thread, run, self.rules) {
             self.pause(id, used);
         }
@@ -22,7 +24,7 @@ impl Deciding<'_> {
 
     /// Tells the thread once when little is left, and lets its PM be cheaper from then on.
     pub(super) fn mind_budget(&mut self) {
-        while let Some(news) = near(&self.thread, self.rules) {
+        while let Some(news) = near(&self.thread, self.rules, self.asked) {
             self.emit(Event::Budget { news });
         }
     }

@@ -26,7 +26,7 @@ use crate::ids::{RunId, UserId};
 
 /// Says what happens when `command` meets `thread` under `rules`.
 pub fn decide(thread: &Thread, command: Command, rules: &Rules) -> Vec<Event> {
-    let mut deciding = Deciding { thread: thread.clone(), rules, events: Vec::new() };
+    let mut deciding = Deciding { thread: thread.clone(), rules, asked: thread.asks_pm(), events: Vec::new() };
     deciding.command(command);
     deciding.look_to_checks();
     deciding.events
@@ -36,6 +36,8 @@ pub fn decide(thread: &Thread, command: Command, rules: &Rules) -> Vec<Event> {
 struct Deciding<'a> {
     thread: Thread,
     rules: &'a Rules,
+    /// The request to the PM's model that was under way when the command came.
+    asked: Option<(RunId, u32)>,
     events: Vec<Event>,
 }
 

@@ -252,7 +252,7 @@ fn at_four_fifths_the_thread_is_told_once_and_its_pm_is_the_cheapest_until_a_per
     }
     let told = news(&story.reply(Role::Pm, "", &[("TodoWrite", "{}")]));
     let model = Some(("kimi".to_owned(), "moon/kimi".to_owned()));
-    assert_eq!(told, [Budget::Near { cap: Cap::Thread, spent: 4.0, limit: 5.0, day: None, model }]);
+    assert_eq!(told, [Budget::Near { cap: Cap::Thread, spent: 4.0, limit: 5.0, day: None, model, after_reply: false }]);
     assert!(shown(&story, 1).contains("From here on the PM uses **kimi** (`moon/kimi`)"));
     assert_eq!(story.thread.runs[&Role::Pm].model, "moon/kimi");
     assert!(due(&mut story, Role::Pm).is_empty(), "told once");
@@ -266,6 +266,22 @@ fn at_four_fifths_the_thread_is_told_once_and_its_pm_is_the_cheapest_until_a_per
     let told = news(&story.reply(Role::Pm, "", &[("TodoWrite", "{}")]));
     assert!(matches!(told[..], [Budget::Near { limit: 10.0, model: None, .. }]), "{told:?}");
     assert_eq!(story.thread.runs[&Role::Pm].model, "anthropic/claude");
+}
+
+#[test]
+fn a_request_of_the_pm_that_is_under_way_is_not_thrown_away_for_a_cheaper_model() {
+    let mut story = Story::new();
+    story.rules.models = Arc::new(catalogue());
+    story.say("BEN", "!pm claude");
+    story.say("BEN", "hello");
+    story.base();
+    story.rules.caps.day_usd = Some(5.0);
+    spend(&mut story, 4.0);
+    story.say("BEN", "in English");
+    assert!(shown(&story, 1).contains("From here on the PM uses **kimi**"));
+    assert_eq!(story.thread.runs[&Role::Pm].model, "anthropic/claude", "its request is under way");
+    story.reply(Role::Pm, "", &[("Read", r#"{"file_path":"a"}"#)]);
+    assert_eq!(story.thread.runs[&Role::Pm].model, "moon/kimi");
 }
 
 #[test]
