@@ -28,6 +28,7 @@ mod long;
 mod looking;
 mod money;
 mod outside;
+mod parallel;
 mod presence;
 mod prompts;
 mod questions;

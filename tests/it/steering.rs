@@ -102,11 +102,14 @@ async fn a_stop_kills_the_command_keeps_the_work_and_says_where_it_stood() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_ends_a_model_call_and_what_is_said_meanwhile_is_not_lost() {
-    let world = World::new().await;
+    // A Coder that comes to no end before it has heard of Ana.
+    let coder = |request: &ScriptedRequest| {
+        let heard = request.user_text().contains("Ana: ");
+        ScriptedReply { fault: (!heard).then_some(ScriptedFault::Stall), ..ScriptedReply::text("Done.") }
+    };
+    let world = World::with_script(with_coder(coder)).await;
     let _daemon = world.start();
     let ts = world.slack.say(BEN, SHOP, WISH, None);
-    world.card(&ts, "plan_approve").await;
-    world.trouble.next(ScriptedFault::Stall, 1);
     world.press(&ts, "plan_approve").await;
     world.until("the request", || world.model.requests().iter().any(|request| request.model == CODER)).await;
     let said = world.slack.say(ANA, SHOP, "use the old name", Some(&ts));
@@ -118,7 +121,7 @@ async fn a_stop_ends_a_model_call_and_what_is_said_meanwhile_is_not_lost() {
     world.is_done(&said).await;
     world.model.release();
     world.slack.say(BEN, SHOP, "!retry", Some(&ts));
-    world.card(&ts, "pr_merge").await;
+    world.says(&ts, "Done.").await;
     let heard = last_of(&world, CODER).user_text();
     assert_eq!(heard.matches("Ana: use the old name").count(), 1, "{heard}");
     world.no_violations();
