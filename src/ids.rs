@@ -78,6 +78,14 @@ impl UserId {
     }
 }
 
+impl MessageTs {
+    /// Whether this was said before that in the same channel.
+    pub fn is_before(&self, other: &Self) -> bool {
+        // Digits of the same length, but for a thread's own made-up ids.
+        (self.0.len(), &self.0) < (other.0.len(), &other.0)
+    }
+}
+
 impl CommitId {
     /// The first seven characters, as people write commits.
     pub fn short(&self) -> &str {

@@ -12,10 +12,10 @@ impl Thread {
     pub(super) fn receive(&mut self, message: &Message) {
         self.first.get_or_insert_with(|| message.ts.clone());
         let message = Arc::new(message.clone());
-        self.conversation(Role::Pm).unheard.push(Arc::clone(&message));
+        put(&mut self.conversation(Role::Pm).unheard, Arc::clone(&message));
         // The answer to a question is for the one who asked.
         if self.runs.contains_key(&Role::Coder) && self.question.is_none() {
-            self.conversation(Role::Coder).unheard.push(message);
+            put(&mut self.conversation(Role::Coder).unheard, message);
         }
     }
 
@@ -107,4 +107,10 @@ impl Thread {
             run.answer = None;
         }
     }
+}
+
+/// In the order in which people said it: two sockets may bring it in another one.
+fn put(unheard: &mut Vec<Arc<Message>>, message: Arc<Message>) {
+    let place = unheard.partition_point(|other| !message.ts.is_before(&other.ts));
+    unheard.insert(place, message);
 }

@@ -5,7 +5,7 @@ use crate::agent::Role;
 use crate::ids::{MessageTs, UserId};
 use crate::thread::Event;
 use crate::thread::command::Command;
-use crate::thread::event::{Failure, RunOutcome};
+use crate::thread::event::{Failure, Message, RunOutcome};
 
 #[test]
 fn approval_words_and_commands_reach_no_model() {
@@ -77,4 +77,16 @@ fn every_message_is_answered_also_when_the_base_failed_or_the_model_says_nothing
     story.say("BEN", "!close");
     story.say("BEN", "what is this?");
     assert_eq!(story.pending(), ["base"], "a closed thread still answers questions");
+}
+
+#[test]
+fn messages_that_two_sockets_brought_in_another_order_are_read_as_they_were_said() {
+    let mut story = Story::new();
+    for (ts, text) in [("1700.5", "first"), ("1700.9", "third"), ("1700.7", "second")] {
+        let (ts, from) = (MessageTs::new(ts), UserId::new("BEN"));
+        let message = Message { ts, from, name: "BEN".into(), text: text.into(), files: vec![] };
+        story.act(Command::Say { message, to_bot: false });
+    }
+    let read = ["BEN: first", "BEN: second", "BEN: third"];
+    assert!(story.base().iter().any(|event| matches!(event, Event::Heard { parts, .. } if parts == &read)));
 }
