@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use git2::{DiffFindOptions, DiffOptions, Patch};
 
 use super::thread_git::{Opened, ThreadGit, pathspec, short};
-use super::{GitError, internal};
+use super::{GitError, internal, leftover};
 
 /// Most characters of a diff: what a model is shown of it at once, with room for a word on what is left out.
 pub const LIMIT: usize = crate::agent::output::RESULT_BYTES - 2_000;
@@ -34,6 +34,20 @@ impl ThreadGit {
             let from = opened.diff_start(base.as_deref())?;
             let text = opened.diff_text(from, path.as_deref());
             text.map_err(|error| internal("compare the files", &error))
+        })
+        .await
+    }
+
+    /// Files that the thread's work changed since its branch left its base branch, committed or not.
+    pub async fn changed(&self) -> Result<Vec<String>, GitError> {
+        self.workspace()?;
+        self.in_repository(|opened| {
+            let from = opened.merge_base()?;
+            let diff = opened.compare(Some(from), None).map_err(|error| internal("compare the files", &error))?;
+            let is_leftover = |delta: &git2::DiffDelta<'_>| {
+                delta.new_file().path().and_then(std::path::Path::to_str).is_some_and(leftover::is_one)
+            };
+            Ok(diff.deltas().filter(|delta| !is_leftover(delta)).map(|delta| delta_name(&delta)).collect())
         })
         .await
     }

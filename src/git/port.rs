@@ -96,6 +96,10 @@ pub trait BranchGit: Send + Sync {
     /// Files that differ from the last commit, ignored ones aside.
     async fn uncommitted(&self) -> Result<Vec<String>, GitError>;
 
+    /// Files that the thread's work changed since its branch left its base branch, committed or not, ignored ones aside;
+    /// as `a`, `a new`, `a deleted` or `a -> b`.
+    async fn changed(&self) -> Result<Vec<String>, GitError>;
+
     /// What was changed since `base`, or since the branch left its base branch, as text for models.
     async fn diff(&self, base: Option<&str>, path: Option<&str>) -> Result<String, GitError>;
 
@@ -202,6 +206,10 @@ impl BranchGit for ThreadGit {
 
     async fn uncommitted(&self) -> Result<Vec<String>, GitError> {
         self.uncommitted().await
+    }
+
+    async fn changed(&self) -> Result<Vec<String>, GitError> {
+        self.changed().await
     }
 
     async fn diff(&self, base: Option<&str>, path: Option<&str>) -> Result<String, GitError> {

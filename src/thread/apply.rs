@@ -125,8 +125,11 @@ impl Thread {
 
     fn start_run(&mut self, id: RunId, role: Role, model: &str, by: Option<&UserId>, at: Millis) {
         self.last_run = self.last_run.max(id.0);
+        let stopped = self.stalled.iter().any(|stalled| stalled.part() == Part::Run(role));
         self.unstall(Part::Run(role));
         let answers = if role == Role::Pm { self.begin_consult(id) } else { None };
+        // A run for another role takes up nothing of what people were to be told.
+        self.owes_answers |= stopped && answers.is_some();
         let owes = role == Role::Pm && answers.is_none() && std::mem::take(&mut self.owes_answers);
         if role == Role::Coder {
             self.begin_trace();

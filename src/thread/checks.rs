@@ -124,7 +124,7 @@ pub enum Checks {
 pub struct Known {
     /// How they were before the work.
     pub baseline: Before,
-    /// What the Coder's present or last run did to the files, and which commands it ran, oldest first.
+    /// Which commands were run on the Coder's work and when it was changed, oldest first: the one list of them.
     pub trace: Arc<Vec<Trace>>,
     /// Whether the Coder at work has not yet been told how they were.
     pub untold: bool,
@@ -144,13 +144,17 @@ pub enum Before {
     Taken(Arc<Baseline>),
 }
 
-/// Something that the Coder did in its worktree.
+/// Something that was done in the Coder's worktree.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Trace {
-    /// It changed files by a tool.
+    /// A run of the Coder began; what comes before is old to it.
+    Began,
+    /// The Coder changed files by a tool.
     Changed,
-    /// It ran a command.
+    /// The Coder ran a command.
     Ran(Ran),
+    /// We ran one of the checks.
+    Checked(CheckRun),
 }
 
 /// A command that the Coder ran.
@@ -180,7 +184,7 @@ pub struct Checked {
 }
 
 /// As much of a trace is kept: more commands than anybody reads.
-const MOST_TRACES: usize = 60;
+const MOST_TRACES: usize = 80;
 
 /// A command is kept up to this length, in characters; a longer one is no check.
 const LONGEST_COMMAND: usize = 2_000;
@@ -242,10 +246,13 @@ impl Thread {
                 let checked = Checked { done: known.clone(), due: commands.clone(), stopped: None };
                 self.with_publishing(*run, |publishing| publishing.checked = Some(checked));
             }
-            Checks::Ran { run, check } => self.with_checked(*run, |checked| {
-                checked.due.retain(|command| *command != check.command);
-                checked.done.push(check.clone());
-            }),
+            Checks::Ran { run, check } => {
+                self.push_trace(Trace::Checked(check.clone()));
+                self.with_checked(*run, |checked| {
+                    checked.due.retain(|command| *command != check.command);
+                    checked.done.push(check.clone());
+                });
+            }
             Checks::Unneeded { run } => self.with_checked(*run, |checked| checked.due.clear()),
             Checks::Stopped { by, .. } => self.stop_checks(by),
         }
@@ -280,7 +287,7 @@ impl Thread {
 
     /// A Coder run begins: what the one before it showed may be old by now.
     pub(super) fn begin_trace(&mut self) {
-        self.checks.trace = Arc::default();
+        self.push_trace(Trace::Began);
         if let Before::Stopped(commands) = &self.checks.baseline {
             self.checks.baseline = Before::Wanted(Arc::clone(commands));
         }
@@ -305,6 +312,14 @@ impl Thread {
             }
             Some(_) | None => Trace::Changed,
         };
+        self.push_trace(trace);
+    }
+
+    fn push_trace(&mut self, trace: Trace) {
+        // A change right after a change says nothing new.
+        if trace == Trace::Changed && self.checks.trace.last() == Some(&trace) {
+            return;
+        }
         let traces = Arc::make_mut(&mut self.checks.trace);
         if traces.len() >= MOST_TRACES {
             traces.remove(0);

@@ -52,6 +52,28 @@ pub struct Consult {
     pub pm: Option<RunId>,
 }
 
+impl Consult {
+    /// What the PM is told of it, when its run begins and again when that part of its conversation is gone.
+    pub fn briefing(&self) -> String {
+        let (role, asked) = (self.role.title(), &self.asked);
+        let context = match asked.context.as_deref().map(str::trim) {
+            Some(context) if !context.is_empty() => format!("\n\nWhat it knows:\n{context}"),
+            Some(_) | None => String::new(),
+        };
+        let lead = match self.call {
+            Some(_) => "asks you, in the middle of its work",
+            None => "goes in circles in its work and needs your help",
+        };
+        format!(
+            "The {role} {lead}:\n{}{context}\n\nIts run waits. The text with which you end goes to the {role}, not to \
+             the people: the answer first, then what it rests on. Look up what the code decides; ask the people with \
+             `AskUser` only what they alone can decide. If the plan does not hold, say what to do instead. To people \
+             who write meanwhile, and who want an answer now, say it with `SlackNotify`.",
+            asked.question.trim()
+        )
+    }
+}
+
 /// Who knew the answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]

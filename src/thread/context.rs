@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::Failure;
 use crate::agent::Usage;
-use crate::ids::{CallId, MessageTs};
+use crate::ids::{CallId, CommitId, MessageTs};
 
 /// Something that was done to a conversation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -105,5 +105,16 @@ pub enum Wanted {
         summary: Option<String>,
         /// What that cost.
         usage: Usage,
+        /// What git says of the work; `None`: there is none, or git does not say.
+        work: Option<Work>,
     },
+}
+
+/// What git says of the thread's work, however it was made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Files that differ from where the branch began, committed or not, with a word for new and deleted ones.
+    pub files: Vec<String>,
+    /// The last commit; `None`: there is none yet.
+    pub commit: Option<CommitId>,
 }

@@ -113,8 +113,14 @@ fn standing<'a>(trace: &'a [Trace], checks: &'a [String]) -> impl Iterator<Item 
             over = !checks.iter().any(|check| normal(check) == ran.command) && !only_reads(&ran.command);
             Some(ran)
         }
-        Trace::Ran(_) | Trace::Changed => None,
+        Trace::Ran(_) | Trace::Checked(_) | Trace::Changed | Trace::Began => None,
     })
+}
+
+/// The end of a text, of so many characters.
+pub fn last_of(text: &str, most: usize) -> &str {
+    let start = text.char_indices().rev().nth(most - 1).map_or(0, |(start, _)| start);
+    &text[start..]
 }
 
 /// White space as a shell sees it: any amount is one space, unless something is quoted.
@@ -126,7 +132,7 @@ pub fn normal(command: &str) -> String {
 }
 
 /// Whether a command can change no file, by its words: a short list, and nothing that a shell would read more into.
-fn only_reads(command: &str) -> bool {
+pub fn only_reads(command: &str) -> bool {
     let plain = |c: char| c.is_alphanumeric() || " _./=,:@-".contains(c);
     if !command.chars().all(plain) || command.contains("output") || command.contains("-o") {
         return false;
@@ -167,7 +173,7 @@ const TEST_WORDS: &[&str] = &[
 ];
 
 /// Whether a command looks like a test or another check.
-fn is_test_like(command: &str) -> bool {
+pub fn is_test_like(command: &str) -> bool {
     let is_border = |c: char| c.is_whitespace() || ";&|(){}\"'`:=".contains(c);
     command.split(is_border).any(|word| {
         let name = word.rsplit('/').next().unwrap_or_default();
@@ -189,6 +195,8 @@ fn test_runs(trace: &[Trace]) -> Vec<(Ran, bool)> {
             }
             Trace::Ran(ran) => changed |= !only_reads(&ran.command),
             Trace::Changed => changed = true,
+            Trace::Checked(_) => {}
+            Trace::Began => break,
         }
     }
     found.reverse();

@@ -260,3 +260,54 @@ async fn what_never_fits_is_told_with_the_way_out() {
     assert!(requests(&world).is_empty(), "nothing is sent that cannot be read");
     world.no_violations();
 }
+
+/// A Coder that asks the PM first, then works by commands alone, then needs room.
+fn by_commands(request: &ScriptedRequest) -> ScriptedReply {
+    let told = request.user_text();
+    match (last_calls(request).as_slice(), step(request)) {
+        _ if request.tools.is_empty() => ScriptedReply::text(SUMMARY),
+        (["AskPM"], _) => {
+            let command = "echo step-0; sed -i s/hello/hi/ greeting.txt; echo new > made.txt";
+            ScriptedReply::text("").call("Bash", &json!({ "command": command }))
+        }
+        (["Bash"], step) if step < 9 => {
+            let command = format!("echo step-{}; seq 1000 1900", step + 1);
+            ScriptedReply::text("").call("Bash", &json!({ "command": command }))
+        }
+        (["Bash"], _) => ScriptedReply::text("Done."),
+        ([], _) if told.contains("approved") => {
+            ScriptedReply::text("").call("AskPM", &json!({ "question": "Which port?" }))
+        }
+        (other, _) => ScriptedReply::text(format!("lost after {other:?}")),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_pm_decided_and_what_commands_changed_are_not_forgotten() {
+    let mut others = with_coder(by_commands);
+    let script = move |request: &ScriptedRequest| {
+        let asked = request.last_user_text().contains("Its run waits.");
+        if request.model != CODER && asked {
+            return ScriptedReply::text("Use port 4711 and never touch legacy.txt");
+        }
+        others(request)
+    };
+    let listed = json!({ "context_length": 14_000 });
+    let world = World::with_server(script, |server| server.list(CODER, listed)).await;
+    let daemon = world.start();
+    daemon.mentions("the list of models was read");
+    let ts = world.slack.say(BEN, SHOP, "let `greeting.txt` say \"hi\"", None);
+    world.press(&ts, "plan_approve").await;
+    world.card(&ts, "pr_merge").await;
+    let requests = requests(&world);
+    let replaced = requests.iter().find(|request| is_replaced(request)).expect("replaced");
+    let first = replaced.messages[1].text();
+    for wanted in [
+        "- asked by you: Which port? → the PM: “Use port 4711 and never touch legacy.txt”",
+        "# Files that differ from where your branch began, by git\n\n- `greeting.txt`\n- `made.txt new`",
+        "- nothing is committed yet",
+    ] {
+        assert!(first.contains(wanted), "{wanted}: {first}");
+    }
+    world.no_violations();
+}

@@ -111,6 +111,15 @@ impl BranchGit for SimulatedBranch {
             .await
     }
 
+    async fn changed(&self) -> Result<Vec<String>, GitError> {
+        self.git
+            .operate("changed", |state| {
+                let now = state.read_folder(&self.folder()?);
+                Ok(changed(&state.files(&self.left_base(state)?), &now))
+            })
+            .await
+    }
+
     async fn diff(&self, _: Option<&str>, path: Option<&str>) -> Result<String, GitError> {
         self.git
             .operate("diff", |state| {

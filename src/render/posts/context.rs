@@ -8,12 +8,12 @@ use crate::thread::context::Change;
 use crate::thread::state::Thread;
 
 pub(super) fn changed(before: &Thread, run: RunId, change: &Change, out: &mut Out) {
-    let (Change::Compacted { before: was, after, usage, .. }, Some((role, _))) = (change, before.run(run)) else {
+    let (Change::Compacted { before: was, after, summary, .. }, Some((role, _))) = (change, before.run(run)) else {
         return;
     };
     let what = if role == Role::Coder { "my work" } else { "this conversation" };
     let (was, after) = (short(*was), short(*after));
-    let text = if usage.calls > 0 {
+    let text = if summary.is_some() {
         format!("I summarised the earlier part of {what} to go on ({was} → {after} tokens).")
     } else {
         format!(

@@ -7,13 +7,15 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use super::model::Call;
+use super::tool::thread_work;
 use crate::agent::compaction::{self, Context, Verdict};
 use crate::agent::{Role, ToolName, Usage, output, tokens};
+use crate::git::BranchGit;
 use crate::ids::CallId;
 use crate::llm::transcript::Transcript;
 use crate::llm::{Fallback, ModelRequest, too_long};
 use crate::runtime::project::Project;
-use crate::thread::context::Wanted;
+use crate::thread::context::{Wanted, Work};
 use crate::thread::event::Failure;
 use crate::thread::{Command, Thread, facts};
 
@@ -77,9 +79,10 @@ pub(super) fn before(
                 may_be_empty: false,
                 fallback: Fallback::default(),
             });
-            let summary = summary(Arc::clone(project), request, most);
-            let command = summary.map(move |(summary, usage)| {
-                wanted(Wanted::Replacement { kept, told, stubs, before, rest, summary, usage })
+            let git = thread_work(project, thread, role).filter(|_| role == Role::Coder).map(|work| work.git);
+            let both = futures_util::future::join(work(git), summary(Arc::clone(project), request, most));
+            let command = both.map(move |(work, (summary, usage))| {
+                wanted(Wanted::Replacement { kept, told, stubs, before, rest, summary, usage, work })
             });
             Some(command.boxed())
         }
@@ -95,6 +98,14 @@ pub(super) fn refused(known: Context, size: u64, model: &str, message: &str, fai
     let learned = too_long::limit_in(message).unwrap_or(size / 10 * LESS);
     let context = if known.known { learned.min(known.tokens) } else { learned };
     Wanted::Exceeded { model: model.to_owned(), context: context.max(LEAST), failure }
+}
+
+/// What git says of the Coder's work; `None` before there is a worktree, or when git cannot say.
+async fn work(git: Option<Arc<dyn BranchGit>>) -> Option<Work> {
+    let git = git?;
+    let base = git.workspace().ok()?.base.clone();
+    let (files, head) = (git.changed().await.ok()?, git.head().await.ok()?);
+    Some(Work { files, commit: Some(head).filter(|head| *head != base) })
 }
 
 /// What the model wrote of the earlier part, of bounded length, and what it cost. Whatever goes wrong, the run goes on.

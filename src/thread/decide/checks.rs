@@ -5,7 +5,7 @@ use crate::agent::Role;
 use crate::ids::{MessageTs, RunId, UserId};
 use crate::thread::checks::{Baseline, Before, CheckRun, Checks};
 use crate::thread::event::Event;
-use crate::thread::evidence;
+use crate::thread::evidence::{self, last_of};
 
 /// How much of a failing check's output the Coder is told, in characters from its end.
 const TOLD: usize = 1_500;
@@ -45,7 +45,7 @@ impl Deciding<'_> {
                  if it still fails at the end, say so. The end of its output:\n{}",
                 check.command,
                 check.how(),
-                last_of(&check.output)
+                last_of(&check.output, TOLD)
             );
             self.note(Role::Coder, text);
         }
@@ -100,7 +100,7 @@ impl Deciding<'_> {
                 evidence::Earlier::OtherFailure => "it failed before your work too, but in another way",
                 evidence::Earlier::Unknown => "it is not known how it was before your work",
             };
-            let output = last_of(&check.output);
+            let output = last_of(&check.output, TOLD);
             format!("`{}`: {}; {before}. The end of its output:\n{output}", check.command, check.how())
         });
         let failing: Vec<String> = failing.collect();
@@ -113,9 +113,4 @@ impl Deciding<'_> {
             self.note(Role::Coder, text);
         }
     }
-}
-
-fn last_of(output: &str) -> &str {
-    let start = output.char_indices().rev().nth(TOLD - 1).map_or(0, |(start, _)| start);
-    &output[start..]
 }

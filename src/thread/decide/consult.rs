@@ -36,17 +36,27 @@ impl Deciding<'_> {
     /// Tells the PM what it is to answer in the run that begins now.
     pub(super) fn brief_pm(&mut self) {
         if let Some(consult) = self.thread.consults.first() {
-            self.note(Role::Pm, briefing(consult));
+            let text = format!("[codebutler] {}", consult.briefing());
+            self.note(Role::Pm, text);
         } else if self.thread.owes_answers {
             self.note(Role::Pm, OWED.to_owned());
         }
     }
 
-    /// Ends a run. Who waited for the PM's words gets them, or is told that there are none.
+    /// Ends a run. Who waited for the PM's words gets them, or is told that there are none; and however a run of the PM
+    /// ends, the next question that waits gets a run of its own.
     pub(super) fn end_run(&mut self, id: RunId, outcome: RunOutcome) {
         let told_by = self.thread.run(id).and_then(|(_, run)| run.told_by.clone());
         self.emit(Event::RunEnded { run: id, outcome: outcome.clone() });
-        let Some(consult) = self.thread.consult_of(id).cloned() else { return };
+        if let Some(consult) = self.thread.consult_of(id).cloned() {
+            self.pass_on(consult, outcome, told_by);
+        }
+        if !self.thread.consults.is_empty() {
+            self.wake_pm();
+        }
+    }
+
+    fn pass_on(&mut self, consult: Consult, outcome: RunOutcome, told_by: Option<UserId>) {
         let (answer, knew) = match outcome {
             RunOutcome::Answered { text } | RunOutcome::LimitReached { text, .. } | RunOutcome::Stuck { text, .. } => {
                 let knew = told_by.map_or(Knew::Pm, |by| Knew::Person { by });
@@ -59,7 +69,6 @@ impl Deciding<'_> {
             self.note(Role::Pm, OVER.to_owned());
         }
         self.answer_consult(consult, answer, knew);
-        self.wake_pm();
     }
 
     fn answer_consult(&mut self, consult: Consult, answer: String, knew: Knew) {
@@ -108,25 +117,6 @@ const OWED: &str = "[codebutler] The run that asked you is over. If something th
 
 /// What the PM reads before anything else when a role went on without its answer.
 const OVER: &str = "[codebutler] Nobody waits for your answer to that question any more.";
-
-fn briefing(consult: &Consult) -> String {
-    let (role, asked) = (consult.role.title(), &consult.asked);
-    let context = match asked.context.as_deref().map(str::trim) {
-        Some(context) if !context.is_empty() => format!("\n\nWhat it knows:\n{context}"),
-        Some(_) | None => String::new(),
-    };
-    let lead = match consult.call {
-        Some(_) => "asks you, in the middle of its work",
-        None => "goes in circles in its work and needs your help",
-    };
-    format!(
-        "[codebutler] The {role} {lead}:\n{}{context}\n\nIts run waits. The text with which you end goes to the {role}, not \
-         to the people: the answer first, then what it rests on. Look up what the code decides; ask the people with \
-         `AskUser` only what they alone can decide. If the plan does not hold, say what to do instead. To people who \
-         write meanwhile, and who want an answer now, say it with `SlackNotify`.",
-        asked.question.trim()
-    )
-}
 
 fn unanswered(why: &str) -> String {
     format!(

@@ -25,8 +25,8 @@ impl Deciding<'_> {
             }
             Wanted::Exceeded { model, context, .. } => Change::Exceeded { model, context },
             Wanted::Stubs { stubs, before, after } => Change::Stubbed { stubs, before, after },
-            Wanted::Replacement { kept, told, stubs, before, rest, summary, usage } => {
-                let mut parts = facts::facts(&self.thread, role, &told, &self.rules.checks);
+            Wanted::Replacement { kept, told, stubs, before, rest, summary, usage, work } => {
+                let mut parts = facts::facts(&self.thread, role, &told, &self.rules.checks, work.as_ref());
                 let earlier = self.thread.conversations.get(&role).and_then(|state| state.summary.clone());
                 let summary = summary.or_else(|| earlier.map(|text| text.as_ref().to_owned()));
                 parts.push(facts::summary(summary.as_deref()));

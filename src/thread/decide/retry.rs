@@ -41,6 +41,9 @@ impl Deciding<'_> {
                 Some(_) if !self.thread.stalled.is_empty() => {
                     "That goes on already. `!retry` takes up what else stopped."
                 }
+                _ if self.thread.owes_answers && self.thread.runs.contains_key(&Role::Coder) => {
+                    "The PM answers what is open when the Coder's run has ended."
+                }
                 _ if self.thread.runs.is_empty() => "There is nothing to try again.",
                 _ => "It is running.",
             };

@@ -11,7 +11,7 @@ use crate::ids::{CommitId, MessageTs, Millis, RunId};
 use crate::thread::budget::Budget;
 use crate::thread::checks::{Baseline, CheckEnd, CheckRun, Checks};
 use crate::thread::command::{Action, Command, NotMerged};
-use crate::thread::context::Wanted;
+use crate::thread::context::{Wanted, Work};
 use crate::thread::event::Failure;
 use crate::thread::outside::{Outside, PullFate, Sighting};
 use crate::thread::stalled::Part;
@@ -90,6 +90,7 @@ fn context(story: &mut Story, number: u16) -> Option<Vec<Event>> {
             rest: 1,
             summary: (kept == 2).then(|| "sum".into()),
             usage: Usage::default(),
+            work: (kept == 1).then(Work::default),
         },
     };
     Some(story.act(Command::ContextWanted { run, turn, wanted }))

@@ -1,9 +1,10 @@
 //! A role asks the PM in the middle of its run: who waits, who answers, and what becomes of it when somebody stops.
 
 use super::Story;
+use super::context::{parts, replacement};
 use crate::agent::Role;
 use crate::ids::{CallId, CommitId, RunId};
-use crate::thread::command::Command;
+use crate::thread::command::{Action, Command};
 use crate::thread::consult::Knew;
 use crate::thread::event::{Failure, RunOutcome};
 use crate::thread::outside::{PullFate, Sighting};
@@ -196,4 +197,140 @@ fn a_question_that_cannot_be_asked_goes_back_to_the_model() {
         assert!(result_of(&events).contains(fault), "{events:?}");
         assert!(story.thread.consults.is_empty());
     }
+}
+
+/// What the Coder is told in place of the earlier part.
+fn compacted(story: &mut Story, role: Role) -> String {
+    parts(&story.want(role, replacement(1, &[], None))).join("\n")
+}
+
+#[test]
+fn a_pm_whose_conversation_is_replaced_knows_whom_it_answers() {
+    let mut story = asked();
+    story.reply(Role::Pm, "", &[("Read", r#"{"file_path":"a"}"#)]);
+    story.say("BEN", "and tell me, too");
+    read(&mut story);
+    let told = compacted(&mut story, Role::Pm);
+    for wanted in [
+        "The Coder asks you, in the middle of its work:\nRefuse or renew?\n\nWhat it knows:\n`login` refuses.",
+        "The text with which you end goes to the Coder, not to the people",
+        "To what people wrote meanwhile you have given no answer yet",
+    ] {
+        assert!(told.contains(wanted), "{wanted}: {told}");
+    }
+    let mut story = Story::new();
+    story.say("BEN", "why does it crash?");
+    story.base();
+    assert!(compacted(&mut story, Role::Pm).contains("The text with which you end goes to the people in the thread."));
+}
+
+#[test]
+fn what_the_pm_decided_outlives_the_replacement_of_either_conversation() {
+    let mut story = asked();
+    story.reply(Role::Pm, "Use port 4711 and never touch legacy.txt", &[]);
+    let answer = "Refuse or renew? → the PM: “Use port 4711 and never touch legacy.txt”";
+    let told = compacted(&mut story, Role::Coder);
+    assert!(told.contains(&format!("- asked by you: {answer}")), "{told}");
+    story.reply(Role::Coder, "", &[("AskPM", r#"{"question":"And then?"}"#)]);
+    let told = compacted(&mut story, Role::Pm);
+    assert!(told.contains(&format!("- asked by the Coder: {answer}")), "{told}");
+    let failure = Failure { what: "No credit.".into(), hint: "Add credit.".into() };
+    let run = story.thread.runs[&Role::Pm].id;
+    story.act(Command::ModelAnswered { run, turn: 1, result: Err(failure) });
+    let told = compacted(&mut story, Role::Coder);
+    assert!(told.contains("- asked by you: And then? → no answer: No credit."), "{told}");
+}
+
+#[test]
+fn many_long_answers_do_not_fill_the_replacement() {
+    let mut story = Story::at_work();
+    story.rules.coder_turns = 100;
+    for number in 0..30 {
+        let ask = format!(r#"{{"question":"Number {number}?"}}"#);
+        story.reply(Role::Coder, "", &[("AskPM", &ask)]);
+        story.reply(Role::Pm, &format!("It is {number}. {}", "x".repeat(3_000)), &[]);
+    }
+    let told = compacted(&mut story, Role::Coder);
+    assert!(told.len() < 20_000 && told.contains("It is 29.") && !told.contains("It is 20."), "{}", told.len());
+}
+
+/// The PM is at something for BEN when the Coder asks it; run 2 is the PM's, run 3 the Coder's.
+fn asked_beside() -> Story {
+    let mut story = Story::new();
+    let id = story.plan();
+    story.say("BEN", "and why does it crash?");
+    story.press("ANA", Action::PlanApprove, &id);
+    story.rules.coder_turns = 100;
+    story.workspace();
+    story.reply(Role::Coder, "", &[("AskPM", ASK)]);
+    assert_eq!(story.pending(), ["run/2/turn/1"]);
+    story
+}
+
+#[test]
+fn however_the_pm_s_run_for_people_ends_the_coder_s_question_comes_next_and_people_are_not_forgotten() {
+    let exits: [(&str, fn(&mut Story)); 5] = [
+        ("failure", |story| {
+            let failure = Failure { what: "No credit.".into(), hint: "Add credit.".into() };
+            story.act(Command::ModelAnswered { run: RunId(2), turn: 1, result: Err(failure) });
+        }),
+        ("silence", |story| drop(story.reply(Role::Pm, " ", &[]))),
+        ("budget", |story| {
+            story.rules.caps.thread_usd = Some(0.0);
+            story.act(Command::CallDue { run: RunId(2) });
+            let card = story.thread.pauses().next().expect("a pause").2.id.to_string();
+            story.rules.caps.thread_usd = None;
+            story.press("ANA", Action::BudgetStop, &card);
+        }),
+        ("limit", |story| {
+            story.rules.pm_turns = 1;
+            story.reply(Role::Pm, "", &[("Read", r#"{"file_path":"a"}"#)]);
+            read(story);
+            story.reply(Role::Pm, "I do not know.", &[]);
+            story.rules.pm_turns = 15;
+        }),
+        ("answer", |story| drop(story.reply(Role::Pm, "Because of a null.", &[]))),
+    ];
+    for (name, exit) in exits {
+        let mut story = asked_beside();
+        exit(&mut story);
+        assert_eq!(story.pending(), ["run/4/turn/1"], "{name}");
+        assert!(story.heard(Role::Pm).contains("Refuse or renew?"), "{name}");
+        let owes = name != "answer";
+        assert_eq!(story.thread.owes_answers, owes, "{name}");
+        let events = story.press("BEN", Action::RunRetry, "run/pm");
+        assert_eq!(story.thread.runs.len(), 2, "{name}: nothing begins by it");
+        if owes {
+            assert!(super::refusal(&events).contains("when the Coder's run has ended"), "{name}: {events:?}");
+        }
+        let events = story.reply(Role::Pm, "Renew it.", &[]);
+        let result = events
+            .iter()
+            .any(|event| matches!(event, Event::ToolFinished { result, .. } if result.text == "Renew it."));
+        assert!(result, "{name}: {events:?}");
+        assert_eq!(story.pending(), ["run/3/turn/2"], "{name}");
+        story.reply(Role::Coder, "Done.", &[]);
+        story.published();
+        let asked_again = story.thread.runs.contains_key(&Role::Pm);
+        assert_eq!(asked_again, owes, "{name}");
+        assert_eq!(story.heard(Role::Pm).contains("still wants an answer"), owes, "{name}");
+    }
+}
+
+#[test]
+fn a_stop_or_close_of_all_leaves_no_question_behind() {
+    for word in ["!stop", "!close"] {
+        let mut story = asked_beside();
+        story.say("BEN", word);
+        assert!(story.thread.consults.is_empty() && story.thread.runs.is_empty(), "{word}");
+        assert!(story.pending().iter().all(|id| !id.starts_with("run/")), "{word}");
+    }
+    let mut story = Story::opened();
+    story.say("BEN", "why did it crash?");
+    let pm = story.thread.runs[&Role::Pm].id;
+    story.act(Command::PullChanged(Sighting {
+        fate: PullFate::Merged { commit: CommitId::new("fed") },
+        ..Sighting::begin(7, CommitId::new("beef"))
+    }));
+    assert!(story.thread.consults.is_empty() && story.thread.runs[&Role::Pm].id == pm, "BEN gets an answer");
 }

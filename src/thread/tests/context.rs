@@ -7,11 +7,13 @@ use crate::ids::{CallId, CommitId, MessageTs, Millis, RunId};
 use crate::render::post::Post;
 use crate::render::posts::posts;
 use crate::thread::Event;
+use crate::thread::checks::{Baseline, CheckEnd, CheckRun};
 use crate::thread::command::{Action, Command, Deed};
-use crate::thread::context::{Change, Wanted};
+use crate::thread::context::{Change, Wanted, Work};
 use crate::thread::event::{Failure, RunOutcome, ToolResult};
+use crate::thread::outside::{PullFate, Sighting};
 
-fn replacement(kept: u32, told: &[&str], summary: Option<&str>) -> Wanted {
+pub(super) fn replacement(kept: u32, told: &[&str], summary: Option<&str>) -> Wanted {
     Wanted::Replacement {
         kept,
         told: told.iter().map(|ts| MessageTs::new(*ts)).collect(),
@@ -20,11 +22,12 @@ fn replacement(kept: u32, told: &[&str], summary: Option<&str>) -> Wanted {
         rest: 30_000,
         summary: summary.map(str::to_owned),
         usage: Usage { calls: u32::from(summary.is_some()), cost_usd: 0.5, ..Usage::default() },
+        work: None,
     }
 }
 
 impl Story {
-    fn want(&mut self, role: Role, wanted: Wanted) -> Vec<Event> {
+    pub(super) fn want(&mut self, role: Role, wanted: Wanted) -> Vec<Event> {
         let run = &self.thread.runs[&role];
         self.act(Command::ContextWanted { run: run.id, turn: run.turns + 1, wanted })
     }
@@ -40,7 +43,7 @@ impl Story {
 }
 
 /// The parts of the message that replaced the earlier part.
-fn parts(events: &[Event]) -> Vec<String> {
+pub(super) fn parts(events: &[Event]) -> Vec<String> {
     let parts = events.iter().find_map(|event| match event {
         Event::ContextChanged { change: Change::Compacted { parts, .. }, .. } => Some(parts.clone()),
         _ => None,
@@ -53,6 +56,8 @@ fn the_coder_is_told_plan_words_files_commands_and_checklist_from_the_log() {
     let mut story = Story::at_work();
     story.rules.coder_turns = 20;
     story.rules.checks = vec!["cargo test".into(), "cargo clippy".into()];
+    let work =
+        Work { files: vec!["src/export.rs".into(), "by/sed.rs new".into()], commit: Some(CommitId::new("abcdef12")) };
     story.bash("c0_1", "cargo test --lib", 101);
     story.bash("c1_1", "ls", 0);
     story.bash("c2_1", "cargo test --lib", 0);
@@ -61,7 +66,11 @@ fn the_coder_is_told_plan_words_files_commands_and_checklist_from_the_log() {
     // The Coder hears it with the next result; the PM has not read it yet.
     story.reply(Role::Coder, "", &[("GitCommit", r#"{"message":"m"}"#)]);
     story.tool(Role::Coder, "c4_1", "ok", vec![Deed::Committed(CommitId::new("abcdef12"))]);
-    let events = story.want(Role::Coder, replacement(2, &[], Some("It was the loop.")));
+    let mut wanted = replacement(2, &[], Some("It was the loop."));
+    if let Wanted::Replacement { work: of_git, .. } = &mut wanted {
+        *of_git = Some(work);
+    }
+    let events = story.want(Role::Coder, wanted);
     let parts = parts(&events);
     let text = parts.join("\n");
     assert!(parts[0].starts_with(MARK));
@@ -69,9 +78,9 @@ fn the_coder_is_told_plan_words_files_commands_and_checklist_from_the_log() {
         "# The plan approved by ANA",
         "**Keep the last row**",
         "Done when:\n- x",
-        "- `src/export.rs`",
+        "- `src/export.rs`\n- `by/sed.rs new`",
         "- `ls` → exit code 0\n- `cargo test --lib` → exit code 0",
-        "- `cargo clippy` → not run yet",
+        "- `cargo test` → not run yet\n- `cargo clippy` → not run yet",
         "the last commit is `abcdef1`, not pushed",
         "there is no pull request yet",
         "- in progress: mend it",
@@ -151,9 +160,11 @@ fn people_see_one_quiet_line() {
         let [(_, Post::Message { text, .. })] = posts.as_slice() else { panic!("{posts:?}") };
         text.clone()
     };
+    assert!(said(&mut story, None).contains("A summary could not be had"));
     let text = said(&mut story, Some("s"));
     assert!(text.starts_with("I summarised the earlier part of my work to go on (182k → 30k tokens)."), "{text}");
-    assert!(said(&mut story, None).contains("A summary could not be had"));
+    // At a second cut no model is asked: the summary of the first stands in the message.
+    assert!(said(&mut story, None).starts_with("I summarised the earlier part"));
     let stubs = Wanted::Stubs { stubs: vec![], before: 9, after: 5 };
     let events = story.want(Role::Coder, stubs);
     assert!(posts(&before, &story.thread, &events[0], Millis(0)).is_empty());
@@ -205,4 +216,73 @@ fn what_was_said_meanwhile_is_read_with_the_replacement() {
     let heard = |event: &Event| matches!(event, Event::Heard { parts, .. } if parts == &["BEN: wait, not that file"]);
     assert!(events.iter().any(heard), "{events:?}");
     assert!(!parts(&events).join("\n").contains("not that file"), "once");
+}
+
+#[test]
+fn the_state_of_the_checks_is_that_of_whoever_ran_them_last() {
+    let check = |command: &str, code, output: &str| CheckRun {
+        command: command.into(),
+        end: CheckEnd::Exit { code },
+        millis: 1,
+        counts: None,
+        output: output.into(),
+    };
+    let told = |story: &mut Story| parts(&story.want(Role::Coder, replacement(1, &[], None))).join("\n");
+    let mut story = Story::new();
+    story.rules.checks = vec!["make test".into(), "make lint".into()];
+    story.rules.coder_turns = 20;
+    let id = story.plan();
+    story.press("ANA", Action::PlanApprove, &id);
+    story.workspace();
+    let checks = vec![check("make test", 2, "row 3 is missing"), check("make lint", 0, "")];
+    let baseline = Baseline { commit: CommitId::new("4f2c1aa9"), checks, missing: None };
+    story.act(Command::BaselineTaken(baseline));
+    let text = told(&mut story);
+    assert!(text.contains("- `make test` → not run yet; on the base, before any change of yours: exit code 2\n  The end of its output:\nrow 3 is missing"), "{text}");
+    assert!(
+        text.contains("- `make lint` → not run yet; on the base, before any change of yours: exit code 0"),
+        "{text}"
+    );
+    // Not the check itself: what it does is not what the check does.
+    story.bash("c0_1", "make test --no-run", 0);
+    story.bash("c1_1", "make test || true", 0);
+    assert!(told(&mut story).contains("`make test` → not run yet"));
+    story.bash("c2_1", "make test", 0);
+    story.bash("c3_1", "ls", 0);
+    assert!(told(&mut story).contains("- `make test` → exit code 0; nothing was changed after that;"));
+    story.bash("c4_1", "sed -i s/a/b/ x", 0);
+    assert!(told(&mut story).contains("- `make test` → exit code 0; files were or may have been changed after that;"));
+    story.reply(Role::Coder, "Done.", &[]);
+    for run in [check("make test", 1, "row 4 is missing"), check("make lint", 0, "")] {
+        let of = story.thread.publishing.as_ref().expect("work").run;
+        story.act(Command::CheckDone { run: of, check: Some(run) });
+    }
+    story.published();
+    story.say("BEN", "!retry");
+    let text = told(&mut story);
+    assert!(text.contains("- `make test` → exit code 1, run by CodeButler after your run; nothing was changed after that; on the base, before any change of yours: exit code 2\n  The end of its output:\nrow 4 is missing"), "{text}");
+    assert!(text.contains("- `make lint` → exit code 0, run by CodeButler after your run;"), "{text}");
+}
+
+#[test]
+fn pull_request_and_plan_are_told_as_they_are_in_a_closed_thread() {
+    let told = |story: &mut Story| {
+        story.say("BEN", "what became of it?");
+        parts(&story.want(Role::Pm, replacement(1, &[], None))).join("\n")
+    };
+    let mut story = Story::opened();
+    let sighting = Sighting { fate: PullFate::Closed, ..Sighting::begin(7, CommitId::new("beef")) };
+    story.act(Command::PullChanged(sighting));
+    let text = told(&mut story);
+    assert!(text.contains("pull request #7 “Keep” was closed outside this thread, not merged"), "{text}");
+    let mut story = Story::opened();
+    story.say("ANA", "!close");
+    let text = told(&mut story);
+    assert!(text.contains("pull request #7 “Keep” is closed with this thread, not merged"), "{text}");
+    let mut story = Story::new();
+    story.plan();
+    story.say("ANA", "!close");
+    let text = told(&mut story);
+    assert!(text.contains("# The newest plan: never approved, and void: this thread is closed"), "{text}");
+    assert!(text.contains("there is no pull request yet; this thread is closed"), "{text}");
 }
