@@ -269,7 +269,8 @@ fn asked_beside() -> Story {
 
 #[test]
 fn however_the_pm_s_run_for_people_ends_the_coder_s_question_comes_next_and_people_are_not_forgotten() {
-    let exits: [(&str, fn(&mut Story)); 5] = [
+    type Exit = (&'static str, fn(&mut Story));
+    let exits: [Exit; 5] = [
         ("failure", |story| {
             let failure = Failure { what: "No credit.".into(), hint: "Add credit.".into() };
             story.act(Command::ModelAnswered { run: RunId(2), turn: 1, result: Err(failure) });
