@@ -15,8 +15,8 @@ use crate::thread::outside::PullFate;
 pub use github::GitHub;
 pub use local::Local;
 
-/// How the body of a pull request begins whose work is not finished. Such a body is replaced by what comes after it;
-/// any other is left alone, people may have written it.
+/// How the body of a pull request begins whose work is not finished. A body that we wrote so is replaced by what comes
+/// after it; any other may be people's words, and gets such a line above it for as long as it holds.
 pub const UNFINISHED: &str = "> **Draft:**";
 
 /// What a pull request is opened with.

@@ -32,7 +32,7 @@ impl ThreadGit {
         let (base, path) = (base.map(str::to_owned), pathspec(path));
         self.in_repository(move |opened| {
             let from = opened.diff_start(base.as_deref())?;
-            let text = opened.diff_text(from, path.as_deref());
+            let text = opened.diff_text(from, path.as_deref(), opened.workspace.is_some());
             text.map_err(|error| internal("compare the files", &error))
         })
         .await
@@ -43,11 +43,21 @@ impl ThreadGit {
         self.workspace()?;
         self.in_repository(|opened| {
             let from = opened.merge_base()?;
-            let diff = opened.compare(Some(from), None).map_err(|error| internal("compare the files", &error))?;
+            let diff = opened.compare(Some(from), None, true).map_err(|error| internal("compare the files", &error))?;
             let is_leftover = |delta: &git2::DiffDelta<'_>| {
                 delta.new_file().path().and_then(std::path::Path::to_str).is_some_and(leftover::is_one)
             };
             Ok(diff.deltas().filter(|delta| !is_leftover(delta)).map(|delta| delta_name(&delta)).collect())
+        })
+        .await
+    }
+
+    /// What the branch's commits changed against the point where it left the base branch, whatever else is in the
+    /// worktree.
+    pub async fn diff_commits(&self) -> Result<String, GitError> {
+        self.in_repository(|opened| {
+            let from = opened.merge_base()?;
+            opened.diff_text(Some(from), None, false).map_err(|error| internal("compare the commits", &error))
         })
         .await
     }
@@ -86,7 +96,13 @@ impl Opened {
         Ok(Some(commit.id()))
     }
 
-    fn compare(&self, from: Option<git2::Oid>, path: Option<&std::path::Path>) -> Result<git2::Diff<'_>, git2::Error> {
+    /// With what is in the worktree, committed or not, or with the head.
+    fn compare(
+        &self,
+        from: Option<git2::Oid>,
+        path: Option<&std::path::Path>,
+        worktree: bool,
+    ) -> Result<git2::Diff<'_>, git2::Error> {
         let mut options = DiffOptions::new();
         options.ignore_submodules(true).max_size(LARGE).disable_pathspec_match(true).include_typechange(true);
         options.indent_heuristic(true);
@@ -94,24 +110,26 @@ impl Opened {
             options.pathspec(path);
         }
         let from = from.map(|oid| self.git.find_commit(oid)?.tree()).transpose()?;
-        let mut diff = match &self.workspace {
-            Some(_) => {
-                options.include_untracked(true).recurse_untracked_dirs(true).show_untracked_content(true);
-                self.git.diff_tree_to_workdir_with_index(from.as_ref(), Some(&mut options))?
-            }
-            None => {
-                let to = self.git.find_commit(self.head)?.tree()?;
-                self.git.diff_tree_to_tree(from.as_ref(), Some(&to), Some(&mut options))?
-            }
+        let mut diff = if worktree {
+            options.include_untracked(true).recurse_untracked_dirs(true).show_untracked_content(true);
+            self.git.diff_tree_to_workdir_with_index(from.as_ref(), Some(&mut options))?
+        } else {
+            let to = self.git.find_commit(self.head)?.tree()?;
+            self.git.diff_tree_to_tree(from.as_ref(), Some(&to), Some(&mut options))?
         };
         diff.find_similar(Some(DiffFindOptions::new().renames(true).for_untracked(true)))?;
         Ok(diff)
     }
 
-    fn diff_text(&self, from: Option<git2::Oid>, path: Option<&std::path::Path>) -> Result<String, git2::Error> {
-        let diff = self.compare(from, path)?;
+    fn diff_text(
+        &self,
+        from: Option<git2::Oid>,
+        path: Option<&std::path::Path>,
+        worktree: bool,
+    ) -> Result<String, git2::Error> {
+        let diff = self.compare(from, path, worktree)?;
         let from = from.map_or_else(|| "nothing".to_owned(), short);
-        let to = if self.workspace.is_some() { "the worktree".to_owned() } else { short(self.head) };
+        let to = if worktree { "the worktree".to_owned() } else { short(self.head) };
         let count = diff.deltas().len();
         if count == 0 {
             return Ok(format!("No changes between {from} and {to}.\n"));

@@ -103,6 +103,9 @@ pub trait BranchGit: Send + Sync {
     /// What was changed since `base`, or since the branch left its base branch, as text for models.
     async fn diff(&self, base: Option<&str>, path: Option<&str>) -> Result<String, GitError>;
 
+    /// What the branch's commits change against where it left its base branch, whatever else is in the worktree.
+    async fn diff_commits(&self) -> Result<String, GitError>;
+
     /// How much the branch's commits change against where it left its base branch.
     async fn diff_stat(&self) -> Result<DiffStat, GitError>;
 
@@ -214,6 +217,10 @@ impl BranchGit for ThreadGit {
 
     async fn diff(&self, base: Option<&str>, path: Option<&str>) -> Result<String, GitError> {
         self.diff(base, path).await
+    }
+
+    async fn diff_commits(&self) -> Result<String, GitError> {
+        self.diff_commits().await
     }
 
     async fn diff_stat(&self) -> Result<DiffStat, GitError> {

@@ -143,16 +143,16 @@ pub fn publication(published: &Published, open: bool) -> Post {
         text.push_str("The run ended without a report.");
     }
     // What the log shows goes before what the model says.
-    if let Some(headline) = evidence::headline(&published.evidence).filter(|_| summary.head.is_some()) {
+    if let Some(headline) = evidence::headline(&published.evidence) {
         text = format!("{headline}\n\n_The Coder's report:_\n{text}");
+    }
+    let evidence = evidence::card(&published.evidence);
+    if !evidence.is_empty() {
+        let _ = write!(text, "\n\n{evidence}");
     }
     let mut buttons = Vec::new();
     match (pull, &summary.head) {
         (Some(pull), Some(head)) => {
-            let evidence = evidence::card(&published.evidence);
-            if !evidence.is_empty() {
-                let _ = write!(text, "\n\n{evidence}");
-            }
             let _ = write!(text, "\n\n{}", pull_line(pull, summary));
             if let Some(draft) = draft {
                 let _ = write!(text, "\n**Draft, not finished:** {draft}. `!retry` goes on.");
@@ -172,8 +172,15 @@ pub fn publication(published: &Published, open: bool) -> Post {
                 buttons.extend(open_button(pull));
             }
         }
-        _ => {
-            text.push_str("\n\nNothing was changed, so there is no pull request.");
+        (pull, _) => {
+            let _ = match pull {
+                Some(pull) => write!(
+                    text,
+                    "\n\nAgainst the base nothing is changed any more; pull request #{} stays as it was.",
+                    pull.number
+                ),
+                None => write!(text, "\n\nNothing was changed, so there is no pull request."),
+            };
             if let Some(draft) = draft {
                 let _ = write!(text, " **Not finished:** {draft}. `!retry` goes on.");
             }

@@ -17,13 +17,15 @@ const CRITERION: usize = 120;
 
 /// Says first and plainly what fails, each with the end of its output; `None` when nothing does.
 pub fn headline(report: &Report) -> Option<String> {
-    let blocks: Vec<String> = report.failing().map(|(check, earlier)| block(check, *earlier)).collect();
+    // Who was to change nothing has not failed by that.
+    let lead = if report.unchanged { "" } else { "Not done: " };
+    let blocks: Vec<String> = report.failing().map(|(check, earlier)| block(lead, check, *earlier)).collect();
     (!blocks.is_empty()).then(|| blocks.join("\n"))
 }
 
-fn block(check: &CheckRun, earlier: Earlier) -> String {
+fn block(lead: &str, check: &CheckRun, earlier: Earlier) -> String {
     let verb = if check.fails() { "fails" } else { "is not shown to pass" };
-    let mut text = format!("**Not done: `{}` {verb}**", check.command);
+    let mut text = format!("**{lead}`{}` {verb}**", check.command);
     let _ = write!(text, " · {}{} · {}", check.how(), tests(check.counts), was(earlier));
     let shown = tail(&check.output);
     if !shown.is_empty() {
@@ -37,6 +39,8 @@ fn was(earlier: Earlier) -> &'static str {
         Earlier::Green => "was green before: yes",
         Earlier::SameFailure => "failed in the same way before this work",
         Earlier::OtherFailure => "failed before this work too, but otherwise",
+        Earlier::Failed => "failed before this work too; whether in the same way is not known",
+        Earlier::Base => "on the untouched base",
         Earlier::Unknown => "was green before: not known",
     }
 }
@@ -79,6 +83,7 @@ pub fn card(report: &Report) -> String {
 
 /// `` `cargo test` → exit 0 (212 passed) · `cargo clippy` → exit 0 · was green before: yes ``
 fn checks_line(report: &Report) -> String {
+    let none = report.configured == Some(false);
     let green: Vec<&(CheckRun, Earlier)> = report.checks.iter().filter(|(check, _)| check.is_green()).collect();
     let mut parts: Vec<String> = green
         .iter()
@@ -87,14 +92,18 @@ fn checks_line(report: &Report) -> String {
     if !green.is_empty() {
         parts.push(was_green(report, &green));
     }
-    if !report.configured {
-        parts.push("no checks are configured".to_owned());
+    if report.unchanged && report.checks.is_empty() && report.configured == Some(true) {
+        let why = report.unknown.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+        parts.push(format!("how the checks end is not known{why}"));
+    }
+    if report.configured != Some(true) {
+        parts.extend(none.then(|| "no checks are configured".to_owned()));
         parts.extend(report.ran.iter().filter_map(|(ran, changed)| {
             let code = ran.exit?;
             let later = if *changed { ", before later changes" } else { "" };
             Some(format!("the Coder ran `{}` → exit {code}{}{later}", ran.command, tests(ran.counts)))
         }));
-        if report.ran.iter().all(|(ran, _)| ran.exit.is_none()) {
+        if none && report.ran.iter().all(|(ran, _)| ran.exit.is_none()) {
             parts.push("no test was run".to_owned());
         }
     }
@@ -102,9 +111,12 @@ fn checks_line(report: &Report) -> String {
 }
 
 fn was_green(report: &Report, green: &[&(CheckRun, Earlier)]) -> String {
+    if green.iter().all(|(_, earlier)| *earlier == Earlier::Base) {
+        return was(Earlier::Base).to_owned();
+    }
     let failed: Vec<String> = green
         .iter()
-        .filter(|(_, earlier)| matches!(earlier, Earlier::SameFailure | Earlier::OtherFailure))
+        .filter(|(_, earlier)| matches!(earlier, Earlier::SameFailure | Earlier::OtherFailure | Earlier::Failed))
         .map(|(check, _)| format!("`{}`", check.command))
         .collect();
     if !failed.is_empty() {
@@ -146,8 +158,9 @@ pub fn section(report: &Report) -> String {
             let _ = writeln!(text, "\n{shown}\n");
         }
     }
-    if !report.configured {
-        let _ = writeln!(text, "- {}", checks_line(report));
+    let line = if report.configured == Some(true) { String::new() } else { checks_line(report) };
+    if !line.is_empty() {
+        let _ = writeln!(text, "- {line}");
     }
     let criteria: Vec<String> =
         criteria(report, usize::MAX, usize::MAX).lines().map(|line| format!("- {line}")).collect();

@@ -9,7 +9,7 @@ const CHARS: usize = 100;
 /// What goes on; `None` while nothing does.
 pub fn presence(thread: &Thread) -> Option<String> {
     let asks = thread.question.as_ref().map(|question| question.run);
-    let works = |run: &&Run| run.queue.is_none() && Some(run.id) != asks;
+    let works = |run: &&Run| run.queue.is_none() && run.paused.is_none() && run.asks.is_none() && Some(run.id) != asks;
     let doing = |run: &Run| match run.doing.as_slice() {
         [] => "is thinking".to_owned(),
         [first, ..] => format!("is {}", first.replace('`', "")),
@@ -34,7 +34,7 @@ pub fn presence(thread: &Thread) -> Option<String> {
 mod tests {
     use super::presence;
     use crate::agent::Role;
-    use crate::thread::command::Action;
+    use crate::thread::command::{Action, Command};
     use crate::thread::tests::Story;
 
     #[test]
@@ -61,6 +61,18 @@ mod tests {
         let long = format!(r#"{{"command":"{}"}}"#, "x".repeat(500));
         story.reply(Role::Coder, "", &[("Bash", &long)]);
         assert!(shown(&story).is_some_and(|words| words.starts_with("is running xxx") && words.chars().count() < 103));
+        let mut asks = story.clone();
+        asks.tool(Role::Coder, "c0_1", "", Vec::new());
+        asks.reply(Role::Coder, "", &[("AskPM", r#"{"question":"Which?"}"#)]);
+        assert_eq!(shown(&asks).as_deref(), Some("is thinking …"), "the PM, who is asked");
+        asks.reply(Role::Pm, "", &[("AskUser", r#"{"question":"Which?"}"#)]);
+        assert_eq!(shown(&asks), None, "both wait for a person");
+        let mut paused = story.clone();
+        paused.tool(Role::Coder, "c0_1", "", Vec::new());
+        paused.rules.caps.thread_usd = Some(0.0);
+        let run = paused.thread.runs[&Role::Coder].id;
+        paused.act(Command::CallDue { run });
+        assert_eq!(shown(&paused), None, "it waits at a cap");
         story.say("ANA", "!stop");
         assert_eq!(
             shown(&story).as_deref(),

@@ -46,7 +46,11 @@ async fn bring(
 
 fn body(publishing: &Publishing) -> String {
     match publishing.missing() {
-        Some(missing) => format!("{UNFINISHED} {}\n\n{}", missing.trim(), publishing.report.trim()),
+        Some(missing) => {
+            // One line: it is the part that is replaced above a body of other people's words.
+            let missing = missing.split_whitespace().collect::<Vec<_>>().join(" ");
+            format!("{UNFINISHED} {missing}\n\n{}", publishing.report.trim())
+        }
         None => publishing.report.trim().to_owned(),
     }
 }

@@ -214,7 +214,8 @@ impl<'a> Worker<'a> {
         Ok(worker)
     }
 
-    /// After a restart: calls that change something and were under way are told to the model as cut.
+    /// After a restart: calls that change something and were under way are told to the model as cut, and work that an
+    /// older version was about to publish is looked at for its checks first.
     async fn recover(&mut self) -> Result<(), StoreError> {
         let rules = self.rules();
         let calls: Vec<_> = (pending(&self.thread, |role| rules.turns(role)).into_iter())
@@ -224,7 +225,11 @@ impl<'a> Worker<'a> {
                 _ => None,
             })
             .collect();
-        if calls.is_empty() { Ok(()) } else { self.carry_out(Command::Interrupted { calls }, Vec::new()).await }
+        let unchecked = self.thread.publishing.as_ref().is_some_and(|publishing| publishing.checked.is_none());
+        if calls.is_empty() && !unchecked {
+            return Ok(());
+        }
+        self.carry_out(Command::Interrupted { calls }, Vec::new()).await
     }
 
     /// Deals with everything that waits in the inbox, a batch at a time, each in one commit.

@@ -133,6 +133,7 @@ impl Thread {
         let owes = role == Role::Pm && answers.is_none() && std::mem::take(&mut self.owes_answers);
         if role == Role::Coder {
             self.begin_trace();
+            self.published.iter_mut().for_each(|published| published.overtaken = true);
         }
         self.runs.insert(
             role,
@@ -339,7 +340,10 @@ impl Thread {
         self.elsewhere.closed &= summary.head.is_none();
         if let Some(publishing) = self.publishing.take() {
             self.wrote.clear();
-            let (evidence, draft) = (Arc::new(evidence::report(self, &publishing)), publishing.missing());
+            let unchanged = summary.head.is_none();
+            let evidence = Arc::new(evidence::report(self, &publishing, unchanged));
+            // Where there is no work, checks do not say that it is unfinished.
+            let draft = if unchanged { publishing.draft.clone() } else { publishing.missing() };
             let Publishing { report, draft: cut, checked, .. } = publishing;
             // What could not be brought out before went with it.
             self.unstall(Part::Publish);
@@ -348,7 +352,8 @@ impl Thread {
                 self.stall(Stalled::Run(Role::Coder));
             }
             let (pull, summary) = (self.pull.clone(), summary.clone());
-            self.published = Some(Published { run, report, draft, cut, checked, evidence, pull, summary });
+            self.published =
+                Some(Published { run, report, draft, cut, checked, evidence, pull, summary, overtaken: false });
         }
     }
 

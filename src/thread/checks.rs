@@ -88,7 +88,7 @@ pub enum Checks {
         /// What came of it.
         baseline: Baseline,
     },
-    /// A Coder run has ended: what the log shows of them, and those that are still to be run.
+    /// A Coder run has ended: what the log shows of them, and those that are still to be run. Neither: there are none.
     Due {
         /// The Coder's run.
         run: RunId,
@@ -181,6 +181,10 @@ pub struct Checked {
     pub due: Vec<String>,
     /// Who stopped them before they had ended.
     pub stopped: Option<String>,
+    /// Whether the repository has any; `None`: the log does not say.
+    pub configured: Option<bool>,
+    /// Whether nothing was changed, so that the base's are all there is to say.
+    pub unneeded: bool,
 }
 
 /// As much of a trace is kept: more commands than anybody reads.
@@ -243,7 +247,9 @@ impl Thread {
                 self.checks.baseline = Before::Taken(Arc::new(baseline.clone()));
             }
             Checks::Due { run, known, commands } => {
-                let checked = Checked { done: known.clone(), due: commands.clone(), stopped: None };
+                let configured = Some(!known.is_empty() || !commands.is_empty());
+                let (done, due) = (known.clone(), commands.clone());
+                let checked = Checked { done, due, configured, ..Checked::default() };
                 self.with_publishing(*run, |publishing| publishing.checked = Some(checked));
             }
             Checks::Ran { run, check } => {
@@ -253,7 +259,10 @@ impl Thread {
                     checked.done.push(check.clone());
                 });
             }
-            Checks::Unneeded { run } => self.with_checked(*run, |checked| checked.due.clear()),
+            Checks::Unneeded { run } => self.with_checked(*run, |checked| {
+                checked.due.clear();
+                checked.unneeded = true;
+            }),
             Checks::Stopped { by, .. } => self.stop_checks(by),
         }
     }
@@ -348,8 +357,10 @@ impl Thread {
             let number = checked.done.len();
             return ready.then(|| Effect::RunCheck { run: publishing.run, number, command: command.clone() });
         }
-        // Whether a failure is new can only be said beside the baseline, which began long before.
-        let compares = !checked.done.is_empty() && matches!(self.checks.baseline, Before::Wanted(_));
+        // Whether a failure is new can only be said beside the baseline, which began long before; where nothing was
+        // changed, it is all that is known.
+        let compares =
+            (!checked.done.is_empty() || checked.unneeded) && matches!(self.checks.baseline, Before::Wanted(_));
         if compares { None } else { publish() }
     }
 }

@@ -22,8 +22,10 @@ pub struct Report {
     pub criteria: Vec<(String, Option<Shown>)>,
     /// Why the baseline is not known, when that is.
     pub unknown: Option<String>,
-    /// Whether the repository has checks.
-    pub configured: bool,
+    /// Whether the repository has checks; `None`: the log does not say.
+    pub configured: Option<bool>,
+    /// Whether nothing was changed: then the base is what there is, and its checks tell of it.
+    pub unchanged: bool,
 }
 
 /// How a check was before the work.
@@ -35,6 +37,10 @@ pub enum Earlier {
     SameFailure,
     /// It failed, in another way.
     OtherFailure,
+    /// It failed; whether in the same way cannot be told, since nothing that it said can be compared.
+    Failed,
+    /// It is the run on the untouched base itself: nothing was changed.
+    Base,
     /// It is not known.
     Unknown,
 }
@@ -62,21 +68,31 @@ impl Report {
     }
 }
 
-/// The evidence for a Coder run that is to be published.
-pub fn report(thread: &Thread, publishing: &Publishing) -> Report {
+/// The evidence for a Coder run that is to be published, or that was found to have changed nothing.
+pub fn report(thread: &Thread, publishing: &Publishing, unchanged: bool) -> Report {
     let done = publishing.checked.as_ref().map_or(&[][..], |checked| checked.done.as_slice());
     let baseline = match &thread.checks.baseline {
         Before::Taken(baseline) => Some(&**baseline),
         Before::None | Before::Wanted(_) | Before::Stopped(_) => None,
     };
-    let configured = publishing.checked.is_some() || thread.checks.baseline != Before::None;
+    let mut checks: Vec<(CheckRun, Earlier)> =
+        done.iter().map(|check| (check.clone(), earlier(check, baseline))).collect();
+    if unchanged {
+        let of_base = baseline.into_iter().flat_map(|baseline| &baseline.checks);
+        let rest = of_base.filter(|before| done.iter().all(|check| check.command != before.command));
+        checks.extend(rest.map(|check| (check.clone(), Earlier::Base)));
+    }
+    let looked = publishing.checked.as_ref().and_then(|checked| checked.configured);
+    let configured = looked.or((thread.checks.baseline != Before::None).then_some(true));
+    let trace = &thread.checks.trace;
     let criteria = thread.approved.as_ref().map(|(plan, _)| plan.acceptance.as_slice()).unwrap_or_default();
     Report {
-        checks: done.iter().map(|check| (check.clone(), earlier(check, baseline))).collect(),
-        ran: if configured { Vec::new() } else { test_runs(&thread.checks.trace) },
-        criteria: criteria.iter().map(|text| (text.clone(), shown(text, done, &thread.checks.trace))).collect(),
+        ran: if configured == Some(true) { Vec::new() } else { test_runs(trace) },
+        criteria: criteria.iter().map(|text| (text.clone(), shown(text, &checks, trace))).collect(),
         unknown: baseline.and_then(|baseline| baseline.missing.clone()),
+        checks,
         configured,
+        unchanged,
     }
 }
 
@@ -204,11 +220,11 @@ fn test_runs(trace: &[Trace]) -> Vec<(Ran, bool)> {
 }
 
 /// The command in backticks in a criterion that was run with nothing changed since, and how it ended.
-fn shown(criterion: &str, done: &[CheckRun], trace: &[Trace]) -> Option<Shown> {
-    let checks: Vec<String> = done.iter().map(|check| check.command.clone()).collect();
+fn shown(criterion: &str, done: &[(CheckRun, Earlier)], trace: &[Trace]) -> Option<Shown> {
+    let checks: Vec<String> = done.iter().map(|(check, _)| check.command.clone()).collect();
     let quoted: Vec<String> = criterion.split('`').skip(1).step_by(2).map(normal).collect();
     let all = quoted.iter().filter_map(|command| {
-        if let Some(check) = done.iter().find(|check| normal(&check.command) == *command) {
+        if let Some((check, _)) = done.iter().find(|(check, _)| normal(&check.command) == *command) {
             return Some(Shown { command: command.clone(), how: check.how(), green: check.is_green() });
         }
         let ran = standing(trace, &checks).find(|ran| ran.command == *command)?;
@@ -226,10 +242,14 @@ fn earlier(check: &CheckRun, baseline: Option<&Baseline>) -> Earlier {
     match before {
         Some(before) if before.is_green() => Earlier::Green,
         Some(CheckRun { end: CheckEnd::NotRun { .. }, .. }) | None => Earlier::Unknown,
-        Some(before) if before.end == check.end && complaints(&before.output) == complaints(&check.output) => {
-            Earlier::SameFailure
-        }
-        Some(_) => Earlier::OtherFailure,
+        Some(before) if before.end != check.end => Earlier::OtherFailure,
+        Some(before) => match (&check.end, complaints(&before.output), complaints(&check.output)) {
+            // Where it was killed says nothing of why.
+            (CheckEnd::TimedOut { .. }, ..) => Earlier::Failed,
+            (_, was, is) if was.is_empty() && is.is_empty() => Earlier::Failed,
+            (_, was, is) if was == is => Earlier::SameFailure,
+            _ => Earlier::OtherFailure,
+        },
     }
 }
 

@@ -282,6 +282,8 @@ pub struct Published {
     pub pull: Option<PullRequest>,
     /// What was done.
     pub summary: Publication,
+    /// Whether the Coder has been at work again since: what it did then is in none of this.
+    pub overtaken: bool,
 }
 
 /// A merge in progress.

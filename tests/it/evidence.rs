@@ -4,7 +4,7 @@
 use codebutler::scripted::{ScriptedReply, ScriptedRequest};
 use serde_json::json;
 
-use super::script::{last_calls, spoken_to, with_coder};
+use super::script::{last_calls, spoken_to, status, with_coder};
 use super::support::fake_slack::{ANA, BEN, SHOP};
 use super::world::{World, blocks_text, button};
 
@@ -150,7 +150,7 @@ async fn on_github_a_pull_request_that_the_coder_opened_becomes_a_draft_with_the
             ScriptedReply::text("").call("Write", &new).call("GitCommit", &json!({ "message": "Say it" }))
         }
         ["Write", ..] => {
-            let pull = json!({ "title": "Say it", "body": "In the Coder's words." });
+            let pull = json!({ "title": "All green", "body": "All tests pass, verified." });
             ScriptedReply::text("").call("GHCreatePR", &pull)
         }
         _ => ScriptedReply::text("All done."),
@@ -164,7 +164,77 @@ async fn on_github_a_pull_request_that_the_coder_opened_becomes_a_draft_with_the
     let pull = github.pull(1);
     assert_eq!(pull["draft"], true);
     let body = pull["body"].as_str().expect("a body");
-    assert!(body.starts_with("In the Coder's words.") && body.contains("- ✘ `echo run"), "{body}");
+    let places = ["> **Draft:** `echo run", "All tests pass, verified.", "- ✘ `echo run"].map(|part| body.find(part));
+    assert!(places[0] == Some(0) && places.is_sorted() && !places.contains(&None), "{body}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_nothing_changed_what_the_log_shows_goes_before_what_the_coder_claims() {
+    let claim = "All checks pass: I ran `sh test.sh` and it is green. Ready to merge.";
+    let claims = move |_: &ScriptedRequest| ScriptedReply::text(claim);
+    let mut world = World::with_script(with_coder(claims)).await;
+    world.repo["checks"] = json!(["echo 'row: FAILED'; exit 1"]);
+    let _daemon = world.start();
+    let ts = world.begun().await;
+    let card = world.says(&ts, "Nothing was changed, so there is no pull request.").await;
+    let text = &card.text;
+    let places = ["exit code 1 · on the untouched base", "\nrow: FAILED", "The Coder's report:", claim, "Done when"];
+    let places = places.map(|part| text.find(part));
+    assert!(places.is_sorted() && !places.contains(&None), "{places:?}: {text}");
+    assert!(!text.contains("Draft") && !text.contains("Not finished") && !text.contains("Not done"), "{text}");
+    assert!(button(&card, "run_retry").is_none(), "{text}");
+    // The PM hears the same, and the Coder is not sent to mend anything.
+    world.slack.say(BEN, SHOP, "and now?", Some(&ts));
+    world.says(&ts, "since nothing was changed; `echo 'row: FAILED'; exit 1` fails (exit code 1)").await;
+    world.no_violations();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_coder_that_failed_has_pushed_is_not_merged_under_the_older_card() {
+    let first = coder("good morning", None);
+    let fails = move |request: &ScriptedRequest| {
+        if !request.user_text().contains("approved a further plan") {
+            return first(request);
+        }
+        let half = json!({ "file_path": "greeting.txt", "content": "half\nworld\n" });
+        match last_calls(request).as_slice() {
+            _ if spoken_to(request) => ScriptedReply::text("")
+                .call("Write", &half)
+                .call("GitCommit", &json!({ "message": "Half of it" }))
+                .call("GitPush", &json!({})),
+            _ => ScriptedReply::fault(status(402, "Insufficient credits")),
+        }
+    };
+    let mut world = World::with_script(with_coder(fails)).await;
+    world.repo["checks"] = json!([CHECK]);
+    let _daemon = world.start();
+    let ts = world.begun().await;
+    world.card(&ts, "pr_merge").await;
+    world.slack.say(BEN, SHOP, "now let `greeting.txt` say \"half\"", Some(&ts));
+    world.press(&ts, "plan_approve").await;
+    world.says(&ts, "lack of credit").await;
+    assert_eq!(world.at_remote("codebutler/say-good-morning", "greeting.txt"), "half\nworld\n", "it is pushed");
+    let merge = world.slack.say(ANA, SHOP, "merge", Some(&ts));
+    world.says(&ts, "`!retry` lets it go on; then say `merge` again.").await;
+    world.is_done(&merge).await;
+    assert_eq!(world.at_remote("main", "greeting.txt"), "hello\nworld\n");
+    world.no_violations();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_diff_of_a_local_pull_request_is_that_of_its_commits() {
+    let world = world("good morning", Some("echo secret >generated.txt"), &[]).await;
+    let _daemon = world.start();
+    let ts = world.begun().await;
+    let (card, _) = world.card(&ts, "pr_merge").await;
+    assert!(blocks_text(&card).contains("`generated.txt`"), "it is left out: {}", blocks_text(&card));
+    let diff = || {
+        let messages = world.thread_messages(&ts);
+        messages.into_iter().flat_map(|message| message.files).find(|file| file.name.ends_with(".diff"))
+    };
+    world.until("the diff", || diff().is_some()).await;
+    let diff = diff().and_then(|diff| diff.content).expect("a file with a text");
+    assert!(diff.contains("+good morning") && !diff.contains("generated.txt"), "{diff}");
 }
 
 /// A check that says when it began, and ends when it may.

@@ -16,9 +16,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{
-    Forge, ForgeError, MergeError, MergeRequest, NewPullRequest, PullRequestStatus, PullState, UNFINISHED, body,
-};
+use super::{Forge, ForgeError, MergeError, MergeRequest, NewPullRequest, PullRequestStatus, PullState, body};
 use crate::ids::CommitId;
 use crate::thread::event::PullRequest;
 use gh::{Answer, Gh, Method, TRIES, Trouble};
@@ -131,7 +129,7 @@ impl GitHub {
     async fn bring_up_to_date(&self, pull: Pull, new: &NewPullRequest) -> Result<Pull, ForgeError> {
         let old = pull.body.as_deref().unwrap_or_default();
         let Some(text) = body::updated(old, new) else { return Ok(pull) };
-        let title = if old.starts_with(UNFINISHED) { &new.title } else { &pull.title };
+        let title = if body::is_unfinished(old) { &new.title } else { &pull.title };
         let body = json!({"title": title, "body": text});
         let path = self.path(&format!("pulls/{}", pull.number));
         let answer = self.gh.call(Method::Patch, &path, Some(&body)).await?;

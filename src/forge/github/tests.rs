@@ -5,6 +5,7 @@ mod fake_github;
 mod unkind;
 
 use super::*;
+use crate::forge::UNFINISHED;
 use crate::process::{Exit, Program};
 use fake_github::{FakeGitHub, REMOTE, Rules, Trouble};
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{Inner, refused};
-use crate::forge::{ForgeError, NewPullRequest, UNFINISHED, body};
+use crate::forge::{ForgeError, NewPullRequest, body};
 use crate::ids::CommitId;
 use crate::thread::event::PullRequest;
 
@@ -51,7 +51,7 @@ impl State {
 impl Record {
     /// The open pull request after a further piece of work.
     pub(super) fn brought_up_to_date(self, new: &NewPullRequest) -> Self {
-        let title = if self.body.starts_with(UNFINISHED) { new.title.clone() } else { self.title };
+        let title = if body::is_unfinished(&self.body) { new.title.clone() } else { self.title };
         let body = body::updated(&self.body, new).unwrap_or(self.body);
         Self { draft: new.draft, title, body, ..self }
     }

@@ -136,6 +136,16 @@ impl BranchGit for SimulatedBranch {
             .await
     }
 
+    async fn diff_commits(&self) -> Result<String, GitError> {
+        self.git
+            .operate("diff_commits", |state| {
+                let (before, now) = (state.files(&self.left_base(state)?), state.files(&self.stands_on(state)?));
+                let shown = |path: String| format!("{path}\n{}", now.get(&path).map_or("gone", String::as_str));
+                Ok(changed(&before, &now).into_iter().map(shown).collect::<Vec<_>>().join("\n"))
+            })
+            .await
+    }
+
     async fn diff_stat(&self) -> Result<DiffStat, GitError> {
         self.git
             .operate("diff_stat", |state| {

@@ -51,6 +51,11 @@ async fn a_diff_has_committed_and_uncommitted_changes_with_renames_and_binaries(
     ] {
         assert!(diff.contains(part), "{part}: {diff}");
     }
+    let committed = git.diff_commits().await.expect("a diff");
+    assert!(
+        committed.starts_with("1 file changed from ") && committed.contains("long.txt -> moved.txt"),
+        "{committed}"
+    );
     let one = git.diff(None, Some("a.txt")).await.expect("a diff");
     assert!(one.starts_with("1 file changed") && !one.contains("new.txt"), "{one}");
     assert!(!git.diff(Some("HEAD"), None).await.expect("a diff").contains("moved.txt"));

@@ -13,7 +13,7 @@ fn exit(code: i32) -> CheckEnd {
 }
 
 fn report(checks: Vec<(CheckRun, Earlier)>) -> Report {
-    Report { checks, configured: true, ..Report::default() }
+    Report { checks, configured: Some(true), ..Report::default() }
 }
 
 #[test]
@@ -57,13 +57,13 @@ fn criteria_say_what_shows_them() {
         ("`cargo test` passes twice".to_owned(), shown(false)),
         ("it looks good".to_owned(), None),
     ];
-    let told = card(&Report { criteria, configured: true, ..Report::default() });
+    let told = card(&Report { criteria, configured: Some(true), ..Report::default() });
     let expected = "**Done when**\n✔ `cargo test` passes · `cargo test` → exit code 0\n\
                     ✘ `cargo test` passes twice · `cargo test` → exit code 1\n\
                     · it looks good · _no command shows it: to be looked at_";
     assert_eq!(told, expected);
     let many = vec![("x".repeat(500), None); 20];
-    let told = card(&Report { criteria: many, configured: true, ..Report::default() });
+    let told = card(&Report { criteria: many, configured: Some(true), ..Report::default() });
     assert!(told.lines().count() == 10 && told.ends_with("_12 more_") && told.chars().count() < 2_000, "{told}");
 }
 
@@ -76,13 +76,29 @@ fn without_checks_it_says_what_the_coder_ran_and_no_more() {
         counts: None,
         output: String::new(),
     };
-    let told = |ran| card(&Report { ran, ..Report::default() });
+    let told = |ran| card(&Report { ran, configured: Some(false), ..Report::default() });
     assert_eq!(told(vec![]), "no checks are configured · no test was run");
     assert_eq!(told(vec![(ran("make test", None), false)]), "no checks are configured · no test was run");
     let both = vec![(ran("make test", Some(0)), false), (ran("make lint", Some(2)), true)];
     let expected = "no checks are configured · the Coder ran `make test` → exit 0 · \
                     the Coder ran `make lint` → exit 2, before later changes";
-    assert_eq!(told(both), expected);
+    assert_eq!(told(both.clone()), expected);
+    // An older log does not say whether there are checks.
+    assert_eq!(card(&Report::default()) + &section(&Report::default()), "");
+    let expected = expected.trim_start_matches("no checks are configured · ");
+    assert_eq!(card(&Report { ran: both, ..Report::default() }), expected);
+}
+
+#[test]
+fn with_nothing_changed_it_says_how_the_base_is() {
+    let unchanged = |checks| Report { unchanged: true, ..report(checks) };
+    let base = |code| (check("make a", exit(code), ""), Earlier::Base);
+    let red = unchanged(vec![base(2)]);
+    assert_eq!(headline(&red).as_deref(), Some("**`make a` fails** · exit code 2 · on the untouched base"));
+    assert_eq!(card(&red), "");
+    assert_eq!(card(&unchanged(vec![base(0)])), "`make a` → exit 0 in 41 s · on the untouched base");
+    let unknown = Report { unknown: Some("no space".into()), ..unchanged(vec![]) };
+    assert_eq!(card(&unknown), "how the checks end is not known (no space)");
 }
 
 #[test]
@@ -98,5 +114,5 @@ fn the_section_of_the_body_has_all_of_it() {
                     ```\ntest b ... FAILED\n```\n\n\nDone when:\n\n\
                     - · it looks good · _no command shows it: to be looked at_";
     assert_eq!(section(&report), expected);
-    assert_eq!(section(&Report { configured: true, ..Report::default() }), "");
+    assert_eq!(section(&Report { configured: Some(true), ..Report::default() }), "");
 }

@@ -18,6 +18,9 @@ pub(super) fn line(after: &Thread, news: &Checks) -> Line {
                 Line::plain(Tag::Info, text)
             }
         },
+        Checks::Due { run, known, commands } if known.is_empty() && commands.is_empty() => {
+            Line::plain(Tag::Role(Role::Coder), format!("after run {run} there are no checks to be run"))
+        }
         Checks::Due { run, known, commands } => {
             let own = if known.is_empty() { String::new() } else { format!("; run by the Coder: {}", results(known)) };
             let text = format!("after run {run} {} due{own}", count(commands.len(), "check"));

@@ -19,8 +19,8 @@ use crate::thread::checks::{Baseline, CheckEnd, CheckRun};
 use crate::thread::event::Workspace;
 use crate::thread::{Command, Thread, evidence};
 
-/// How long one check may take.
-const CHECK_TIME: Duration = Duration::from_secs(600);
+/// How long one check may take: a cold build beside that of the Coder, on a small machine (README).
+const CHECK_TIME: Duration = Duration::from_secs(20 * 60);
 
 /// Bytes of a check's output that are kept, from its end.
 const KEPT_BYTES: usize = 512 << 10;

@@ -28,7 +28,7 @@ pub(super) fn publish(
         .approved
         .as_ref()
         .map_or_else(|| "Work of a CodeButler thread".to_owned(), |(plan, _)| plan.title.clone());
-    let evidence = crate::render::evidence::section(&crate::thread::evidence::report(thread, &publishing));
+    let evidence = crate::render::evidence::section(&crate::thread::evidence::report(thread, &publishing, false));
     async move {
         let run = publishing.run;
         let Some(work) = work else {
@@ -59,11 +59,11 @@ pub(super) fn publish(
             Deed::Opened(pull) => Some(pull),
             Deed::Committed(_) | Deed::Pushed(_) | Deed::Context(_) | Deed::FoundForeign(_) => None,
         });
-        // A local pull request has no page of its own that could show its diff.
+        // A local pull request has no page of its own that could show its diff. What was left out is not in it.
         if let (Ok(publication), Some(pull)) = (&mut result, opened)
             && pull.url.is_empty()
         {
-            publication.diff = work.git.diff(None, None).await.ok();
+            publication.diff = work.git.diff_commits().await.ok();
         }
         Command::PublishDone { run, result, deeds }
     }

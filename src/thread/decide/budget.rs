@@ -70,6 +70,11 @@ impl Deciding<'_> {
             return;
         }
         self.emit(Event::StopRequested { by: by.clone(), ts: None });
+        // Who waits for its answer first: told that there is none, it would go on to the same cap.
+        let asked = self.thread.runs.get(&role).and_then(|run| self.thread.consult_of(run.id));
+        if let Some(asker) = asked.map(|consult| consult.role) {
+            self.stop_run(asker, &by);
+        }
         self.stop_run(role, &by);
     }
 

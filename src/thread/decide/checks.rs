@@ -59,7 +59,7 @@ impl Deciding<'_> {
             return;
         };
         let (run, checks) = (publishing.run, self.checks());
-        if checks.is_empty() || self.thread.workspace().is_none() {
+        if self.thread.workspace().is_none() {
             return;
         }
         let known = evidence::known(&self.thread.checks.trace, &checks);
@@ -90,15 +90,25 @@ impl Deciding<'_> {
         runs
     }
 
+    /// What fails although, or since, nothing was changed: `; ˋxˋ fails (exit code 1)`.
+    pub(super) fn still_failing(&self) -> String {
+        let failing = self.thread.published.iter().flat_map(|published| published.evidence.failing());
+        failing.map(|(check, _)| format!("; `{}` fails ({})", check.command, check.how())).collect()
+    }
+
     /// Leaves the Coder a note on the checks that failed, for when it goes on.
     pub(super) fn note_failing(&mut self) {
-        let Some(published) = &self.thread.published else { return };
+        let Some(published) = self.thread.published.as_ref().filter(|published| published.summary.head.is_some())
+        else {
+            return;
+        };
         let failing = published.evidence.failing().map(|(check, earlier)| {
             let before = match earlier {
                 evidence::Earlier::Green => "it succeeded before your work",
                 evidence::Earlier::SameFailure => "it failed in the same way before your work",
                 evidence::Earlier::OtherFailure => "it failed before your work too, but in another way",
-                evidence::Earlier::Unknown => "it is not known how it was before your work",
+                evidence::Earlier::Failed => "it failed before your work too; whether in the same way is not known",
+                evidence::Earlier::Base | evidence::Earlier::Unknown => "it is not known how it was before your work",
             };
             let output = last_of(&check.output, TOLD);
             format!("`{}`: {}; {before}. The end of its output:\n{output}", check.command, check.how())

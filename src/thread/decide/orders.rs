@@ -159,12 +159,27 @@ impl Deciding<'_> {
         } else if self.thread.published.as_ref().is_some_and(|published| !published.can_be_merged()) {
             Some("The pull request is a draft: the work is not done. `!retry` lets the Coder go on.")
         } else {
-            None
+            self.unseen_work()
         };
         match (reason, self.thread.head.clone()) {
             (Some(reason), _) => self.tell(ts, by, reason),
             (None, Some(head)) => self.emit(Event::MergeRequested { by, ts, head }),
             (None, None) => self.tell(ts, by, "The branch has not been pushed yet. Say `!retry` first."),
+        }
+    }
+
+    /// Why the pull request's head is not what was reported and checked last, when it is not.
+    fn unseen_work(&self) -> Option<&'static str> {
+        let published = self.thread.published.as_ref();
+        match published.filter(|published| !published.overtaken).map(|published| &published.summary.head) {
+            Some(None) => Some(
+                "Against the base nothing is changed any more, so there is nothing to merge. `!close` ends the thread.",
+            ),
+            Some(head) if *head == self.thread.head => None,
+            Some(_) | None => Some(
+                "The Coder went to work and stopped before it could report, so what it did since is not checked, and not \
+                 all of it may be in the pull request. `!retry` lets it go on; then say `merge` again.",
+            ),
         }
     }
 

@@ -95,7 +95,7 @@ impl Deciding<'_> {
                 self.emit(Event::WorkPublished { run, summary });
                 let place = match &self.thread.pull {
                     Some(pull) => format!("Pull request #{} “{}” is open", pull.number, pull.title),
-                    None => "There is no pull request, since nothing was changed".to_owned(),
+                    None => format!("There is no pull request, since nothing was changed{}", self.still_failing()),
                 };
                 let draft = self.thread.published.as_ref().and_then(|published| published.draft.as_ref());
                 let draft = draft.map(|why| format!(" It is a draft: {why}.")).unwrap_or_default();

@@ -95,6 +95,7 @@ fn a_failure_is_the_same_when_it_complains_of_the_same() {
                test result: FAILED. 1 passed; 1 failed; finished in 0.01s";
     let new = "test a ... ok\ntest b ... FAILED\nthread 'b' (98) panicked at src/lib.rs:7:5:\n\
                test result: FAILED. 1 passed; 1 failed; finished in 1.30s";
+    let late = |output| CheckRun { end: CheckEnd::TimedOut { seconds: 9 }, ..check(0, output) };
     for (before, now, expected) in [
         (check(0, ""), check(0, ""), Earlier::Green),
         (check(0, ""), check(101, new), Earlier::Green),
@@ -104,6 +105,10 @@ fn a_failure_is_the_same_when_it_complains_of_the_same() {
         (check(101, old), check(101, &new.replace("1 failed", "2 failed")), Earlier::OtherFailure),
         (check(1, "x"), check(1, "x"), Earlier::SameFailure),
         (check(1, "x"), check(1, "y"), Earlier::OtherFailure),
+        (check(1, ""), check(1, ""), Earlier::Failed),
+        (check(1, ""), check(1, "x"), Earlier::OtherFailure),
+        (late(old), late(old), Earlier::Failed),
+        (late(old), check(101, old), Earlier::OtherFailure),
     ] {
         let baseline = Baseline { commit: crate::ids::CommitId::new("a"), checks: vec![before], missing: None };
         assert_eq!(earlier(&now, Some(&baseline)), expected, "{now:?}");
@@ -113,7 +118,8 @@ fn a_failure_is_the_same_when_it_complains_of_the_same() {
 
 #[test]
 fn a_criterion_is_shown_by_the_command_in_it_that_was_run() {
-    let done = vec![check(0, ""), CheckRun { command: "cargo clippy".into(), ..check(1, "") }];
+    let done = [check(0, ""), CheckRun { command: "cargo clippy".into(), ..check(1, "") }];
+    let done = done.map(|check| (check, Earlier::Unknown));
     let trace = [ran("sh tests/run.sh export", Some(0))];
     for (criterion, expected) in [
         ("`cargo test` passes", Some(("cargo test", true))),

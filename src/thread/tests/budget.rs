@@ -109,6 +109,18 @@ fn ended_at_a_cap_the_work_is_kept_as_a_draft() {
 }
 
 #[test]
+fn ended_at_the_cap_of_a_pm_that_is_asked_the_work_ends_too() {
+    let mut story = capped(1.0);
+    story.reply(Role::Coder, "", &[("AskPM", r#"{"question":"Which one?"}"#)]);
+    due(&mut story, Role::Pm);
+    let card = card(&story);
+    let events = story.press("ANA", Action::BudgetStop, &card);
+    assert!(story.thread.runs.is_empty(), "{:?}", story.thread.runs.keys());
+    assert!(!format!("{events:?}").contains("did not answer"), "{events:?}");
+    assert!(story.thread.publishing.is_some() && story.thread.consults.is_empty());
+}
+
+#[test]
 fn what_is_said_meanwhile_is_kept_and_told_and_a_retry_looks_again() {
     let mut story = Story::at_work();
     story.rules.caps.day_usd = Some(10.0);

@@ -2,10 +2,12 @@
 
 use super::Story;
 use crate::agent::Role;
-use crate::ids::{CommitId, RunId};
+use crate::ids::{CommitId, Millis, RunId};
 use crate::thread::Event;
 use crate::thread::checks::{Baseline, CheckEnd, CheckRun, Checks};
 use crate::thread::command::{Action, Command};
+use crate::thread::event::Publication;
+use crate::thread::evidence::Earlier;
 
 fn check(command: &str, code: i32) -> CheckRun {
     let output = if code == 0 { String::new() } else { format!("{command} FAILED") };
@@ -115,6 +117,52 @@ fn what_the_coder_ran_is_not_due_and_nothing_is_checked_when_nothing_changed() {
     twin.reply(Role::Coder, "Done.", &[]);
     twin.act(Command::CheckDone { run: RunId(2), check: None });
     assert_eq!(twin.pending(), ["publish/2"]);
+}
+
+#[test]
+fn with_nothing_changed_the_base_tells_how_the_checks_are_and_makes_no_draft() {
+    let mut story = Story::checked(&["make a"]);
+    story.reply(Role::Coder, "All checks pass.", &[]);
+    story.act(Command::CheckDone { run: RunId(2), check: None });
+    assert_eq!(story.pending(), ["baseline"], "it is all that will be known");
+    let mut stopped = story.clone();
+    stopped.say("BEN", "!stop");
+    assert_eq!(stopped.pending(), ["publish/2"]);
+    story.act(baseline(vec![check("make a", 2)]));
+    let events = story.act(Command::PublishDone { run: RunId(2), result: Ok(Publication::default()), deeds: vec![] });
+    let published = story.thread.published.as_ref().expect("published");
+    assert_eq!(published.draft, None);
+    assert_eq!(published.evidence.checks, [(check("make a", 2), Earlier::Base)]);
+    assert!(story.thread.stalled.is_empty(), "there is nothing to go on with");
+    let told = format!("{events:?}");
+    assert!(told.contains("since nothing was changed; `make a` fails (exit code 2). Its report"), "{told}");
+    assert!(!told.contains("draft") && !told.contains("Mend them"), "{told}");
+}
+
+#[test]
+fn only_the_log_says_that_there_are_no_checks() {
+    let mut story = Story::at_work();
+    story.reply(Role::Coder, "Done.", &[]);
+    let none = Checks::Due { run: RunId(2), known: vec![], commands: vec![] };
+    assert!(story.log.contains(&Event::Checks { news: none }));
+    story.published();
+    assert_eq!(story.thread.published.as_ref().expect("published").evidence.configured, Some(false));
+    // A log from before this was asked; and a run that was stopped.
+    let mut old = Story::at_work();
+    old.reply(Role::Coder, "Done.", &[]);
+    old.thread.publishing.as_mut().expect("to publish").checked = None;
+    let mut taken_up = old.clone();
+    taken_up.rules.checks = vec!["make a".into()];
+    taken_up.act(Command::Interrupted { calls: vec![] });
+    assert_eq!(taken_up.pending(), ["publish/2/check/0"], "it does not go out unchecked");
+    let publication = Publication { head: Some(CommitId::new("beef")), ..Publication::default() };
+    old.thread.apply(&Event::WorkPublished { run: RunId(2), summary: publication }, Millis(0));
+    let mut stopped = Story::at_work();
+    stopped.say("BEN", "!stop");
+    stopped.published();
+    for story in [old, stopped] {
+        assert_eq!(story.thread.published.as_ref().expect("published").evidence.configured, None);
+    }
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use super::{Story, refusal};
 use crate::agent::Role;
 use crate::ids::CommitId;
-use crate::thread::command::{Action, Command, NotMerged};
-use crate::thread::event::Failure;
+use crate::thread::command::{Action, Command, Deed, NotMerged};
+use crate::thread::event::{Failure, PullRequest};
 use crate::thread::{Effect, Event, Phase, pending};
 
 #[test]
@@ -47,6 +47,29 @@ fn work_that_could_not_be_pushed_is_not_merged_over() {
     story.published();
     story.say("ANA", "merge");
     assert_eq!(story.pending(), ["merge/1"]);
+}
+
+#[test]
+fn what_the_coder_did_since_its_last_report_is_not_merged() {
+    let mut opened = Story::opened();
+    opened.propose_more();
+    let mut unpublished = Story::at_work();
+    for (story, head) in [(&mut opened, "cafe"), (&mut unpublished, "beef")] {
+        story.reply(Role::Coder, "", &[("GitPush", "{}"), ("GHCreatePR", r#"{"title":"t","body":"b"}"#)]);
+        let pull = PullRequest { number: 7, url: "https://x/7".into(), title: "t".into(), draft: false };
+        story.tool(Role::Coder, "c0_1", "pushed", vec![Deed::Pushed(CommitId::new(head)), Deed::Opened(pull)]);
+        story.tool(Role::Coder, "c0_2", "opened", vec![]);
+        let run = story.thread.runs[&Role::Coder].clone();
+        let result = Err(Failure { what: "No credit.".into(), hint: "Add some.".into() });
+        story.act(Command::ModelAnswered { run: run.id, turn: run.turns + 1, result });
+        let told = format!("{:?}", story.say("ANA", "merge"));
+        assert!(told.contains("stopped before it could report") && told.contains("`!retry`"), "{told}");
+        story.say("ANA", "!retry");
+        story.reply(Role::Coder, "Done.", &[]);
+        story.published();
+        story.say("ANA", "merge");
+        assert_eq!(story.pending(), ["merge/1"]);
+    }
 }
 
 #[test]
