@@ -17,7 +17,7 @@ use rustix::process::Pid;
 use tokio_util::sync::CancellationToken;
 
 use self::running::Running;
-pub use orphans::{Orphan, end_orphans};
+pub use orphans::{Orphan, end_orphans, kill_orphans};
 pub use running::AtGate;
 
 /// Variables that every child may see. Secrets are never among them.
@@ -71,6 +71,8 @@ pub struct Finished {
     pub stdout: Captured,
     /// Its standard error.
     pub stderr: Captured,
+    /// Whether something that it started went on then and held its output open.
+    pub left: bool,
 }
 
 /// Output of a child, head and tail kept when it was longer than allowed.

@@ -1,5 +1,5 @@
-//! Programs that an earlier life of the daemon left running: found by a variable that every child of ours carries and
-//! hands down to all it starts, and ended.
+//! Programs that outlived the child of ours that started them, or an earlier life of the daemon: found by a variable that
+//! every child of ours carries and hands down to all it starts, and ended.
 //!
 //! By `/proc`, so on Linux only; elsewhere none is found. A program that clears its environment is not found either.
 
@@ -24,6 +24,8 @@ pub struct Orphan {
     pid: Pid,
     /// The folder that our child was started in.
     pub folder: PathBuf,
+    /// What it takes for its home.
+    pub home: Option<PathBuf>,
     /// Whether it made a session of its own, as programs do that are to stay: ssh's shared connection, for one.
     pub own_session: bool,
 }
@@ -32,6 +34,11 @@ pub struct Orphan {
 /// Gives how many there were.
 pub fn end_orphans(ours: impl Fn(&Orphan) -> bool) -> usize {
     end_within(GRACE, ours)
+}
+
+/// The same without asking them first, for what was to be gone already.
+pub fn kill_orphans(ours: impl Fn(&Orphan) -> bool) -> usize {
+    end_within(Duration::ZERO, ours)
 }
 
 fn end_within(grace: Duration, ours: impl Fn(&Orphan) -> bool) -> usize {
@@ -67,9 +74,10 @@ fn marked() -> Vec<Orphan> {
         std::fs::metadata(folder_of(*pid)).is_ok_and(|meta| meta.uid() == user)
     };
     let orphan = |pid| {
-        let folder = mark_of(pid)?;
+        let environment = std::fs::read(folder_of(pid).join("environ")).ok()?;
+        let folder = variable(&environment, MARK)?;
         let own_session = session_of(pid).is_some_and(|leader| leader == pid || mark_of(leader).is_some());
-        Some(Orphan { pid, folder, own_session })
+        Some(Orphan { pid, folder, home: variable(&environment, "HOME"), own_session })
     };
     pids.filter(|pid| *pid != own).filter(of_user).filter_map(orphan).collect()
 }
@@ -95,10 +103,14 @@ fn session_in(stat: &str) -> Option<Pid> {
 
 /// The mark in a program's environment; none for one that has ended and is not yet taken off the list.
 fn mark_of(pid: Pid) -> Option<PathBuf> {
+    variable(&std::fs::read(folder_of(pid).join("environ")).ok()?, MARK)
+}
+
+/// A path in an environment as `/proc` gives it.
+fn variable(environment: &[u8], name: &str) -> Option<PathBuf> {
     use std::os::unix::ffi::OsStrExt as _;
-    let environment = std::fs::read(folder_of(pid).join("environ")).ok()?;
     let mut variables = environment.split(|byte| *byte == 0);
-    let value = variables.find_map(|variable| variable.strip_prefix(MARK.as_bytes())?.strip_prefix(b"="))?;
+    let value = variables.find_map(|variable| variable.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
     Some(Path::new(std::ffi::OsStr::from_bytes(value)).to_path_buf())
 }
 

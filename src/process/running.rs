@@ -88,9 +88,9 @@ impl Running {
                 }
             }
         };
-        let _ = tokio::time::timeout(Duration::from_millis(200), drain).await;
+        let left = tokio::time::timeout(Duration::from_millis(200), drain).await.is_err();
         let exit = cut.unwrap_or_else(|| exit_of(status));
-        Ok(Finished { exit, stdout, stderr })
+        Ok(Finished { exit, stdout, stderr, left })
     }
 }
 
@@ -118,12 +118,23 @@ impl AtGate {
     ) -> Result<Finished, ProcessError> {
         let program = std::mem::replace(&mut self.running.program, Program::new("", ""));
         self.running.program = program.timeout(timeout).keep(head, tail).cancelled_by(cancel);
-        self.gate.write_all(b"\n").map_err(|source| {
-            let program = self.running.program.program.to_string_lossy().into_owned();
-            ProcessError::Io { program, source }
-        })?;
+        // One that did not wait has ended already, as a shell does over a fault in its first line: it says so itself.
+        let _ = self.gate.write_all(b"\n");
         drop(self.gate);
         Box::pin(self.running.finish()).await
+    }
+
+    /// Whether it is what this program would be now: the same words, the same place, the same environment.
+    pub fn is_of(&self, program: &Program) -> bool {
+        let own = &self.running.program;
+        (&own.program, &own.args, &own.directory, &own.env)
+            == (&program.program, &program.args, &program.directory, &program.env)
+    }
+
+    /// Whether it ended without being let begin.
+    #[cfg(test)]
+    pub fn has_ended(&mut self) -> bool {
+        self.running.child.try_wait().is_ok_and(|status| status.is_some())
     }
 }
 

@@ -3,22 +3,29 @@
 //! Today's only implementation runs it with the daemon's own rights; the kernel's layers will stand behind the same port.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use crate::process::{AtGate, Finished, ProcessError, Program};
+use crate::offload::offload;
+use crate::process::{AtGate, Exit, Finished, ProcessError, Program, kill_orphans};
 
 /// Where scripts run.
 #[async_trait]
 pub trait Shell: Send + Sync {
     /// Runs a script to its end, both output streams merged into `stdout`. Its process group ends with it, also when the
-    /// future is dropped; what put itself into a session of its own lives on until the daemon's next start.
+    /// future is dropped. What put itself into a session of its own ends a moment after one that was cut or that it holds
+    /// the output of; else with [`Self::end_leftovers`].
     async fn run(&self, script: Script) -> Result<Finished, ShellError>;
 
-    /// Gets ready to run a script that is likely to be run at once, without beginning it.
+    /// Ends what scripts with this root and home left running; no other of them may be running. Gives how many there were.
+    async fn end_leftovers(&self, _root: &Path, _home: &Path) -> usize {
+        0
+    }
+
+    /// Gets ready to run a script that is likely to be run at once, without beginning it. Within the async runtime.
     fn prepare(&self, _root: &Path, _home: &Path, _text: &str) {}
 }
 
@@ -53,15 +60,13 @@ pub enum ShellError {
 /// Runs scripts with the daemon's own rights.
 #[derive(Debug, Default)]
 pub struct HostShell {
-    /// Shells that were started ahead and wait. A std lock, held for one look.
-    ready: Mutex<Vec<Ready>>,
+    /// Shells that were started ahead and wait, the oldest first. A std lock, held for one look.
+    ready: Arc<Mutex<Vec<Ready>>>,
 }
 
 /// A shell that has its script and waits.
 #[derive(Debug)]
 struct Ready {
-    root: PathBuf,
-    text: String,
     since: Instant,
     shell: AtGate,
 }
@@ -75,13 +80,25 @@ const WAITS: Duration = Duration::from_secs(5);
 const GATE: &str = "read -r || exit 125; exec </dev/null; unset REPLY; ";
 
 impl HostShell {
-    /// The shell that waits with this script.
-    fn take(&self, script: &Script) -> Option<AtGate> {
+    /// The shell that waits with this script, if it still stands where a fresh one would: the initialisation of the
+    /// worktree may have given commands another environment meanwhile.
+    fn take(&self, script: &Script) -> std::io::Result<Option<AtGate>> {
         let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
-        ready.retain(|ready| ready.since.elapsed() < WAITS);
-        let at = ready.iter().position(|ready| ready.root == script.root && ready.text == script.text)?;
-        Some(ready.swap_remove(at).shell)
+        if ready.is_empty() {
+            return Ok(None);
+        }
+        let program = super::command(&script.root, &script.home, &gated(&script.text))?;
+        let at = ready.iter().position(|ready| ready.shell.is_of(&program));
+        Ok(at.map(|at| ready.remove(at).shell))
     }
+}
+
+fn gated(text: &str) -> String {
+    format!("{GATE}{text}")
+}
+
+fn let_go_of_the_old(ready: &Mutex<Vec<Ready>>) {
+    ready.lock().unwrap_or_else(PoisonError::into_inner).retain(|ready| ready.since.elapsed() < WAITS);
 }
 
 #[async_trait]
@@ -90,17 +107,39 @@ impl Shell for HostShell {
         if super::shell() != "bash" {
             return;
         }
-        let started = super::command(root, home, &format!("{GATE}{text}")).map(Program::at_gate);
+        let started = super::command(root, home, &gated(text)).map(Program::at_gate);
         // What is wrong with it is said when it is run.
         let Ok(Ok(shell)) = started else { return };
-        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
-        ready.retain(|ready| ready.since.elapsed() < WAITS);
-        ready.truncate(READY - 1);
-        ready.push(Ready { root: root.to_owned(), text: text.to_owned(), since: Instant::now(), shell });
+        let mut waiting = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        while waiting.len() >= READY {
+            waiting.remove(0);
+        }
+        waiting.push(Ready { since: Instant::now(), shell });
+        let ready = Arc::clone(&self.ready);
+        tokio::spawn(async move {
+            tokio::time::sleep(WAITS).await;
+            let_go_of_the_old(&ready);
+        });
+    }
+
+    async fn end_leftovers(&self, root: &Path, home: &Path) -> usize {
+        let left = Leftovers::of(root, home);
+        offload(move || left.end()).await.unwrap_or_default()
     }
 
     async fn run(&self, script: Script) -> Result<Finished, ShellError> {
-        if let Some(shell) = self.take(&script) {
+        let mut cut = Cut(Some(Leftovers::of(&script.root, &script.home)));
+        let finished = self.run_to_its_end(script).await?;
+        if matches!(finished.exit, Exit::Code(_) | Exit::Signal(_)) && !finished.left {
+            cut.0 = None;
+        }
+        Ok(finished)
+    }
+}
+
+impl HostShell {
+    async fn run_to_its_end(&self, script: Script) -> Result<Finished, ShellError> {
+        if let Some(shell) = self.take(&script).map_err(ShellError::Home)? {
             let Script { timeout, keep, cancel, .. } = script;
             let mut finished = Box::pin(shell.open(timeout, keep, cancel)).await?;
             // Only a fault in the first line shows it.
@@ -110,6 +149,37 @@ impl Shell for HostShell {
         let Script { root, home, text, timeout, keep: (head, tail), cancel } = script;
         let program = super::command(&root, &home, &text).map_err(ShellError::Home)?;
         Ok(Box::pin(program.timeout(timeout).keep(head, tail).cancelled_by(cancel).merged()).await?)
+    }
+}
+
+/// What scripts may have left running in sessions of their own. Git of the same folder is not meant: it has the user's
+/// home.
+struct Leftovers {
+    root: PathBuf,
+    home: PathBuf,
+}
+
+impl Leftovers {
+    fn of(root: &Path, home: &Path) -> Self {
+        Self { root: root.to_owned(), home: home.to_owned() }
+    }
+
+    fn end(&self) -> usize {
+        kill_orphans(|orphan| {
+            orphan.own_session && orphan.folder == self.root && orphan.home.as_ref() == Some(&self.home)
+        })
+    }
+}
+
+/// A script that has not ended by itself: what it left is looked for when it is cut.
+struct Cut(Option<Leftovers>);
+
+impl Drop for Cut {
+    fn drop(&mut self) {
+        if let Some(left) = self.0.take() {
+            // Nobody waits for it. Where no thread can be had, the end of the work or the next start finds them.
+            let _ = std::thread::Builder::new().name("leftovers".to_owned()).spawn(move || left.end());
+        }
     }
 }
 
@@ -151,6 +221,92 @@ mod tests {
             let (fresh, ready) = (ends(folder.path(), text, false).await, ends(folder.path(), text, true).await);
             assert_eq!(fresh, ready, "{text:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_fault_in_the_first_line_is_told_by_the_shell_that_it_ended() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (shell, home) = (HostShell::default(), folder.path().join("home"));
+        for text in ["echo )", "echo \"it's", "if then"] {
+            let fresh = ends(folder.path(), text, false).await;
+            shell.prepare(folder.path(), &home, text);
+            while !shell.ready.lock().expect("ours")[0].shell.has_ended() {
+                tokio::task::yield_now().await;
+            }
+            let (timeout, cancel) = (Duration::from_secs(60), CancellationToken::new());
+            let (root, home) = (folder.path().to_owned(), home.clone());
+            let script = Script { root, home, text: text.into(), timeout, keep: (999, 999), cancel };
+            let finished = shell.run(script).await.expect("it was run");
+            assert_eq!((finished.stdout.text(), finished.exit), fresh, "{text:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_shell_from_before_the_initialisation_is_not_taken() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (shell, home) = (HostShell::default(), folder.path().join("home"));
+        let text = "echo ${VIRTUAL_ENV:+made}";
+        shell.prepare(folder.path(), &home, text);
+        std::fs::create_dir_all(folder.path().join(".venv/bin")).expect("made");
+        let (timeout, cancel) = (Duration::from_secs(60), CancellationToken::new());
+        let script =
+            Script { root: folder.path().to_owned(), home, text: text.into(), timeout, keep: (999, 999), cancel };
+        assert_eq!(shell.run(script).await.expect("it runs").stdout.text(), "made\n");
+    }
+
+    /// Runs a script that leaves a program behind, in a session of its own; gives the folder where it lives.
+    async fn leaves(folder: &Path, redirected: &str, rest: &str, cancel: CancellationToken) -> (HostShell, PathBuf) {
+        let (shell, home) = (HostShell::default(), folder.join("home"));
+        let text = format!(
+            "setsid sh -c 'echo $$ >pid; while :; do sleep 1000; done' {redirected} & until [ -s pid ]; do :; done; {rest}"
+        );
+        let (timeout, keep) = (Duration::from_secs(60), (999, 999));
+        shell
+            .run(Script { root: folder.into(), home: home.clone(), text, timeout, keep, cancel })
+            .await
+            .expect("it runs");
+        let pid = std::fs::read_to_string(folder.join("pid")).expect("a pid");
+        (shell, Path::new("/proc").join(pid.trim()))
+    }
+
+    /// Whether it is there; one that has ended and is not yet taken off the list is not.
+    fn lives(process: &Path) -> bool {
+        std::fs::read_to_string(process.join("stat")).is_ok_and(|stat| !stat.contains(") Z"))
+    }
+
+    async fn ends_soon(process: &Path) {
+        let ends = async {
+            while lives(process) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), ends).await.expect("it ends");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[cfg(target_os = "linux")]
+    async fn what_a_command_left_in_a_session_of_its_own_is_ended() {
+        // It holds the output open.
+        let folder = tempfile::tempdir().expect("a folder");
+        let (_, left) = leaves(folder.path(), "", "", CancellationToken::new()).await;
+        ends_soon(&left).await;
+        // The command is cut.
+        let folder = tempfile::tempdir().expect("a folder");
+        let cancel = CancellationToken::new();
+        let stop = async {
+            while !std::fs::read_to_string(folder.path().join("pid")).is_ok_and(|pid| pid.ends_with('\n')) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            cancel.cancel();
+        };
+        let (left, ()) = tokio::join!(leaves(folder.path(), ">/dev/null 2>&1", "sleep 1000", cancel.clone()), stop);
+        ends_soon(&left.1).await;
+        // Nobody saw it: the end of the work does.
+        let folder = tempfile::tempdir().expect("a folder");
+        let (shell, left) = leaves(folder.path(), ">/dev/null 2>&1", "", CancellationToken::new()).await;
+        assert!(lives(&left));
+        assert!(shell.end_leftovers(folder.path(), &folder.path().join("home")).await >= 1);
+        assert!(!lives(&left));
     }
 
     #[tokio::test]

@@ -76,7 +76,7 @@ impl Shell for SimulatedShell {
         if !self.probe.at("shell.run.end").await {
             return Err(broken());
         }
-        Ok(Finished { exit, stdout: Captured::of(&play.output), stderr: Captured::default() })
+        Ok(Finished { exit, stdout: Captured::of(&play.output), stderr: Captured::default(), left: false })
     }
 }
 

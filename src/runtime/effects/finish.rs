@@ -36,6 +36,11 @@ pub(super) fn publish(
             let hint = "Open a new thread for the work.".to_owned();
             return Command::PublishDone { run, result: Err(Failure { what, hint }), deeds: Vec::new() };
         };
+        if let Ok(workspace) = work.git.workspace() {
+            // What a command left running would go on changing what is published.
+            let root = project.repository.worktree_path(workspace);
+            project.shell.end_leftovers(&root, &project.home_of(&key)).await;
+        }
         let restored = match work.git.workspace() {
             Ok(workspace) => restore(&project, &key, workspace).await,
             Err(error) => Err(error),

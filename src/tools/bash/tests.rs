@@ -114,7 +114,7 @@ async fn the_limit_comes_from_the_config_when_none_is_given_and_never_exceeds_th
     ground.context.bash_timeout = Duration::from_millis(50);
     let output = bash(&ground, "sleep 60").await;
     assert!(output.text.contains("time limit of 50 ms"), "{}", output.text);
-    let finished = |exit| Finished { exit, stdout: Default::default(), stderr: Default::default() };
+    let finished = |exit| Finished { exit, stdout: Default::default(), stderr: Default::default(), left: false };
     let output = told(finished(Exit::TimedOut), Duration::from_millis(MAX_TIMEOUT_MS));
     assert!(output.text.ends_with("Do less at once: this is the longest time there is."), "{}", output.text);
 }
