@@ -1,6 +1,8 @@
 //! The async runtime of the commands that need one, and the signals that end them.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::io::{IsTerminal as _, stderr, stdin, stdout};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -12,8 +14,8 @@ use crate::daemon::Failure;
 /// How long what runs may take to let go of its child processes when it is ended at once.
 const LET_GO: Duration = Duration::from_millis(300);
 
-/// Runs a command to its end. It is given what the first SIGINT or SIGTERM ends; the second ends the process at once,
-/// which loses nothing: the log has everything.
+/// Runs a command to its end. It is given what the first SIGINT or SIGTERM ends, or the end of its terminal; the second
+/// ends the process at once, which loses nothing: the log has everything.
 pub(super) fn run<T, W>(work: impl FnOnce(WaitForCancellationFutureOwned) -> W) -> Result<T, Ended>
 where
     W: Future<Output = Result<T, Vec<Failure>>>,
@@ -65,20 +67,35 @@ fn hide_from_commands() {
     }
 }
 
-/// SIGINT and SIGTERM.
-struct Signals(Option<(Signal, Signal)>);
+/// SIGINT and SIGTERM; of a terminal also SIGHUP, which its end sends.
+struct Signals(Vec<Signal>);
 
 impl Signals {
     fn new() -> Self {
-        // Where they cannot be had, they end the process as they always do.
-        Self(signal(SignalKind::interrupt()).ok().zip(signal(SignalKind::terminate()).ok()))
+        let hangup = of_a_terminal().then(SignalKind::hangup);
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate()].into_iter().chain(hangup);
+        // Where one cannot be had, it ends the process as it always does.
+        Self(kinds.filter_map(|kind| signal(kind).ok()).collect())
     }
 
     async fn next(&mut self) {
-        let Some((interrupt, terminate)) = &mut self.0 else { return std::future::pending().await };
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
+        poll_fn(|context| {
+            let come = self.0.iter_mut().any(|signal| signal.poll_recv(context).is_ready());
+            if come { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
+}
+
+/// Whether we end with a terminal. What `nohup` started is on none, or ignores the signal, which must stay so.
+fn of_a_terminal() -> bool {
+    let on_one = stdin().is_terminal() || stdout().is_terminal() || stderr().is_terminal();
+    on_one && !ignores_hangup()
+}
+
+/// By `/proc`, so on Linux only: whether whoever started us has the signal ignored.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }

@@ -2,6 +2,7 @@
 //!
 //! Where the thread stands is folded from what is committed; this file asks the person, or says why nobody can be asked.
 
+mod printer;
 mod stand;
 
 use std::io::{IsTerminal as _, Read as _};
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 
 use super::conversation::Conversation;
-use super::{Ended, asynchronous, codebutler_home, fail, out, repos, saved};
+use super::{Ended, asynchronous, codebutler_home, fail, repos, saved};
 use crate::config::process_env;
 use crate::daemon::Failure;
 use crate::daemon::terminal::{self, Committed, Shown, Terminal, TerminalSetup};
@@ -21,7 +22,8 @@ use crate::store::StoredEvent;
 use crate::telemetry;
 use crate::thread::Thread;
 use crate::thread::command::Action;
-use stand::Stand;
+use printer::Printer;
+use stand::{AtCap, Stand};
 
 /// Do one task from the terminal: a question is answered, work becomes a pull request.
 #[derive(Debug, clap::Args)]
@@ -57,41 +59,53 @@ pub(super) fn obey(args: Args) -> Result<(), Ended> {
     let asks = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     telemetry::init(&process_env, telemetry::Level::Trouble);
     let setup = TerminalSetup { home: codebutler_home()?, repository, task };
-    let on_notice = |notice: &String| out::error(&format!("{notice}\n"));
-    let conversation = Arc::new(Conversation::new());
+    let printer = Printer::start()
+        .map_err(|error| fail(format!("no thread to write from: {error}"), "check the limits on threads"))?;
+    let notices = printer.clone();
+    let on_notice = move |notice: &String| notices.error(format!("{notice}\n"));
+    let (conversation, posts) = (Arc::new(Conversation::new()), printer.clone());
     let show = move |shown: Shown| {
         let text = said(&shown).map(|said| conversation.text(&said)).unwrap_or_default();
         // With JSON on standard output a person at the terminal still has to see what is asked.
         if json && asks {
-            out::error(&text);
+            posts.error(text);
         } else if !json {
-            out::output(&text);
+            posts.output(text);
         }
     };
-    let ended = asynchronous::run(|stop| {
-        let stop = stop.shared();
-        let interrupted = stop.clone();
-        terminal::serve_terminal(
-            setup,
-            on_notice,
-            show,
-            move |terminal| Talk { terminal, approve, asks, json, thread: None, ended: None }.lead(interrupted),
-            stop,
-        )
-    })?;
-    match ended {
-        Some(Ok(line)) => {
-            if json {
-                out::error(&line);
-            } else {
-                out::output(&line);
+    let (ended, written) = asynchronous::run(|stop| {
+        let (stop, words) = (stop.shared(), printer.clone());
+        let (interrupted, unread) = (stop.clone(), stop.clone());
+        let talk = move |terminal| Talk { terminal, approve, asks, json, words, thread: None, ended: None };
+        async move {
+            let served =
+                terminal::serve_terminal(setup, on_notice, show, |terminal| talk(terminal).lead(interrupted), stop);
+            let ended = served.await?;
+            if let Some(Ok(line)) = &ended {
+                if json { printer.error(line) } else { printer.output(line) }
             }
-            Ok(())
+            let given_up = unread.then(|()| tokio::time::sleep(UNREAD));
+            let written = tokio::select! {
+                written = printer.end() => Some(written),
+                () = given_up => None,
+            };
+            Ok((ended, written))
         }
-        Some(Err(failure)) => Err(Ended::Failed(vec![failure])),
-        None => Err(fail("stopped before it had begun", "run it again; nothing was changed")),
+    })?;
+    match (ended, written) {
+        (_, None) => Err(Ended::AtOnce),
+        (Some(Ok(_)), Some(Err(error))) => Err(fail(
+            format!("it is done, but what was said could not be written: {error}"),
+            "make room where the output goes; `codebutler threads` and `codebutler show` tell the rest",
+        )),
+        (Some(Ok(_)), Some(Ok(()))) => Ok(()),
+        (Some(Err(failure)), _) => Err(Ended::Failed(vec![failure])),
+        (None, _) => Err(fail("stopped before it had begun", "run it again; nothing was changed")),
     }
 }
+
+/// How long what was said may stay unread after a signal.
+const UNREAD: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// The words of the task.
 fn task_of(task: String) -> Result<String, Ended> {
@@ -114,12 +128,12 @@ fn task_of(task: String) -> Result<String, Ended> {
 /// A post as the conversation prints it.
 fn said(shown: &Shown) -> Option<Said> {
     let (author, markdown, buttons, file) = match &shown.post {
-        Post::Message { role, text, buttons } => (role.clone(), text.clone(), buttons.clone(), None),
+        Post::Message { role, text, buttons } => (role.clone(), without_commands(text), buttons.clone(), None),
         Post::File { role, name, content, .. } => {
             let file = ShownFile { name: name.clone(), content: content.clone() };
             (role.clone(), String::new(), Vec::new(), Some(file))
         }
-        Post::Ephemeral { text, .. } => (None, text.clone(), Vec::new(), None),
+        Post::Ephemeral { text, .. } => (None, without_commands(text), Vec::new(), None),
         Post::Reaction { .. } => return None,
     };
     // Only what is asked here is offered; the rest is done by other means.
@@ -137,6 +151,18 @@ fn said(shown: &Shown) -> Option<Said> {
     })
 }
 
+/// Without the sentences that name a command of the chat: here nobody can say one.
+fn without_commands(text: &str) -> String {
+    let line = |line: &str| {
+        if !line.contains("`!") {
+            return line.to_owned();
+        }
+        let sentences = line.split_inclusive(". ").filter(|sentence| !sentence.contains("`!"));
+        sentences.collect::<String>().trim_end().to_owned()
+    };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// The thread being led to its end: a last line to print, or why it failed.
 struct Talk {
     terminal: Terminal,
@@ -144,6 +170,7 @@ struct Talk {
     /// Whether a person can be asked.
     asks: bool,
     json: bool,
+    words: Printer,
     thread: Option<Thread>,
     /// How it ends once the thread has come to rest.
     ended: Option<Failure>,
@@ -225,7 +252,7 @@ impl Talk {
             if self.json {
                 let body = serde_json::to_string(event).unwrap_or_default();
                 let stored = StoredEvent { seq, at: committed.at, body };
-                out::output(&(saved::line(&committed.thread, &stored) + "\n"));
+                self.words.output(saved::line(&committed.thread, &stored) + "\n");
             }
         }
     }
@@ -242,6 +269,8 @@ impl Talk {
                 Some(words) if !words.is_empty() => self.terminal.say(&words).await?,
                 Some(_) | None => self.end(stand::not_answered()).await?,
             },
+            Stand::Cap(cap) if !self.asks => self.end(stand::nobody_raises(&cap)).await?,
+            Stand::Cap(cap) => self.ask_raise(&cap).await?,
             Stand::Done(line) => return Ok(Some(Ok(line))),
             Stand::Failed(failure) => return Ok(Some(Err(failure))),
         }
@@ -259,14 +288,39 @@ impl Talk {
         }
     }
 
+    async fn ask_raise(&mut self, cap: &AtCap) -> Result<(), Failure> {
+        match self.ask("Raise this limit and go on? [y/N] ").await.map(|words| words.to_lowercase()).as_deref() {
+            Some("y" | "yes" | "raise") => self.terminal.press(Action::BudgetRaise.id(), &cap.id).await,
+            _ => self.end(stand::nobody_raises(cap)).await,
+        }
+    }
+
     /// Asks on the terminal; `None` at the end of what is typed.
     async fn ask(&self, prompt: &str) -> Option<String> {
         // The card that is asked about is on its way to the screen.
         tokio::time::sleep(SETTLE).await;
-        out::error(&format!("\n{prompt}"));
+        self.words.error(format!("\n{prompt}"));
         terminal::typed_line().await.map(|line| line.trim().to_owned())
     }
 }
 
 /// How long a card may take from its commit to the screen: the sender gathers what comes together.
 const SETTLE: std::time::Duration = std::time::Duration::from_millis(150);
+
+#[cfg(test)]
+mod tests {
+    use super::without_commands;
+
+    #[test]
+    fn what_names_a_command_of_the_chat_is_left_out() {
+        let cases = [
+            ("Stopped in turn 2. Kept on `x`. `!retry` goes on.", "Stopped in turn 2. Kept on `x`."),
+            ("It failed.\nSay `!retry`, or choose another model with `!pm NAME`.", "It failed.\n"),
+            ("- `make !x` is fine. And `a!`.", "- `make !x` is fine. And `a!`."),
+            ("no end of `!stop`", ""),
+        ];
+        for (text, left) in cases {
+            assert_eq!(without_commands(text), left);
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::{Child, Command, Output, Stdio};
 
-use codebutler::scripted::ScriptedReply;
+use codebutler::scripted::{ScriptedFault, ScriptedReply, ScriptedRequest};
 use serde_json::{Value, json};
 
 use super::script::{running, status, with_coder};
@@ -13,6 +13,10 @@ const WISH: &str = "let `greeting.txt` say \"good morning\"";
 
 /// The program with these arguments and a task, without Slack in its configuration.
 fn spawn(world: &mut World, arguments: &[&str]) -> Child {
+    spawn_onto(world, arguments, Stdio::piped())
+}
+
+fn spawn_onto(world: &mut World, arguments: &[&str], output: Stdio) -> Child {
     world.global.as_object_mut().expect("an object").remove("slack");
     world.repo.as_object_mut().expect("an object").remove("slack");
     world.write_config();
@@ -27,7 +31,7 @@ fn spawn(world: &mut World, arguments: &[&str]) -> Child {
         .env("HOME", world.home())
         .envs(world.env.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
+        .stdout(output)
         .stderr(Stdio::piped());
     command.spawn().expect("the program starts")
 }
@@ -144,6 +148,45 @@ async fn a_signal_stops_it_and_keeps_the_work() {
     assert!(err.contains("the work is kept on the branch codebutler/say-good-morning"), "{err}");
     let kept = world.at_remote("codebutler/say-good-morning", "greeting.txt");
     assert_eq!(kept, "hello\nworld\nmore\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cap_is_a_failure_that_names_where_it_is_set() {
+    let mut world = World::new().await;
+    world.global["limits"] = json!({ "perThreadUsd": 0.0015 });
+    let Ran { out, err, code } = exec(&mut world, &["--approve", WISH]).await;
+    assert_eq!(code, Some(1), "{out}{err}");
+    assert!(err.contains("error: this thread's limit of $0.0015 is used up"), "{err}");
+    assert!(err.contains("hint: raise limits.perThreadUsd in the configuration, then run it again"), "{err}");
+    assert!(!out.contains("`!"), "nobody can say a command here: {out}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_ends_it_also_when_nobody_reads_what_it_says() {
+    let long = "words ".repeat(100_000);
+    let script = move |request: &ScriptedRequest| match request.last_result("Read") {
+        None => ScriptedReply::text(long.clone()).call("Read", &json!({ "file_path": "greeting.txt" })),
+        Some(_) => ScriptedReply { fault: Some(ScriptedFault::Stall), ..ScriptedReply::text("too late") },
+    };
+    let mut world = World::with_script(script).await;
+    let mut child = spawn(&mut world, &["--json", "what does it say?"]);
+    world.until("the second request", || world.model.requests().len() == 2).await;
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it runs");
+    let ended = tokio::task::spawn_blocking(move || (child.wait(), child));
+    let (status, _unread) = ended.await.expect("no panic");
+    assert_eq!(status.expect("it ends").code(), Some(130));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[cfg(target_os = "linux")]
+async fn what_cannot_be_written_is_no_success() {
+    let mut world = World::new().await;
+    let full = std::fs::File::options().write(true).open("/dev/full").expect("a device");
+    let child = spawn_onto(&mut world, &["where is the greeting made?"], full.into());
+    let Ran { err, code, .. } = tokio::task::spawn_blocking(move || ended(child)).await.expect("no panic");
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("error: it is done, but what was said could not be written"), "{err}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

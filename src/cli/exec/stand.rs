@@ -1,7 +1,9 @@
 //! Where a thread of `exec` stands, from its state: at work, waiting for the person, done, or failed and why. Pure.
 
 use crate::daemon::Failure;
+use crate::render::budget::cap_text;
 use crate::render::story;
+use crate::thread::budget::Cap;
 use crate::thread::event::{Event, Failure as Trouble, RunOutcome};
 use crate::thread::pending;
 use crate::thread::state::Thread;
@@ -15,10 +17,23 @@ pub(super) enum Stand {
     Plan(String),
     /// A question waits.
     Question(String),
+    /// A run waits at a cap.
+    Cap(AtCap),
     /// It is done; the last line to print.
     Done(String),
     /// It will not be done.
     Failed(Failure),
+}
+
+/// A run that waits at a cap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct AtCap {
+    /// The value of its card's buttons.
+    pub(super) id: String,
+    /// Why it waits.
+    why: String,
+    /// Where the cap is set.
+    key: &'static str,
 }
 
 impl Stand {
@@ -33,7 +48,18 @@ pub(super) fn of(thread: &Thread, trouble: Option<&Trouble>) -> Stand {
     if let Some(question) = &thread.question {
         return Stand::Question(question.ask.question.clone());
     }
-    let works = !pending(thread, |_| u32::MAX).is_empty() || !thread.runs.is_empty();
+    let works = !pending(thread, |_| u32::MAX).is_empty();
+    if let (false, Some((_, run, paused))) = (works, thread.pauses().next()) {
+        let key = match paused.used.cap {
+            Cap::Thread => "limits.perThreadUsd",
+            Cap::Day => "limits.perDayUsd",
+            Cap::UserHour => "limits.callsPerUserPerHour",
+            Cap::RepoHour => "limits.maxCallsPerHour",
+        };
+        let why = cap_text(thread, run, &paused.used);
+        return Stand::Cap(AtCap { id: paused.id.to_string(), why, key });
+    }
+    let works = works || !thread.runs.is_empty();
     if works || thread.opened_by.is_none() {
         return Stand::Works;
     }
@@ -122,6 +148,11 @@ pub(super) fn nobody_approves() -> Failure {
 pub(super) fn nobody_answers(question: &str) -> Failure {
     let what = format!("the PM asks “{}”, and there is no terminal to ask at", story::excerpt(question));
     failure(&what, "say it in the task, or run it at a terminal; --approve answers no questions")
+}
+
+/// Nobody raises the limit.
+pub(super) fn nobody_raises(cap: &AtCap) -> Failure {
+    failure(&cap.why, &format!("raise {} in the configuration, then run it again", cap.key))
 }
 
 pub(super) fn not_approved() -> Failure {
