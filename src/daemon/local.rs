@@ -95,7 +95,7 @@ async fn start(setup: LocalSetup, on_notice: impl Fn(&Notice)) -> Result<Start, 
     let model = model(&global)?;
     let settings = projects::settings(&home, &global, &repo, true);
     let chat: Arc<dyn Chat> = Arc::clone(&page) as Arc<dyn Chat>;
-    let (server, witness) = ((model, Models::default(), Ledger::default()), Witness::default());
+    let (server, witness) = ((model, Models::default(), Ledger::beside_others(&home)), Witness::default());
     let project = one.project(&channel, chat, server, settings, Slots::default(), witness).await?;
     let ready = Ready { channel, name, root, project };
     Ok(Start { page, ready, stop_grace: global.timing.stop_grace })

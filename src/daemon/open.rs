@@ -78,7 +78,8 @@ impl Opened {
     ) -> Result<Arc<Project>, Vec<Failure>> {
         let channel_models = ChannelModels::load(&self.store, channel).await;
         let clock = Clock::system();
-        ledger.load(&self.store, clock.now()).await.map_err(|error| vec![store_problem(&error)])?;
+        let joined = ledger.join(self.repository.root(), &self.store, clock.now()).await;
+        joined.map_err(|error| vec![store_problem(&error)])?;
         Ok(Arc::new(Project {
             store: self.store,
             outbox_changed: Arc::new(Notify::new()),

@@ -93,7 +93,7 @@ async fn start(home: &Path, repos: &[PathBuf], on_notice: impl Fn(&Notice)) -> R
     let model = model(&global)?;
     sandbox_notice(&global).iter().for_each(&on_notice);
     let chat: Arc<dyn Chat> = Arc::new(slack.clone());
-    let (slots, models, ledger) = (Slots::default(), Models::default(), Ledger::default());
+    let (slots, models, ledger) = (Slots::default(), Models::default(), Ledger::beside_others(home));
     let mut projects = Vec::new();
     for (repo, one) in opened {
         let Some(channel) = repo.channel.clone() else { continue };

@@ -147,7 +147,7 @@ async fn start(
     // The task is one message, and the whole of it.
     settings.accumulation = Duration::ZERO;
     let (witness, committed) = Witness::new();
-    let server = (model(&global)?, Models::default(), Ledger::default());
+    let server = (model(&global)?, Models::default(), Ledger::beside_others(&home));
     let as_chat: Arc<dyn Chat> = Arc::clone(&chat) as Arc<dyn Chat>;
     let project = one.project(&channel, as_chat, server, settings, Slots::default(), witness).await?;
     let ready = Ready { channel, name: crate::chat::terminal::PLACE.to_owned(), root, project };

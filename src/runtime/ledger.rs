@@ -1,20 +1,57 @@
-//! What all repositories of the daemon spent lately, in memory: filled from the stores at start, kept up with every commit
-//! after that, so that limits per day and hour hold over repositories and restarts.
+//! What all repositories spent lately, in memory: filled from the stores at start, kept up with every commit after that and
+//! with what other processes commit, so that limits per day and hour hold over repositories, processes and restarts.
 
+mod others;
+
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use self::others::Others;
 use crate::ids::{Millis, ThreadKey};
+use crate::offload::offload;
 use crate::store::{Store, StoreError};
 use crate::thread::spending::{Entry, LOOK_BACK, Spending};
 
 /// The one ledger of a daemon. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Ledger(Arc<Mutex<Arc<Spending>>>);
+pub struct Ledger {
+    known: Arc<Mutex<Arc<Spending>>>,
+    /// Nothing of others is known to one that is for a single store.
+    others: Option<Arc<Mutex<Others>>>,
+}
 
 impl Ledger {
+    /// One that counts what other processes with this `$CODEBUTLER_HOME` spend.
+    pub fn beside_others(home: &Path) -> Self {
+        Self { others: Some(Arc::new(Mutex::new(Others::new(home)))), ..Self::default() }
+    }
+
     /// What is known now.
     pub fn known(&self) -> Arc<Spending> {
-        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.known.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes a repository for one of this process, with what its store has from lately.
+    pub async fn join(&self, repository: &Path, store: &Store, now: Millis) -> Result<(), StoreError> {
+        if let Some(others) = self.others.clone() {
+            let repository = repository.to_owned();
+            offload(move || others.lock().unwrap_or_else(PoisonError::into_inner).join(&repository)).await;
+        }
+        self.load(store, now).await
+    }
+
+    /// Adds what other processes spent meanwhile; does nothing when it was looked a moment ago.
+    pub async fn look_at_others(&self, now: Millis) {
+        let Some(others) = self.others.clone() else { return };
+        // Who cannot have it finds another one looking.
+        if !others.try_lock().is_ok_and(|mut others| others.is_due()) {
+            return;
+        }
+        let since = Millis(now.0 - LOOK_BACK);
+        let look = move || others.lock().unwrap_or_else(PoisonError::into_inner).look(since);
+        for (thread, at, entry) in offload(look).await.unwrap_or_default() {
+            self.record(&thread, at, &[entry]);
+        }
     }
 
     /// Adds what a decision of this thread committed.
@@ -23,7 +60,7 @@ impl Ledger {
             return;
         }
         // A std lock: held for one change, never over an await.
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let spending = Arc::make_mut(&mut known);
         entries.iter().for_each(|entry| spending.record(thread, at, entry));
     }

@@ -217,7 +217,7 @@ impl<'a> Worker<'a> {
     /// After a restart: calls that change something and were under way are told to the model as cut, and work that an
     /// older version was about to publish is looked at for its checks first.
     async fn recover(&mut self) -> Result<(), StoreError> {
-        let rules = self.rules();
+        let rules = self.rules().await;
         let calls: Vec<_> = (pending(&self.thread, |role| rules.turns(role)).into_iter())
             .filter(|effect| effect.restart() == Restart::Report)
             .filter_map(|effect| match effect {
@@ -247,7 +247,7 @@ impl<'a> Worker<'a> {
                 };
                 waiting.sort_by_key(place);
             }
-            let (mut rules, mut after) = (self.rules(), self.thread.clone());
+            let (mut rules, mut after) = (self.rules().await, self.thread.clone());
             let (mut events, mut acked) = (Vec::new(), Vec::new());
             let card = match waiting_key(&self.thread) {
                 Some(key) => self.project.store.shown(&self.thread.key, &key).await?,
@@ -278,7 +278,7 @@ impl<'a> Worker<'a> {
             return Ok(());
         }
         self.running.remove(&id);
-        let mut rules = self.rules();
+        let mut rules = self.rules().await;
         if let Some(workflow) = proposed_workflow(&command) {
             // Without it the plan is shown without an estimate.
             rules.similar = self.project.store.finished(&workflow).await.unwrap_or_default();
@@ -287,12 +287,14 @@ impl<'a> Worker<'a> {
         self.commit(events, Vec::new()).await
     }
 
-    fn rules(&self) -> Rules {
+    /// What a decision made now goes by.
+    async fn rules(&mut self) -> Rules {
+        self.project.ledger.look_at_others(self.project.clock.now()).await;
         self.project.rules(&self.thread.key.channel)
     }
 
     async fn carry_out(&mut self, command: Command, acked: Vec<i64>) -> Result<(), StoreError> {
-        let rules = self.rules();
+        let rules = self.rules().await;
         let events = decide(&self.thread, command, &rules);
         self.commit(events, acked).await
     }

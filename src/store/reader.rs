@@ -13,7 +13,7 @@ use crate::ids::{Millis, ThreadKey};
 
 /// A store that is only read.
 pub struct Reader {
-    connection: Connection,
+    pub(super) connection: Connection,
     /// Whether its tables are there: an older program may have died before it made them.
     made: bool,
 }
@@ -89,6 +89,12 @@ impl Reader {
         }));
         threads.sort_by(|a, b| b.updated.cmp(&a.updated).then_with(|| b.key.cmp(&a.key)));
         Ok(threads)
+    }
+
+    /// Whether the program that made the store knew of this table.
+    pub(super) fn has_table(&self, name: &str) -> Result<bool, StoreError> {
+        let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1";
+        Ok(self.connection.query_row(sql, [name], |row| row.get::<_, i64>(0))? > 0)
     }
 
     /// The events of a thread, in order.

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::{Store, StoreError};
+use super::{Reader, Store, StoreError};
 use crate::agent::estimate::Past;
 use crate::ids::{Millis, ThreadKey};
 use crate::thread::spending::Entry;
@@ -25,23 +25,37 @@ pub(super) fn prepare(entries: &[Entry]) -> Result<Vec<String>, StoreError> {
     entries.iter().map(|entry| Ok(serde_json::to_string(entry)?)).collect()
 }
 
+/// The entries behind a row that are not older than that moment, in order, and the last row.
+fn after(connection: &Connection, row: i64, since: Millis) -> Result<(i64, Spent), StoreError> {
+    let sql = "SELECT rowid, thread, at, entry FROM spending WHERE rowid > ?1 AND at >= ?2 ORDER BY rowid";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([row, since.0])?;
+    let (mut last, mut entries) = (row, Vec::new());
+    while let Some(row) = rows.next()? {
+        last = row.get(0)?;
+        let (thread, at, entry): (String, i64, String) = (row.get(1)?, row.get(2)?, row.get(3)?);
+        let entry = serde_json::from_str(&entry)?;
+        entries.extend(ThreadKey::parse(&thread).map(|thread| (thread, Millis(at), entry)));
+    }
+    Ok((last, entries))
+}
+
+/// What was spent, when, in which thread.
+type Spent = Vec<(ThreadKey, Millis, Entry)>;
+
+impl Reader {
+    /// What was spent behind that row and since that moment, in order, and the last row: the next time begins there.
+    pub fn spending_after(&self, row: i64, since: Millis) -> Result<(i64, Spent), StoreError> {
+        // A program from before this was noted made no such table.
+        let noted = self.has_table("spending")?;
+        if noted { after(&self.connection, row, since) } else { Ok((row, Vec::new())) }
+    }
+}
+
 impl Store {
     /// What was spent since that moment, in order.
     pub async fn spending_since(&self, since: Millis) -> Result<Vec<(ThreadKey, Millis, Entry)>, StoreError> {
-        self.read(move |connection| {
-            let sql = "SELECT thread, at, entry FROM spending WHERE at >= ?1 ORDER BY rowid";
-            let mut statement = connection.prepare_cached(sql)?;
-            let row =
-                |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, Millis(row.get(1)?), row.get::<_, String>(2)?));
-            let mut entries = Vec::new();
-            for row in statement.query_map([since.0], row)? {
-                let (thread, at, entry) = row?;
-                let entry = serde_json::from_str(&entry)?;
-                entries.extend(ThreadKey::parse(&thread).map(|thread| (thread, at, entry)));
-            }
-            Ok(entries)
-        })
-        .await
+        self.read(move |connection| Ok(after(connection, 0, since)?.1)).await
     }
 
     /// The newest finished threads of a workflow in which a Coder worked.

@@ -162,6 +162,22 @@ async fn a_cap_is_a_failure_that_names_where_it_is_set() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_day_is_one_over_the_repositories_of_all_processes() {
+    let mut world = World::new().await;
+    world.global["limits"] = json!({ "perDayUsd": 0.0005 });
+    let Ran { out, err, code } = exec(&mut world, &["where is the greeting made?"]).await;
+    assert_eq!(code, Some(0), "nothing was spent before: {out}{err}");
+    let other = world.folder.path().join("other");
+    world.git_in(&world.checkout(), &["clone", "-q", ".", other.to_str().expect("text")]);
+    let other = ["--repo", other.to_str().expect("text")];
+    let Ran { out, err, code } = exec(&mut world, &[other[0], other[1], "and here?"]).await;
+    assert_eq!(code, Some(1), "{out}{err}");
+    assert!(err.contains("error: today's limit of $0.0005 for all repositories is used up ($0.0010 spent"), "{err}");
+    let Ran { out, .. } = exec(&mut world, &[other[0], other[1], "!cost"]).await;
+    assert!(out.contains("$0.0010"), "{out}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_signal_ends_it_also_when_nobody_reads_what_it_says() {
     let long = "words ".repeat(100_000);
     let script = move |request: &ScriptedRequest| match request.last_result("Read") {
