@@ -156,6 +156,7 @@ async fn two_hundred_turns_are_sent_as_one_growing_request() {
         smallest_common_prefix(&plain),
         smallest_common_prefix(&claude),
     );
+    // Eight times 2^20: what is aimed at in `docs/performance.md`, which tells both.
     assert!(bytes <= 8 << 20, "{bytes} bytes");
     let input: u64 = (0..=TURNS as u64).map(|turn| 4_000 + 70 * turn).sum();
     let cached: u64 = (1..=TURNS as u64).map(|turn| 3_930 + 70 * turn).sum();
