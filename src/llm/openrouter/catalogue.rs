@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::fault::Fault;
 use crate::agent::catalogue::{Catalogue, Listed, Price};
@@ -15,9 +16,11 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// The largest list that is read, in bytes: OpenRouter's has about one million.
 pub(super) const LARGEST: usize = 32 << 20;
 
+/// Its members are parsed one by one: the list may be a megabyte, and little of it is kept.
 #[derive(Deserialize)]
-struct List {
-    data: Vec<Value>,
+struct List<'a> {
+    #[serde(borrow)]
+    data: Vec<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -47,7 +50,7 @@ pub(super) fn read(body: &[u8]) -> Result<Catalogue, Fault> {
     let list: List =
         serde_json::from_slice(body).map_err(|error| Fault::lost(format!("the list of models is none: {error}")))?;
     // One odd model must not hide the others.
-    let models = list.data.into_iter().filter_map(|model| serde_json::from_value::<Model>(model).ok());
+    let models = list.data.into_iter().filter_map(|model| serde_json::from_str::<Model>(model.get()).ok());
     Ok(models.map(|model| (model.id.clone(), listed(&model))).collect())
 }
 
