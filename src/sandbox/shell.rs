@@ -3,7 +3,7 @@
 //! Today's only implementation runs it with the daemon's own rights; the kernel's layers will stand behind the same port.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -25,7 +25,7 @@ pub trait Shell: Send + Sync {
         0
     }
 
-    /// Gets ready to run a script that is likely to be run at once, without beginning it. Within the async runtime.
+    /// Gets ready to run a script that is likely to be run at once, without beginning it.
     fn prepare(&self, _root: &Path, _home: &Path, _text: &str) {}
 }
 
@@ -61,7 +61,7 @@ pub enum ShellError {
 #[derive(Debug, Default)]
 pub struct HostShell {
     /// Shells that were started ahead and wait, the oldest first. A std lock, held for one look.
-    ready: Arc<Mutex<Vec<Ready>>>,
+    ready: Mutex<Vec<Ready>>,
 }
 
 /// A shell that has its script and waits.
@@ -76,14 +76,15 @@ const READY: usize = 4;
 const WAITS: Duration = Duration::from_secs(5);
 
 /// Stands before a script, on its first line, so that the lines keep their numbers. It ends without the script when the
-/// one who started it is gone.
-const GATE: &str = "read -r || exit 125; exec </dev/null; unset REPLY; ";
+/// one who started it is gone, and long after anybody may take it.
+const GATE: &str = "read -r -t 60 || exit 125; exec </dev/null; unset REPLY; ";
 
 impl HostShell {
     /// The shell that waits with this script, if it still stands where a fresh one would: the initialisation of the
     /// worktree may have given commands another environment meanwhile.
     fn take(&self, script: &Script) -> std::io::Result<Option<AtGate>> {
         let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        ready.retain(|ready| ready.since.elapsed() < WAITS);
         if ready.is_empty() {
             return Ok(None);
         }
@@ -97,10 +98,6 @@ fn gated(text: &str) -> String {
     format!("{GATE}{text}")
 }
 
-fn let_go_of_the_old(ready: &Mutex<Vec<Ready>>) {
-    ready.lock().unwrap_or_else(PoisonError::into_inner).retain(|ready| ready.since.elapsed() < WAITS);
-}
-
 #[async_trait]
 impl Shell for HostShell {
     fn prepare(&self, root: &Path, home: &Path, text: &str) {
@@ -111,15 +108,11 @@ impl Shell for HostShell {
         // What is wrong with it is said when it is run.
         let Ok(Ok(shell)) = started else { return };
         let mut waiting = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.retain(|ready| ready.since.elapsed() < WAITS);
         while waiting.len() >= READY {
             waiting.remove(0);
         }
         waiting.push(Ready { since: Instant::now(), shell });
-        let ready = Arc::clone(&self.ready);
-        tokio::spawn(async move {
-            tokio::time::sleep(WAITS).await;
-            let_go_of_the_old(&ready);
-        });
     }
 
     async fn end_leftovers(&self, root: &Path, home: &Path) -> usize {
