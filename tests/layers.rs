@@ -24,7 +24,7 @@ const MAY_USE: &[(&str, &str)] = &[
     ("llm", "process"),
     ("forge", "process offload"),
     ("git", "process offload"),
-    ("sandbox", "process"),
+    ("sandbox", "process offload"),
     // What tools act on: places where commands run, the thread's branch, its pull request.
     ("tools", "process offload sandbox git forge"),
     // The inbox stores what the chat port takes in; one process at a time drives it.
