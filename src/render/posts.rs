@@ -133,6 +133,8 @@ pub fn posts(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Vec<
         | Event::CloseRequested { .. } => {}
     }
     money::settle(before, after, event, at, &mut out);
+    consult::settle(before, after, event, &mut out);
+    checks::settle(before, after, &mut out);
     out.posts
 }
 
@@ -232,7 +234,6 @@ fn run_ended(before: &Thread, after: &Thread, id: RunId, outcome: &RunOutcome, a
     if before.question.as_ref().is_some_and(|question| question.run == id) {
         out.question(before, Some("**Void:** the run ended before an answer.".to_owned()));
     }
-    consult::void(before, run, out);
     if run.answers.is_some() {
         // Who asked it says the rest.
         out.done(run.messages.iter().filter(|ts| !consult::owed_elsewhere(after, ts)));
@@ -240,9 +241,7 @@ fn run_ended(before: &Thread, after: &Thread, id: RunId, outcome: &RunOutcome, a
     }
     match outcome {
         RunOutcome::Answered { .. } => {}
-        RunOutcome::Stopped { by, doing } => {
-            out.say(Some(role), &consult::stopped(before, after, role, run, by, doing));
-        }
+        RunOutcome::Stopped { .. } => out.say(Some(role), &consult::stopped(before, after, role, run, outcome)),
         RunOutcome::LimitReached { turns, .. } => {
             if role != Role::Coder {
                 out.say(None, &format!("The {} used up its {turns} turns. `!retry` lets it go on.", role.title()));

@@ -159,6 +159,8 @@ struct Worker<'a> {
     kit: Kit,
     turnstile: Turnstile,
     running: HashMap<EffectId, Running>,
+    /// Effects that are not wanted any more and tidy up, with their numbers; none of the same id begins before that.
+    tidying: HashMap<EffectId, u64>,
     outcomes: FuturesUnordered<BoxFuture<'static, Outcome>>,
     started: u64,
     /// What the log is told once the effects of it are under way.
@@ -178,11 +180,13 @@ impl Drop for Worker<'_> {
     }
 }
 
-/// An effect under way, and the two ways to end it: its future is dropped, and what it started elsewhere is told.
+/// An effect under way, and the two ways to end it: its future is dropped, unless it tidies up, and what it started
+/// elsewhere is told.
 struct Running {
     /// Tells this effect from an earlier one of the same id.
     number: u64,
     restart: Restart,
+    tidies_up: bool,
     abort: AbortHandle,
     cancel: CancellationToken,
 }
@@ -190,7 +194,9 @@ struct Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.cancel.cancel();
-        self.abort.abort();
+        if !self.tidies_up {
+            self.abort.abort();
+        }
     }
 }
 
@@ -203,6 +209,7 @@ impl<'a> Worker<'a> {
             kit: Kit::new(key.clone()),
             turnstile: Turnstile::new(project.slots.clone(), key.channel.clone()),
             running: HashMap::new(),
+            tidying: HashMap::new(),
             outcomes: FuturesUnordered::new(),
             started: 0,
             unlogged: None,
@@ -273,6 +280,7 @@ impl<'a> Worker<'a> {
     /// Takes the outcome of an effect, unless it was ended or started again since.
     async fn take(&mut self, outcome: Outcome) -> Result<(), StoreError> {
         let Outcome { id, number, command } = outcome;
+        self.tidying.retain(|_, tidying| *tidying != number);
         let Some(command) = command else { return Ok(()) };
         if self.running.get(&id).is_none_or(|running| running.number != number) {
             return Ok(());
@@ -380,7 +388,7 @@ impl<'a> Worker<'a> {
         let settings = &self.project.settings;
         let wanted = pending(&self.thread, |role| settings.rules.turns(role));
         let ids: Vec<EffectId> = wanted.iter().map(Effect::id).collect();
-        self.running.retain(|id, _| ids.contains(id));
+        self.end_effects(|id, _| ids.contains(id));
         let init = || effects::init_commands(self.project, &self.thread);
         self.turnstile.align(&wanted, settings, init);
         for command in self.turnstile.moved(&self.thread) {
@@ -411,19 +419,32 @@ impl<'a> Worker<'a> {
         }
         let ids: Vec<EffectId> = wanted.iter().map(Effect::id).collect();
         for (id, effect) in ids.into_iter().zip(wanted) {
-            if self.running.contains_key(&id) || !self.turnstile.admits(&effect) {
+            let is_under_way = self.running.contains_key(&id) || self.tidying.contains_key(&id);
+            if is_under_way || !self.turnstile.admits(&effect) {
                 continue;
             }
-            let (cancel, restart) = (CancellationToken::new(), effect.restart());
+            let (cancel, restart, tidies_up) = (CancellationToken::new(), effect.restart(), effect.tidies_up());
             let work = effects::run(self.project, &self.thread, &mut self.kit, effect, cancel.clone());
             let (abort, registration) = AbortHandle::new_pair();
             self.started += 1;
             let number = self.started;
-            self.running.insert(id.clone(), Running { number, restart, abort, cancel });
+            self.running.insert(id.clone(), Running { number, restart, tidies_up, abort, cancel });
             let work = Abortable::new(work, registration);
             self.outcomes.push(async move { Outcome { id, number, command: work.await.ok() } }.boxed());
         }
         Ok(())
+    }
+
+    /// Ends what runs and is not to go on.
+    fn end_effects(&mut self, goes_on: impl Fn(&EffectId, &Running) -> bool) {
+        let tidying = &mut self.tidying;
+        self.running.retain(|id, running| {
+            let goes_on = goes_on(id, running);
+            if !goes_on && running.tidies_up {
+                tidying.insert(id.clone(), running.number);
+            }
+            goes_on
+        });
     }
 
     /// Lets what must not be cut come to its end, for as long as the grace lasts; nothing new begins. What is simply
@@ -432,8 +453,8 @@ impl<'a> Worker<'a> {
         let grace = tokio::time::sleep(self.project.settings.stop_grace);
         tokio::pin!(grace);
         loop {
-            self.running.retain(|_, running| running.restart != Restart::Again);
-            if self.running.is_empty() {
+            self.end_effects(|_, running| running.restart != Restart::Again);
+            if self.running.is_empty() && self.tidying.is_empty() {
                 return Ok(());
             }
             tokio::select! {

@@ -81,7 +81,7 @@ impl Shell for SimulatedShell {
 }
 
 /// Scripts that need no function: `grep -q TEXT FILE` (code 0 when the file holds the text, else 1), `write FILE TEXT`,
-/// `sleep SECONDS`, `hang`, `exit CODE`. Anything else prints itself and ends with 0.
+/// `sleep SECONDS`, `hang`, `exit CODE [WORDS]`. Anything else prints itself and ends with 0.
 pub fn plain(root: &Path, script: &str) -> Play {
     let number = |text: &str| text.parse().expect("a number");
     match script.split(' ').collect::<Vec<_>>().as_slice() {
@@ -95,7 +95,7 @@ pub fn plain(root: &Path, script: &str) -> Play {
         },
         ["sleep", seconds] => Play { lasts: Duration::from_secs(number(seconds)), ..Play::ends(0, "") },
         ["hang"] => Play { lasts: Duration::MAX, ..Play::ends(0, "") },
-        ["exit", code] => Play::ends(i32::try_from(number(code)).expect("a small code"), ""),
+        ["exit", code, words @ ..] => Play::ends(i32::try_from(number(code)).expect("a small code"), words.join(" ")),
         _ => Play::ends(0, script),
     }
 }

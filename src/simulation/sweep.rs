@@ -37,7 +37,7 @@ type Story = (fn(usize) -> Vec<Step>, &'static [&'static str]);
 
 /// Checks that succeed, the first after a while; and one that never does.
 pub const GREEN: &[&str] = &["sleep 20", "grep -q You .codebutler/prompts/pm.md"];
-const RED: &[&str] = &["exit 3"];
+const RED: &[&str] = &["exit 3 a test: FAILED"];
 
 /// Tells a story under a fate.
 fn tell(story: Story, fate: &Fate) -> Result<Outcome, String> {

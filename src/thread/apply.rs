@@ -386,16 +386,20 @@ impl Thread {
         self.merged = Some(commit.clone());
         let ts = self.merging.take().or(self.in_doubt.take()).and_then(|merging| merging.ts);
         self.unstall(Part::Merge);
-        self.closing = Some(Closing { ts, merged: true, cleaned: false, closed: false, elsewhere: None });
+        let (merged, elsewhere) = (true, None);
+        self.closing = Some(Closing { ts, merged, cleaned: false, closed: false, unfinished: false, elsewhere });
     }
 
     fn begin_close(&mut self, ts: Option<&MessageTs>) {
+        // A Coder at work was ended before; it is being published then.
+        let unfinished = self.publishing.is_some() || self.has_stalled_work();
         self.runs.clear();
         self.consults.clear();
         self.question = None;
         self.publishing = None;
         self.stalled.clear();
-        self.closing = Some(Closing { ts: ts.cloned(), merged: false, cleaned: false, closed: false, elsewhere: None });
+        let (ts, elsewhere) = (ts.cloned(), None);
+        self.closing = Some(Closing { ts, merged: false, cleaned: false, closed: false, unfinished, elsewhere });
     }
 
     fn clean_up(&mut self) {
@@ -406,7 +410,8 @@ impl Thread {
     }
 
     fn close(&mut self, merged: bool) {
-        let ended = Closing { ts: None, merged, cleaned: true, closed: true, elsewhere: None };
+        let elsewhere = None;
+        let ended = Closing { ts: None, merged, cleaned: true, closed: true, unfinished: false, elsewhere };
         self.closing.get_or_insert(ended).closed = true;
         self.stalled.clear();
     }

@@ -105,6 +105,11 @@ impl Effect {
         })
     }
 
+    /// Whether it has something to tidy up when it is not wanted any more. Then it is asked to end, and not cut.
+    pub fn tidies_up(&self) -> bool {
+        matches!(self, Self::TakeBaseline { .. } | Self::RunCheck { .. })
+    }
+
     /// What a restart does with it.
     pub fn restart(&self) -> Restart {
         match self {

@@ -145,13 +145,15 @@ impl Thread {
             Outside::Merged { commit, head, by } => {
                 let cut = self.runs.remove(&Role::Coder).is_some() | self.publishing.take().is_some();
                 self.drop_consults();
+                let unfinished = cut || self.has_stalled_work();
                 let elsewhere = MergedElsewhere { by: by.clone(), head: head.clone(), cut };
                 self.merged = Some(commit.clone());
                 self.merging = None;
                 self.in_doubt = None;
                 self.stalled.clear();
+                let elsewhere = Some(elsewhere);
                 self.closing =
-                    Some(Closing { ts: None, merged: true, cleaned: false, closed: false, elsewhere: Some(elsewhere) });
+                    Some(Closing { ts: None, merged: true, cleaned: false, closed: false, unfinished, elsewhere });
             }
             Outside::Closed { .. } => (self.elsewhere.closed, self.in_doubt) = (true, None),
             Outside::Reopened { .. } => self.elsewhere.closed = false,

@@ -97,6 +97,11 @@ impl Thread {
         self.stalled.retain(|stalled| stalled.part() != part);
     }
 
+    /// Whether the Coder's work stopped, or what brings it out.
+    pub(super) fn has_stalled_work(&self) -> bool {
+        self.stalled.iter().any(|stalled| stalled.part().is_work())
+    }
+
     /// Takes up what stopped last.
     pub(super) fn take_up_newest(&mut self) {
         if let Some(part) = self.stalled.last().map(Stalled::part) {

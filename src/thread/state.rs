@@ -310,6 +310,8 @@ pub struct Closing {
     pub cleaned: bool,
     /// Whether the thread is closed.
     pub closed: bool,
+    /// Whether the worktree may hold work that was not brought out.
+    pub unfinished: bool,
     /// The merge, when the thread was not asked for it.
     pub elsewhere: Option<MergedElsewhere>,
 }

@@ -287,3 +287,68 @@ async fn without_checks_the_card_says_what_the_coder_ran_and_no_more() {
     );
     assert!(text.contains("no command shows it: to be looked at"), "{text}");
 }
+
+/// A check that leaves a program in a session of its own, and then waits until it may end.
+const LEAVES: &str = "setsid sh -c 'echo $$ >>../../../../left; exec sleep 600' & until [ -s ../../../../left ]; do \
+                      sleep 0.02; done; echo begin >>../../../../log; until [ -e ../../../../go ]; do sleep 0.02; done";
+
+impl World {
+    /// Whether a program that such a check left is still there.
+    fn has_left(&self) -> bool {
+        let pids = std::fs::read_to_string(self.folder.path().join("left")).unwrap_or_default();
+        pids.lines().any(|pid| std::path::Path::new("/proc").join(pid).exists())
+    }
+
+    /// What there is of the base's checkout.
+    fn of_base(&self) -> usize {
+        let folders = [".codebutler/branches", ".git/worktrees"].map(|folder| self.checkout().join(folder));
+        let entries = folders.iter().flat_map(std::fs::read_dir).flatten().flatten();
+        entries.filter(|entry| entry.file_name().to_string_lossy().ends_with(".base")).count()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_leaves_nothing_of_the_base_and_what_checks_leave_running_ends_with_them() {
+    let world = world("good morning", None, &[LEAVES]).await;
+    let daemon = world.start();
+    let ts = world.begun().await;
+    world.until("the check on the base and the one on the work", || world.lines("log") == 2).await;
+    assert_eq!(world.of_base(), 2);
+    world.slack.say(BEN, SHOP, "!stop", Some(&ts));
+    world.card(&ts, "run_retry").await;
+    world.until("the end of it", || world.of_base() == 0 && !world.has_left()).await;
+    // The same when the daemon is asked to end, and when the checks have ended.
+    world.press(&ts, "run_retry").await;
+    world.until("both again", || world.lines("log") == 4).await;
+    assert!(daemon.stop().0.success());
+    assert_eq!(world.of_base(), 0);
+    // One that has ended is still listed until init has heard of it.
+    world.until("the end of them", || !world.has_left()).await;
+    std::fs::write(world.folder.path().join("go"), "").expect("written");
+    let _daemon = world.start();
+    world.card(&ts, "pr_merge").await;
+    assert_eq!(world.of_base(), 0);
+    world.until("the end of these, too", || !world.has_left()).await;
+    world.no_violations();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_close_during_the_checks_posts_the_report_keeps_the_work_and_leaves_nothing_open() {
+    let world = world("good morning", None, &[WAITS]).await;
+    let _daemon = world.start();
+    let ts = world.begun().await;
+    world.until("the check on the base and the one on the work", || world.lines("log") == 2).await;
+    world.says(&ts, "running the check").await;
+    world.slack.say(BEN, SHOP, "!close", Some(&ts));
+    world.says(&ts, "All done, every test passes.").await;
+    let settled = world.says(&ts, "not run to its end").await;
+    assert!(button(&settled, "run_stop").is_none() && !settled.text.contains("running the check"), "{settled:?}");
+    world.says(&ts, "The branch `codebutler/say-good-morning` was kept").await;
+    assert_eq!(world.git(&["show", "codebutler/say-good-morning:greeting.txt"]), "good morning\nworld");
+    assert_eq!(world.of_base(), 0);
+    // Nothing of it goes on.
+    let stop = world.slack.say(BEN, SHOP, "!stop", Some(&ts));
+    world.says(&ts, "Nothing is running in this thread.").await;
+    world.is_done(&stop).await;
+    world.no_violations();
+}

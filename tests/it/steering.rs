@@ -101,6 +101,22 @@ async fn a_stop_kills_the_command_keeps_the_work_and_says_where_it_stood() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_close_keeps_the_work_that_is_not_done_and_promises_nothing_else() {
+    let (world, _daemon, ts) = at_work().await;
+    let close = world.slack.say(ANA, SHOP, "!close", Some(&ts));
+    let stopped = world.says(&ts, "Stopped by Ana").await;
+    for words in ["kept on", "as a draft", "!retry"] {
+        assert!(!stopped.text.contains(words), "{words}: {}", stopped.text);
+    }
+    let closed = world.says(&ts, "Closed without merging").await;
+    assert!(closed.text.contains("The branch `codebutler/say-hi` was kept"), "{}", closed.text);
+    world.is_done(&close).await;
+    assert_eq!(world.git(&["show", "codebutler/say-hi:note.txt"]), "begun");
+    assert_eq!(world.git(&["worktree", "list"]).lines().count(), 1);
+    world.no_violations();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stop_ends_a_model_call_and_what_is_said_meanwhile_is_not_lost() {
     // A Coder that comes to no end before it has heard of Ana.
     let coder = |request: &ScriptedRequest| {
@@ -117,7 +133,7 @@ async fn a_stop_ends_a_model_call_and_what_is_said_meanwhile_is_not_lost() {
     let began = Instant::now();
     world.slack.say(BEN, SHOP, "!stop", Some(&ts));
     let stopped = world.says(&ts, "Stopped by Ben in turn 1.").await;
-    assert!(began.elapsed() < AT_ONCE && stopped.text.contains("No file was written"), "{stopped:?}");
+    assert!(began.elapsed() < AT_ONCE && stopped.text.contains("What it changed, if anything, is kept"), "{stopped:?}");
     world.is_done(&said).await;
     world.model.release();
     world.slack.say(BEN, SHOP, "!retry", Some(&ts));

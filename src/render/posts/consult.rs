@@ -3,10 +3,11 @@
 
 use super::{Keyed, Out};
 use crate::agent::Role;
-use crate::ids::{MessageTs, QuestionId, UserId};
+use crate::ids::{MessageTs, QuestionId};
 use crate::render::cards;
 use crate::render::text::{first_line, first_words};
 use crate::thread::consult::{Consult, Knew};
+use crate::thread::event::{Event, RunOutcome};
 use crate::thread::plan::TodoStatus;
 use crate::thread::state::{Run, Thread};
 
@@ -31,9 +32,13 @@ pub(super) fn answered(before: &Thread, id: &QuestionId, answer: &str, knew: &Kn
     out.posts.push(line(consult, Some(answer)));
 }
 
-/// The question of a run that ends before its answer.
-pub(super) fn void(before: &Thread, run: &Run, out: &mut Out) {
-    for consult in before.consults.iter().filter(|consult| consult.run == run.id) {
+/// Closes the lines of questions whose run ended before their answer, however it ended.
+pub(super) fn settle(before: &Thread, after: &Thread, event: &Event, out: &mut Out) {
+    if matches!(event, Event::PmAnswered { .. }) {
+        return;
+    }
+    let is_over = |consult: &&Consult| after.consults.iter().all(|still| still.id != consult.id);
+    for consult in before.consults.iter().filter(is_over) {
         out.posts.push(line(consult, Some("_Not answered: the run ended before._".to_owned())));
     }
 }
@@ -50,12 +55,14 @@ fn line(consult: &Consult, answer: Option<String>) -> Keyed {
     (format!("consult/{}", consult.id), cards::message(Some(consult.role), text))
 }
 
-/// `Stopped by Ana in turn 4, while running …`: where the run stood and where its work is.
-pub(super) fn stopped(before: &Thread, after: &Thread, role: Role, run: &Run, by: &UserId, doing: &[String]) -> String {
+/// `Stopped by Ana in turn 4, while running …`: where the run stood and where its work is. Not where the thread ends with
+/// it: its clean-up says what is kept.
+pub(super) fn stopped(before: &Thread, after: &Thread, role: Role, run: &Run, outcome: &RunOutcome) -> String {
+    let RunOutcome::Stopped { by, doing, closing } = outcome else { return String::new() };
     let mut text = format!("Stopped by {} in turn {}", after.name_of(by), run.turns + u32::from(doing.is_empty()));
     let open = run.todos.iter().filter(|todo| todo.status != TodoStatus::Completed);
     let step = open.clone().find(|todo| todo.status == TodoStatus::InProgress).or_else(|| open.clone().next());
-    match doing {
+    match doing.as_slice() {
         [] => {}
         doing => text.push_str(&format!(", while {}", doing.join(", "))),
     }
@@ -64,6 +71,9 @@ pub(super) fn stopped(before: &Thread, after: &Thread, role: Role, run: &Run, by
         text.push_str(&format!(", at step {at} of {}: {}", run.todos.len(), first_line(&step.content, 80)));
     }
     text.push('.');
+    if *closing {
+        return text;
+    }
     if role == Role::Coder {
         text.push_str(&kept(before));
     }
@@ -77,7 +87,8 @@ fn kept(thread: &Thread) -> String {
     let files: Vec<String> = thread.wrote.iter().take(MOST_FILES).map(|file| format!("`{file}`")).collect();
     let more = thread.wrote.len().saturating_sub(MOST_FILES);
     match files.as_slice() {
-        [] => " No file was written since the last report.".to_owned(),
+        // What commands changed is not known here.
+        [] => format!(" What it changed, if anything, is kept on `{}`, as a draft.", workspace.branch),
         files => {
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             format!(" Written so far: {}{more}; kept on `{}`, as a draft.", files.join(", "), workspace.branch)

@@ -79,9 +79,6 @@ fn cut(before: &Thread, at: Millis, out: &mut Out) {
         out.progress(before, run.id, at, true);
         out.done(run.messages.iter());
     }
-    if let Some(publishing) = before.publishing.as_ref().filter(|publishing| !publishing.report.trim().is_empty()) {
-        out.report(publishing.run, publishing.report.trim());
-    }
 }
 
 /// The newest card of the pull request, with or without its buttons.

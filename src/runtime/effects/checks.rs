@@ -26,6 +26,7 @@ const CHECK_TIME: Duration = Duration::from_secs(20 * 60);
 const KEPT_BYTES: usize = 512 << 10;
 
 /// Runs the checks once on the commit at which the worktree began, in a checkout of its own that is prepared like it.
+/// When it is `cancel`led it ends soon, and tidies up all the same.
 pub(super) fn baseline(
     project: Arc<Project>,
     thread: &Thread,
@@ -62,14 +63,30 @@ async fn take(
     cancel: &CancellationToken,
 ) -> Result<Vec<CheckRun>, String> {
     let root = project.repository.checkout_base(workspace).await.map_err(|error| error.what)?;
-    let plan = sandbox::init::plan(&root, project.settings.init.as_deref());
-    let steps = sandbox::init::run(&*project.shell, &root, &home, &plan, cancel).await;
+    let taken = take_in(project, &root, &home, commands, cancel).await;
+    // Nobody else is at work there.
+    project.shell.end_leftovers(&root, &home).await;
+    taken
+}
+
+async fn take_in(
+    project: &Project,
+    root: &Path,
+    home: &Path,
+    commands: &[String],
+    cancel: &CancellationToken,
+) -> Result<Vec<CheckRun>, String> {
+    let plan = sandbox::init::plan(root, project.settings.init.as_deref());
+    let steps = sandbox::init::run(&*project.shell, root, home, &plan, cancel).await;
     if let Some(step) = steps.iter().find(|step| !step.ok) {
         return Err(format!("preparing a checkout of the base failed at `{}`", step.command));
     }
     let mut checks = Vec::with_capacity(commands.len());
     for command in commands {
-        checks.push(run(project, &root, &home, command, cancel).await);
+        if cancel.is_cancelled() {
+            break;
+        }
+        checks.push(run(project, root, home, command, cancel).await);
     }
     Ok(checks)
 }
@@ -99,6 +116,7 @@ pub(super) fn check(
             return done(None);
         }
         let root = project.repository.worktree_path(&workspace);
+        // What it leaves running ends before the work is published: the next check may need it.
         done(Some(run(&project, &root, &home, &command, &cancel).await))
     }
 }

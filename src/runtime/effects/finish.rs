@@ -1,5 +1,6 @@
 //! The end of the work: publishing what the Coder did, merging, cleaning up.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use crate::thread::event::Failure;
 use crate::thread::outside::PullFate;
 use crate::thread::state::Publishing;
 use crate::thread::{Command, Thread};
+use crate::tools::ThreadWork;
 
 /// Commits what the Coder left uncommitted, pushes, and opens the pull request (`contract.md` 5).
 pub(super) fn publish(
@@ -132,8 +134,16 @@ fn message(thread: &Thread) -> String {
     text.trim().to_owned()
 }
 
-/// What a merge on the forge cut is kept under this name.
+/// What a close or a merge on the forge cut is kept under this name.
 const UNFINISHED_WORK: &str = "Keep unfinished work";
+
+/// Commits what the Coder had not brought out when its thread ended. Names what is lost.
+async fn keep_unfinished(work: &ThreadWork, wrote: BTreeSet<String>) -> Vec<String> {
+    match work.git.commit_all(UNFINISHED_WORK, Selection::TrackedAnd(wrote)).await {
+        Ok(kept) => kept.left_out.iter().map(|file| format!("not kept: {file}")).collect(),
+        Err(error) => vec![format!("the Coder's last changes could not be committed: {}", error.what)],
+    }
+}
 
 /// Deletes the branch of merged work on the remote, exactly as it was merged: others may have pushed to it since, and
 /// hours may lie between the merge and this. `asked`: the pull request, when this thread was asked to merge it. Gives
@@ -197,15 +207,15 @@ pub(super) fn clean_up(project: Arc<Project>, thread: &Thread, merged: bool) -> 
     let (pull, pushed) = (thread.pull.as_ref().map(|pull| pull.number), thread.head.clone());
     // A merge that nobody asked us for is of the head that it was of, whatever we pushed since.
     let head = elsewhere.as_ref().map(|elsewhere| elsewhere.head.clone()).or(pushed);
-    let cut = elsewhere.as_ref().is_some_and(|elsewhere| elsewhere.cut);
-    let unfinished = cut.then(|| thread_work(&project, thread, Role::Coder)).flatten();
+    let unfinished = thread.closing.as_ref().is_some_and(|closing| closing.unfinished);
+    let unfinished = unfinished.then(|| thread_work(&project, thread, Role::Coder)).flatten();
     let wrote = thread.wrote.clone();
     async move {
         let mut leftovers = Vec::new();
         if let Some(work) = unfinished
-            && let Err(error) = work.git.commit_all(UNFINISHED_WORK, Selection::TrackedAnd(wrote)).await
+            && workspace.as_ref().is_some_and(|workspace| project.repository.worktree_path(workspace).is_dir())
         {
-            leftovers.push(format!("the Coder's last changes could not be committed: {}", error.what));
+            leftovers.extend(keep_unfinished(&work, wrote).await);
         }
         // One that was being made when the thread was closed is known by its record.
         let workspace = match workspace {

@@ -84,7 +84,8 @@ impl Deciding<'_> {
         let due = self.thread.publishing.as_ref().and_then(|publishing| publishing.checked.as_ref());
         let runs = due.is_some_and(|checked| !checked.due.is_empty())
             || matches!(self.thread.checks.baseline, Before::Wanted(_));
-        if runs && !self.thread.is_closed() {
+        let runs = runs && !self.thread.is_closed();
+        if runs {
             self.emit_checks(Checks::Stopped { by: by.clone(), ts: ts.cloned() });
         }
         runs

@@ -104,10 +104,15 @@ impl Deciding<'_> {
 
     /// Ends the PM's run when the thread ends under it.
     pub(super) fn end_pm_run(&mut self, by: UserId) {
-        self.stop_run(Role::Pm, &by);
+        self.halt(Role::Pm, &by, true);
     }
 
     pub(super) fn stop_run(&mut self, role: Role, by: &UserId) {
+        self.halt(role, by, false);
+    }
+
+    /// Ends a run by a person's word; `closing`: the thread ends with it.
+    fn halt(&mut self, role: Role, by: &UserId, closing: bool) {
         let Some(run) = self.thread.runs.get(&role) else { return };
         let id = run.id;
         let cut = run.calls.iter().filter(|state| state.started && !state.done);
@@ -116,7 +121,7 @@ impl Deciding<'_> {
             doing.push("waiting for the PM's help".to_owned());
         }
         self.finish_open_calls(role, "a person stopped the run");
-        self.end_run(id, RunOutcome::Stopped { by: by.clone(), doing });
+        self.end_run(id, RunOutcome::Stopped { by: by.clone(), doing, closing });
     }
 
     /// Gives every call that has none a result: without it every later request would be invalid.
@@ -199,7 +204,7 @@ impl Deciding<'_> {
             return;
         }
         for role in Role::ALL.into_iter().rev() {
-            self.stop_run(role, &by);
+            self.halt(role, &by, true);
         }
         self.emit(Event::CloseRequested { by, ts });
         if self.thread.workspace == WorkspaceState::None {

@@ -205,6 +205,9 @@ pub enum RunOutcome {
         /// What it was at then, a few words each: the calls that were cut.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         doing: Vec<String>,
+        /// Whether the thread ends with it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        closing: bool,
     },
     /// It used up its turns.
     LimitReached {

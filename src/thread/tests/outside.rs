@@ -91,6 +91,36 @@ fn a_merge_stops_the_coder_and_keeps_its_words() {
 }
 
 #[test]
+fn a_merge_leaves_no_question_and_no_check_open_and_keeps_what_stopped() {
+    let mut asks = Story::opened();
+    asks.propose_more();
+    asks.reply(Role::Coder, "", &[("AskPM", r#"{"question":"Which one?"}"#)]);
+    let shown = asks.sees(&merged());
+    assert!(shown.contains("asked the PM: Which one?\\n_Not answered: the run ended before._"), "{shown}");
+    let mut checked = Story::opened();
+    checked.rules.checks = vec!["make a".into()];
+    checked.propose_more();
+    checked.reply(Role::Coder, "Done.", &[]);
+    let shown = checked.sees(&merged());
+    assert!(shown.contains("/checks\"") && shown.contains("`make a`: _not run to its end_"), "{shown}");
+    // A Coder whose model failed has work in the worktree that is in no pull request.
+    let mut failed = Story::opened();
+    failed.propose_more();
+    let run = failed.thread.runs[&Role::Coder].clone();
+    let result = Err(Failure { what: "No credit.".into(), hint: "Add some.".into() });
+    failed.act(Command::ModelAnswered { run: run.id, turn: run.turns + 1, result });
+    let mut closed = failed.clone();
+    failed.sees(&merged());
+    closed.say("ANA", "!close");
+    for story in [failed, closed] {
+        assert!(story.thread.closing.as_ref().expect("it ends").unfinished);
+    }
+    let mut whole = Story::opened();
+    whole.sees(&merged());
+    assert!(!whole.thread.closing.as_ref().expect("it ends").unfinished);
+}
+
+#[test]
 fn a_merge_that_we_were_asked_for_is_ours_whoever_sees_it_first() {
     let mut story = Story::opened();
     story.say("ANA", "merge");
