@@ -2,6 +2,8 @@
 //!
 //! Lives from the first message until a minute after the last work; everything it knows is in the log.
 
+mod rows;
+
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use self::rows::{command_of, past, title};
 use super::activity;
 use super::effects;
 use super::kit::Kit;
@@ -20,16 +23,14 @@ use super::project::Project;
 use super::tasks::panic_text;
 use super::turnstile::Turnstile;
 use super::witness::Committed;
-use crate::agent::estimate::Past;
-use crate::agent::{Role, ToolCall, ToolName};
+use crate::agent::{ToolCall, ToolName};
 use crate::chat::IncomingKind;
 use crate::ids::{EffectId, Epoch, Millis, ThreadKey};
 use crate::render::posts::{posts, waiting_key};
 use crate::render::presence::presence;
 use crate::render::progress::argument;
 use crate::store::{Append, Session, Shown, StoreError, Waiting};
-use crate::thread::command::Action;
-use crate::thread::event::{Event, Message};
+use crate::thread::event::Event;
 use crate::thread::{Command, Effect, Phase, Restart, Rules, Thread, decide, pending};
 use crate::thread::{durability, spending};
 
@@ -475,35 +476,4 @@ fn proposed_workflow(command: &Command) -> Option<String> {
     let Command::ModelAnswered { result: Ok(reply), .. } = command else { return None };
     let proposes = |call: &&ToolCall| ToolName::parse(&call.name) == Some(ToolName::ProposePlan);
     reply.calls.iter().find(proposes).and_then(|call| argument(&call.arguments, "workflow"))
-}
-
-/// What the thread tells the next one like it.
-fn past(thread: &Thread) -> Past {
-    let usage = thread.total_usage();
-    let cost_usd = Some(usage.cost_usd).filter(|_| usage.calls_without_cost == 0);
-    Past { cost_usd, worked_ms: thread.worked_ms }
-}
-
-fn title(thread: &Thread) -> String {
-    let unread = || thread.conversations.get(&Role::Pm)?.unheard.first();
-    let first = || thread.said.first().or_else(unread);
-    let said = || first().map(|message| message.text.lines().next().unwrap_or_default().to_owned());
-    let text = thread.plan.as_ref().map(|plan| plan.plan.title.clone()).or_else(said);
-    text.unwrap_or_default().chars().take(80).collect()
-}
-
-/// What an inbox row asks of the thread; `None` when it asks nothing that this program knows.
-fn command_of(incoming: crate::chat::Incoming) -> Option<Command> {
-    let crate::chat::Incoming { from, name, what, .. } = incoming;
-    match what {
-        IncomingKind::Message { ts, text, to_bot, files } => {
-            Some(Command::Say { message: Message { ts, from, name, text, files }, to_bot })
-        }
-        IncomingKind::Edited { ts, text, at: _ } => Some(Command::Edit { ts, by: from, text }),
-        IncomingKind::Deleted { ts } => Some(Command::Delete { ts, by: from }),
-        IncomingKind::Pressed { action, value } => {
-            Action::parse(&action).map(|action| Command::Press { action, value, by: from, name })
-        }
-        IncomingKind::PullChanged { seen } => Some(Command::PullChanged(seen)),
-    }
 }
