@@ -28,7 +28,8 @@ pub struct Run {
     pub edits: usize,
 }
 
-/// Runs `count` turns of a tool, each with other arguments: the same again would be taken for a circle.
+/// Runs `count` turns of a tool, each with other arguments: the same again would be taken for a circle, and so would so many
+/// turns without a change, for which each tenth writes a file instead.
 pub async fn run(tool: &'static str, arguments: impl Fn(usize) -> Value + Send + 'static, count: usize) -> Run {
     let pid = Arc::new(OnceLock::new());
     let measured = Arc::clone(&pid);
@@ -42,6 +43,10 @@ pub async fn run(tool: &'static str, arguments: impl Fn(usize) -> Value + Send +
         let now = || process::cpu(*measured.get().expect("known before the approval"));
         if turn == 0 {
             first.get_or_init(now);
+        }
+        if turn % 10 == 9 && turn < count {
+            let note = json!({ "file_path": "notes.md", "content": format!("{turn}\n") });
+            return ScriptedReply::text("").call("Write", &note);
         }
         if turn < count {
             return ScriptedReply::text("").call(tool, &arguments(turn));

@@ -71,11 +71,19 @@ impl Catalogue {
         }
     }
 
-    /// The cheapest of these models by list price, when it is cheaper than `current`. Models whose price is not listed
-    /// are never chosen, and when that of `current` is not, nothing is known to be cheaper.
-    pub fn cheaper<'a>(&self, pool: &'a [(String, String)], current: &str) -> Option<&'a (String, String)> {
+    /// The cheapest of these models by list price that `fits`, when it is cheaper than `current`. Models whose price is
+    /// not listed are never chosen, and when that of `current` is not, nothing is known to be cheaper.
+    pub fn cheaper<'a>(
+        &self,
+        pool: &'a [(String, String)],
+        current: &str,
+        fits: impl Fn(&str) -> bool,
+    ) -> Option<&'a (String, String)> {
         let limit = self.price(current)?.typical();
-        let priced = pool.iter().filter_map(|entry| Some((self.price(&entry.1)?.typical(), entry)));
+        let priced = pool
+            .iter()
+            .filter(|(_, slug)| fits(slug))
+            .filter_map(|entry| Some((self.price(&entry.1)?.typical(), entry)));
         let cheapest = priced.min_by(|(one, _), (other, _)| one.total_cmp(other));
         cheapest.filter(|(price, _)| *price < limit).map(|(_, entry)| entry)
     }
@@ -152,14 +160,17 @@ mod tests {
         let catalogue = catalogue();
         let name = |pool: &[&str], current| {
             let pool = pool.iter().map(|slug| (slug.to_uppercase(), (*slug).to_owned())).collect::<Vec<_>>();
-            catalogue.cheaper(&pool, current).map(|(name, _)| name.clone())
+            catalogue.cheaper(&pool, current, |_| true).map(|(name, _)| name.clone())
         };
         assert_eq!(name(&["dear", "mid", "low", "secret"], "dear").as_deref(), Some("LOW"));
         assert_eq!(name(&["dear", "mid"], "low"), None, "never upward");
         assert_eq!(name(&["low"], "low"), None);
         assert_eq!(name(&["low"], "secret"), None, "what costs who knows what is not known to be dearer");
         assert_eq!(name(&["secret"], "dear"), None);
-        assert!(catalogue.cheaper(&pool(&[]), "dear").is_none());
-        assert!(Catalogue::default().cheaper(&pool(&["low"]), "dear").is_none());
+        assert!(catalogue.cheaper(&pool(&[]), "dear", |_| true).is_none());
+        assert!(Catalogue::default().cheaper(&pool(&["low"]), "dear", |_| true).is_none());
+        let pool = pool(&["dear", "mid", "low"]);
+        let next = catalogue.cheaper(&pool, "dear", |slug| slug != "low");
+        assert_eq!(next.map(|(name, _)| name.as_str()), Some("MID"), "the cheapest of those that fit");
     }
 }

@@ -21,9 +21,16 @@ const AGAIN: u32 = 2;
 /// Returns of a file to what it was before. Once is how one tries something out, or takes a debug line away again.
 const RETURNS: u32 = 2;
 /// Turns in which nothing is changed and nothing new is learned. New is every call that was not made before with this
-/// result, so that reading on, however long, is none of them.
+/// result; of commands only what none of them printed before.
 const CODER_IDLE: u32 = 8;
 const OTHERS_IDLE: u32 = 4;
+/// Turns of a Coder without a changed file, whatever it learns, by weight: 25 with commands, or 50 that look at something
+/// new and do nothing else. Other roles change nothing ever: their limit of turns is their bound.
+const UNCHANGED: u32 = 50;
+const TURN: u32 = 2;
+const LOOK: u32 = 1;
+/// From here on it is looked whether a command changed files, which costs some milliseconds each time.
+const DOUBT: u32 = UNCHANGED / 2;
 /// Turns in a row that bring something new, after which earlier trouble is forgotten.
 const CALM: u32 = 3;
 /// As much help as a run without progress gets, in whatever trouble it is.
@@ -48,10 +55,13 @@ pub enum Trouble {
     Repeat,
     /// Turn after turn without a change and without anything new.
     Idle,
+    /// Turn after turn without a changed file, though with something new.
+    Unchanged,
 }
 
 impl Trouble {
-    const ALL: [Self; 5] = [Self::SameFailure, Self::Undone, Self::SameError, Self::Repeat, Self::Idle];
+    const ALL: [Self; 6] =
+        [Self::SameFailure, Self::Undone, Self::SameError, Self::Repeat, Self::Idle, Self::Unchanged];
 }
 
 /// What is done about it, one after the other while it goes on.
@@ -98,6 +108,11 @@ pub struct Watch {
     idle: u32,
     /// Turns with progress since the last one without.
     calm: u32,
+    /// Turns since a file was changed, by weight and in number, or since help was given for that.
+    unchanged: u32,
+    unchanged_turns: u32,
+    /// Whether a command of the present turn was seen to change files.
+    touched: bool,
     /// How far help has gone in each kind of trouble.
     levels: [u8; Trouble::ALL.len()],
     /// How much help there was since it last got on well.
@@ -135,16 +150,29 @@ impl Watch {
         }
     }
 
+    /// A command of this turn was seen to change files.
+    pub fn touch(&mut self) {
+        self.touched = true;
+    }
+
+    /// Whether it matters if a command changes files: so long has nothing been known to do so.
+    pub fn doubts(&self) -> bool {
+        self.unchanged >= DOUBT || self.levels[Trouble::Unchanged as usize] > 0
+    }
+
     /// All results of the turn are there.
     pub fn end_turn(&mut self) {
         let turn = std::mem::take(&mut self.turn);
+        let touched = std::mem::take(&mut self.touched);
         if turn.is_empty() {
             return;
         }
         let edits: Vec<(bool, Option<u64>)> = turn.iter().map(|seen| self.take_edit(seen)).collect();
         let changed = edits.iter().any(|(is_new, _)| *is_new);
         let learned = turn.iter().fold(false, |learned, seen| self.learn(seen) | learned);
-        self.progress(changed, changed || learned);
+        self.progress(changed, changed || learned || touched);
+        let looks = learned && turn.iter().all(|seen| seen.looks);
+        self.count_unchanged(touched || turn.iter().any(|seen| seen.edit.is_some()), looks);
         for (seen, (_, pair)) in turn.iter().zip(edits) {
             self.count(seen, pair);
             self.deeds.push(seen.did.clone());
@@ -173,12 +201,22 @@ impl Watch {
         }
     }
 
+    fn count_unchanged(&mut self, changed: bool, looks: bool) {
+        if changed {
+            (self.unchanged, self.unchanged_turns) = (0, 0);
+            *self.level_mut(Trouble::Unchanged) = 0;
+        } else {
+            self.unchanged += if looks { LOOK } else { TURN };
+            self.unchanged_turns += 1;
+        }
+    }
+
     /// Whether a call gave something new. An error teaches nothing, and neither does a failure that is known.
     fn learn(&mut self, seen: &Seen) -> bool {
         let pair = print::mix(seen.call, seen.result);
         let is_new = self.remember(pair);
-        let failure = if seen.complains { self.remember(seen.result) } else { true };
-        is_new && failure && seen.may_teach
+        let words = if seen.speaks { self.remember(seen.result) } else { true };
+        is_new && words && seen.may_teach
     }
 
     /// Whether it was not known before.
@@ -237,6 +275,7 @@ impl Watch {
         Trouble::ALL.into_iter().find_map(|trouble| {
             let what = match trouble {
                 Trouble::Idle => self.idles(role)?,
+                Trouble::Unchanged => self.changes_nothing(role)?,
                 Trouble::SameFailure => {
                     let count = worst(&self.failures, self.enough(trouble, OFTEN))?;
                     let meanwhile = if count.edited { ", in spite of edits in between" } else { "" };
@@ -273,6 +312,13 @@ impl Watch {
         (self.idle >= patience).then(|| format!("spent {} turns without a change and without anything new", self.idle))
     }
 
+    fn changes_nothing(&self, role: Role) -> Option<String> {
+        let helped = self.levels[Trouble::Unchanged as usize] > 0;
+        let patience = if helped { UNCHANGED / 2 } else { UNCHANGED };
+        let is_trouble = role == Role::Coder && self.unchanged >= patience;
+        is_trouble.then(|| format!("spent {} turns without changing a file", self.unchanged_turns))
+    }
+
     /// What is to be done about this trouble.
     pub fn help(&self, trouble: Trouble, can_ask: bool) -> Help {
         match self.levels[trouble as usize] {
@@ -289,7 +335,7 @@ impl Watch {
         let level = self.level_mut(trouble);
         *level = level.saturating_add(1);
         self.help = self.help.saturating_add(1);
-        self.idle = 0;
+        (self.idle, self.unchanged, self.unchanged_turns) = (0, 0, 0);
         for counts in [&mut self.repeats, &mut self.errors, &mut self.failures, &mut self.returns] {
             counts.iter_mut().for_each(|count| count.fresh = 0);
         }
@@ -309,9 +355,14 @@ impl Watch {
         *self = Self { known: std::mem::take(&mut self.known), ..Self::default() };
     }
 
-    /// A part of the conversation was taken away: to look at things again is no circle.
+    /// A part of the conversation was taken away: to look at things again is no circle. What was not changed is not
+    /// changed still.
     pub fn forget(&mut self) {
-        *self = Self { pauses: self.pauses, ending: self.ending.take(), ..Self::default() };
+        let (unchanged, unchanged_turns) = (self.unchanged, self.unchanged_turns);
+        let (pauses, ending) = (self.pauses, self.ending.take());
+        let level = *self.level_mut(Trouble::Unchanged);
+        *self = Self { unchanged, unchanged_turns, pauses, ending, ..Self::default() };
+        *self.level_mut(Trouble::Unchanged) = level;
     }
 
     /// Whether the next turn has no tools.

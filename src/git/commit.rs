@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use git2::{Status, StatusOptions};
@@ -66,6 +68,23 @@ impl ThreadGit {
             // Held to the end even when nobody waits for it any more: the next commit must find this one's.
             let _hold = hold;
             opened.commit(&message, &author, &selection)
+        })
+        .await
+    }
+
+    /// A number that is another one whenever a file of the worktree was changed, as far as names, lengths and times tell.
+    pub async fn fingerprint(&self) -> Result<u64, GitError> {
+        self.workspace()?;
+        self.in_repository(|opened| {
+            let folder = opened.git.workdir().unwrap_or(opened.git.path()).to_owned();
+            let mut hasher = DefaultHasher::new();
+            opened.head.as_bytes().hash(&mut hasher);
+            for (path, status) in opened.changes()? {
+                let meta = folder.join(&path).symlink_metadata().ok();
+                let meta = meta.map(|meta| (meta.len(), meta.mtime(), meta.mtime_nsec(), meta.ctime_nsec()));
+                (path, status.bits(), meta).hash(&mut hasher);
+            }
+            Ok(hasher.finish())
         })
         .await
     }

@@ -96,6 +96,9 @@ pub trait BranchGit: Send + Sync {
     /// Files that differ from the last commit, ignored ones aside.
     async fn uncommitted(&self) -> Result<Vec<String>, GitError>;
 
+    /// A number that is another one whenever a file of the worktree was changed, ignored ones aside.
+    async fn fingerprint(&self) -> Result<u64, GitError>;
+
     /// Files that the thread's work changed since its branch left its base branch, committed or not, ignored ones aside;
     /// as `a`, `a new`, `a deleted` or `a -> b`.
     async fn changed(&self) -> Result<Vec<String>, GitError>;
@@ -209,6 +212,10 @@ impl BranchGit for ThreadGit {
 
     async fn uncommitted(&self) -> Result<Vec<String>, GitError> {
         self.uncommitted().await
+    }
+
+    async fn fingerprint(&self) -> Result<u64, GitError> {
+        self.fingerprint().await
     }
 
     async fn changed(&self) -> Result<Vec<String>, GitError> {

@@ -15,7 +15,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use self::rows::{command_of, past, title};
+use self::rows::{command_of, hears_stop, past, title};
 use super::activity;
 use super::effects;
 use super::kit::Kit;
@@ -114,10 +114,11 @@ async fn live(
 ) -> Result<(), StoreError> {
     let mut worker = Worker::load(project, key).await?;
     if worker.thread.seq == 0 {
-        // A person often writes a thought in several messages.
+        // A person often writes a thought in several messages; whoever says stop has written the last of them.
         tokio::select! {
             biased;
             () = tokio::time::sleep(project.settings.accumulation) => {}
+            stopped = hears_stop(project, key, nudge) => stopped?,
             () = stop.cancelled() => return Ok(()),
         }
     }

@@ -180,6 +180,9 @@ impl Thread {
         self.usage.entry(role).or_default().add(&reply.usage);
         let conversation = self.conversation(role);
         conversation.model_spoke_last = true;
+        if reply.usage.prompt_tokens > 0 {
+            conversation.tokens = reply.usage.prompt_tokens + reply.usage.completion_tokens;
+        }
         if !reply.calls.is_empty() {
             let ids = reply.calls.iter().map(|call| call.id.as_str().to_owned());
             Arc::make_mut(&mut conversation.call_ids).extend(ids);

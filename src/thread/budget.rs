@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::rules::Rules;
 use super::spending::day_of;
 use super::state::{Run, Thread};
+use crate::agent::compaction::is_far;
 use crate::agent::{Role, Usage};
 use crate::ids::{MessageTs, RunId, UserId};
 
@@ -250,6 +251,17 @@ fn used_runs(thread: &Thread, run: &Run, rules: &Rules) -> [Option<Used>; 2] {
     ]
 }
 
+/// The cheapest model that reads the PM's conversation with room to go on: a switch to one that has to cut it at once
+/// saves nothing. One of which nobody knows what it reads is taken at its word; a server that refuses it is believed.
+fn cheaper(thread: &Thread, rules: &Rules, current: &str) -> Option<(String, String)> {
+    let size = thread.conversations.get(&Role::Pm).map_or(0, |pm| pm.tokens);
+    let fits = |slug: &str| {
+        let reads = thread.contexts.get(slug).copied().into_iter().chain(rules.models.context(slug)).min();
+        reads.is_none_or(|context| is_far(size, context))
+    };
+    rules.models.cheaper(&rules.pm_pool, current, fits).cloned()
+}
+
 /// What the thread must be told because little is left: of its own cap, or of the day's as long as it works.
 pub fn near(thread: &Thread, rules: &Rules, asked: Option<(RunId, u32)>) -> Option<Budget> {
     if thread.is_closed() {
@@ -261,7 +273,7 @@ pub fn near(thread: &Thread, rules: &Rules, asked: Option<(RunId, u32)>) -> Opti
     let of_day = || used_today(rules).filter(|used| works && used.is_near() && thread.purse.told_day != Some(today));
     let Used { cap, spent, limit, .. } = own.or_else(of_day)?;
     let current = thread.pm_choice.as_ref().map_or(rules.pm_model.as_str(), |(_, model)| model);
-    let model = if thread.purse.is_chosen { None } else { rules.models.cheaper(&rules.pm_pool, current).cloned() };
+    let model = if thread.purse.is_chosen { None } else { cheaper(thread, rules, current) };
     let after_reply = asked.is_some() && asked == thread.asks_pm() && model.is_some();
     Some(Budget::Near { cap, spent, limit, day: (cap == Cap::Day).then_some(today), model, after_reply })
 }

@@ -109,6 +109,11 @@ pub enum Checks {
         /// The Coder's run.
         run: RunId,
     },
+    /// A command of the Coder was seen to change files. Looked at only when nothing has been known to for long.
+    Touched {
+        /// The Coder's run.
+        run: RunId,
+    },
     /// A person stopped them.
     Stopped {
         /// Who.
@@ -263,7 +268,15 @@ impl Thread {
                 checked.due.clear();
                 checked.unneeded = true;
             }),
+            Checks::Touched { run } => self.touch(*run),
             Checks::Stopped { by, .. } => self.stop_checks(by),
+        }
+    }
+
+    fn touch(&mut self, id: RunId) {
+        self.push_trace(Trace::Changed);
+        if let Some(run) = self.runs.values_mut().find(|run| run.id == id) {
+            Arc::make_mut(&mut run.watch).touch();
         }
     }
 

@@ -145,6 +145,8 @@ pub enum Deed {
     Opened(PullRequest),
     /// Something was done about the length of the conversation.
     Context(Change),
+    /// A command changed files of the worktree.
+    Touched,
     /// A push was refused: someone else had made this the head of the branch.
     FoundForeign(CommitId),
 }

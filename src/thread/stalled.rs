@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::event::Failure;
-use super::state::{Publishing, Thread};
+use super::state::{Publishing, Thread, WorkspaceState};
 use crate::agent::Role;
 
 /// Something that stopped before it was done.
@@ -86,6 +86,18 @@ impl Part {
 }
 
 impl Thread {
+    /// What is being prepared now, so that a run begins of it.
+    pub fn prepares(&self) -> Option<Part> {
+        let asked = self.conversations.get(&Role::Pm).is_some_and(|pm| !pm.unheard.is_empty());
+        if self.is_stalled_early() {
+            None
+        } else if self.base.is_none() && asked {
+            Some(Part::Base)
+        } else {
+            (self.workspace == WorkspaceState::Wanted && !self.is_closed()).then_some(Part::Workspace)
+        }
+    }
+
     /// Notes why the thread does not go on; the same part again replaces the older reason.
     pub(super) fn stall(&mut self, stalled: Stalled) {
         self.unstall(stalled.part());

@@ -117,6 +117,8 @@ pub struct ConversationState {
     pub known_files: Arc<BTreeSet<String>>,
     /// What a model wrote of the part that was replaced, when something was.
     pub summary: Option<Arc<str>>,
+    /// How long it was when its model answered last or when it was cut since, in tokens; 0: nobody said.
+    pub tokens: u64,
 }
 
 /// A role at work.

@@ -120,3 +120,30 @@ async fn a_pm_in_circles_ends_with_a_word_to_the_people() {
     assert_eq!(world.model.requests().len(), 9, "its limit is 15");
     world.no_violations();
 }
+
+/// A Coder that runs commands which print something else each time, until it is told of it or has had enough.
+fn tireless(command: fn(usize) -> String) -> impl FnMut(&ScriptedRequest) -> ScriptedReply + Send {
+    with_coder(move |request| {
+        let turn = request.turn();
+        let told = request.last_user_text();
+        if turn == 60 || told.contains("without changing a file") {
+            return ScriptedReply::text(format!("Enough after {turn}. {}", told.lines().last().unwrap_or_default()));
+        }
+        ScriptedReply::text("").call("Bash", &json!({ "command": command(turn) }))
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn turns_that_change_no_file_are_noticed_and_those_that_do_by_commands_are_not() {
+    let world = World::with_script(tireless(|turn| format!("sleep 0.0{turn}; echo {turn}"))).await;
+    let _daemon = world.start();
+    let ts = world.slack.say(BEN, SHOP, WISH, None);
+    world.press(&ts, "plan_approve").await;
+    world.says(&ts, "Enough after 25. [codebutler] You have spent 25 turns without changing a file.").await;
+    let world = World::with_script(tireless(|turn| format!("echo {turn} | tee -a greeting.txt"))).await;
+    let _daemon = world.start();
+    let ts = world.slack.say(BEN, SHOP, WISH, None);
+    world.press(&ts, "plan_approve").await;
+    world.says(&ts, "Enough after 60.").await;
+    world.no_violations();
+}

@@ -55,9 +55,14 @@ fn plan() -> ScriptedReply {
 }
 
 /// One call with an id of its own: the server's ids count requests, of which there are more after a kill. Each is
-/// another, or the loop would take them for a circle.
+/// another, and some write a file, or the loop would take them for a circle.
 fn call(turn: usize) -> ScriptedReply {
-    let (name, arguments) = ("Bash", json!({ "command": format!("echo {turn}") }));
+    let command = match turn {
+        turn if turn + 1 == TURNS => "rm n".to_owned(),
+        turn if turn % 20 == 10 => format!("echo {turn}>n"),
+        turn => format!("echo {turn}"),
+    };
+    let (name, arguments) = ("Bash", json!({ "command": command }));
     let call = ScriptedCall { id: format!("call_{turn}"), name: name.to_owned(), arguments: arguments.to_string() };
     ScriptedReply { calls: vec![call], ..ScriptedReply::default() }
 }

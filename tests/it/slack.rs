@@ -449,3 +449,23 @@ async fn a_thread_whose_first_message_comes_last_is_read_in_the_order_in_which_i
     assert_eq!(heard(&world), "Ben: the greeting is odd\nBen: do you see why?");
     world.no_violations();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_right_after_a_message_keeps_it_from_being_worked_on() {
+    let mut world = World::new().await;
+    // Longer than any test lasts: the stop ends the wait.
+    let daemon = never_read(&mut world);
+    let ts = world.slack.say(BEN, SHOP, "where is the greeting?", None);
+    let stop = world.slack.say(BEN, SHOP, "!stop", Some(&ts));
+    world.says(&ts, "Ben stopped this before anything began").await;
+    world.is_done(&stop).await;
+    world.is_done(&ts).await;
+    let daemon = read_now(&mut world, daemon);
+    let status = world.slack.say(BEN, SHOP, "!status", Some(&ts));
+    world.is_done(&status).await;
+    assert!(world.model.requests().is_empty(), "also after a restart");
+    world.slack.say(BEN, SHOP, "!retry", Some(&ts));
+    world.says(&ts, "Ben: where is the greeting?").await;
+    drop(daemon);
+    world.no_violations();
+}

@@ -1,10 +1,12 @@
 //! One call and its result, as far as it shows whether a run gets on.
 
 use super::print;
+use crate::agent::tool_name::Conduct;
 use crate::agent::{ToolCall, ToolName};
 use crate::render::progress::argument;
 use crate::render::text::first_line;
 use crate::thread::event::ToolResult;
+use crate::thread::evidence;
 
 /// Commands that look for something, and whose failure without a word is an answer.
 const QUESTIONS: [&str; 12] =
@@ -27,6 +29,10 @@ pub(super) struct Seen {
     pub(super) failed: bool,
     /// It is a command that failed and said why.
     pub(super) complains: bool,
+    /// It is a command that printed something.
+    pub(super) speaks: bool,
+    /// It can change no file.
+    pub(super) looks: bool,
     /// Doing it again is no sign of anything: it waits for others.
     pub(super) may_repeat: bool,
     pub(super) edit: Option<Edit>,
@@ -102,6 +108,9 @@ impl Seen {
             is_command,
             failed: failed && !asks,
             complains: failed && !is_quiet,
+            speaks: is_command && !is_quiet,
+            looks: tool.is_some_and(|tool| tool.conduct() == Conduct::Reads)
+                || is_command && evidence::only_reads(&evidence::normal(&command)),
             may_repeat: tool == Some(ToolName::GhStatus) || is_command && first == "sleep",
             edit,
             did: did(call, tool),

@@ -67,9 +67,10 @@ fn going_in_circles_is_noticed() {
 
 #[test]
 fn work_that_gets_on_is_left_alone() {
-    let reading: Vec<String> = (0..90).map(|number| format!("Read src/{number}.rs = fn f{number}() {{}}")).collect();
+    let reading: Vec<String> = (0..49).map(|number| format!("Read src/{number}.rs = fn f{number}() {{}}")).collect();
     let pages: Vec<String> = (0..40).map(|page| format!("Grep p{page} = No match.")).collect();
     let polls: Vec<String> = (0..30).map(|line| format!("Bash tail log = line {line}")).collect();
+    let tests: Vec<String> = (0..24).map(|number| format!("Bash t{number} ! FAIL {number}")).collect();
     let counting: Vec<String> =
         (0..9).rev().map(|left| format!("Bash t ! {left} failed, {} passed", 9 - left)).collect();
     let long = |lines: &[String]| lines.iter().map(|line| line.clone().leak() as &str).collect::<Vec<&str>>();
@@ -77,6 +78,7 @@ fn work_that_gets_on_is_left_alone() {
         ("a long look around", long(&reading)),
         ("searches that find nothing", long(&pages)),
         ("a log that grows", long(&polls)),
+        ("a run of other tests", long(&tests)),
         ("fewer failures each time", long(&counting)),
     ];
     for (name, turns) in cases {
@@ -85,6 +87,45 @@ fn work_that_gets_on_is_left_alone() {
     for (name, turns) in PROGRESS {
         assert_eq!(first(Role::Coder, turns), None, "{name}");
     }
+}
+
+#[test]
+fn many_turns_without_a_changed_file_are_noticed_whatever_they_bring() {
+    let echo = |number: usize| format!("Bash echo {number}; true = {number}");
+    let noticed = |role, line: &dyn Fn(usize) -> String, changes: &[usize]| {
+        let mut watch = Watch::default();
+        (1..=200_usize).find(|number| {
+            if changes.contains(number) {
+                watch.touch();
+            }
+            turn(&mut watch, &line(*number));
+            watch.trouble(role).is_some_and(|found| found.trouble == Trouble::Unchanged)
+        })
+    };
+    assert_eq!(noticed(Role::Coder, &echo, &[]), Some(25));
+    assert_eq!(noticed(Role::Coder, &echo, &[20]), Some(45), "a command that was seen to change files");
+    let reads = |number: usize| format!("Read f{number} = {number}");
+    assert_eq!(noticed(Role::Coder, &reads, &[]), Some(50), "a look at something new counts half");
+    let first = |number: usize| if number <= 20 { reads(number) } else { echo(number) };
+    assert_eq!(noticed(Role::Coder, &first, &[]), Some(35));
+    let edits = |number: usize| if number % 20 == 0 { format!("Edit a {number}>x = ok") } else { echo(number) };
+    assert_eq!(noticed(Role::Coder, &edits, &[]), None);
+    assert_eq!(noticed(Role::Pm, &reads, &[]), None, "its limit of turns is its bound");
+    assert_eq!(noticed(Role::Pm, &echo, &[]), None);
+}
+
+#[test]
+fn whether_a_command_changes_files_matters_only_when_nothing_has_for_long() {
+    let mut watch = Watch::default();
+    (0..12).for_each(|number| turn(&mut watch, &format!("Bash echo {number}; true = {number}")));
+    assert!(!watch.doubts());
+    turn(&mut watch, "Bash echo more; true = more");
+    assert!(watch.doubts());
+    watch.forget();
+    assert!(watch.doubts(), "a shorter conversation changes no file");
+    watch.touch();
+    turn(&mut watch, "Bash echo new > a = (no output)");
+    assert!(!watch.doubts());
 }
 
 /// Repeats turns until the run has to end; gives what was done about it, by turn. A pause is a turn, too.
@@ -123,6 +164,9 @@ fn help_comes_step_by_step_and_ends() {
         (0..60).map(|number| format!("Edit a {number}>{} = ok ; Bash t ! FAIL", number + 1)).collect();
     let flailing: Vec<&str> = flailing.iter().map(String::as_str).collect();
     assert_eq!(end_of(Role::Coder, &flailing), [(3, Note), (5, Pause), (8, AskPm), (10, End)], "edits do not hide it");
+    let looking: Vec<String> = (0..200).map(|number| format!("Bash echo {number}; true = {number}")).collect();
+    let looking: Vec<&str> = looking.iter().map(String::as_str).collect();
+    assert_eq!(end_of(Role::Coder, &looking), [(25, Note), (38, Pause), (52, AskPm), (65, End)]);
 }
 
 #[test]
@@ -244,6 +288,8 @@ proptest! {
                 2 => format!("Bash t{number} ! FAIL {number}"),
                 _ => format!("Bash tail log = line {number}"),
             };
+            // Not so long without a change that this alone is worth a word.
+            let new = if number % 20 == 19 { format!("Edit g {number}>n{number} = ok") } else { new };
             let again = known.iter().map(|what| match what {
                 4 => "Bash make = fine".to_owned(),
                 what => format!("Read a{what} = text {what}"),

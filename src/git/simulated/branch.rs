@@ -1,5 +1,6 @@
 //! A simulated repository as one thread sees it.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -107,6 +108,16 @@ impl BranchGit for SimulatedBranch {
             .operate("uncommitted", |state| {
                 let now = state.read_folder(&self.folder()?);
                 Ok(changed(&state.files(&self.stands_on(state)?), &now))
+            })
+            .await
+    }
+
+    async fn fingerprint(&self) -> Result<u64, GitError> {
+        self.git
+            .operate("fingerprint", |state| {
+                let mut hasher = DefaultHasher::new();
+                state.read_folder(&self.folder()?).hash(&mut hasher);
+                Ok(hasher.finish())
             })
             .await
     }

@@ -26,7 +26,7 @@ pub(super) fn checks(before: &Thread, after: &Thread, news: &Checks, out: &mut O
                 show(after, publishing.run, out);
             }
         }
-        Checks::BaselineWanted { .. } | Checks::Due { .. } => {}
+        Checks::BaselineWanted { .. } | Checks::Due { .. } | Checks::Touched { .. } => {}
     }
 }
 

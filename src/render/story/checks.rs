@@ -33,6 +33,7 @@ pub(super) fn line(after: &Thread, news: &Checks) -> Line {
         Checks::Unneeded { run } => {
             Line::plain(Tag::Role(Role::Coder), format!("run {run} changed nothing, so nothing is checked"))
         }
+        Checks::Touched { run } => Line::plain(Tag::Info, format!("a command of run {run} changed files")),
         Checks::Stopped { by, .. } => Line::plain(Tag::Info, format!("{} stopped the checks", who(after, by))),
     }
 }

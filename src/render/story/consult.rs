@@ -57,6 +57,7 @@ fn name_of(trouble: Trouble) -> &'static str {
         Trouble::SameError => "the same error",
         Trouble::Repeat => "the same call",
         Trouble::Idle => "nothing new",
+        Trouble::Unchanged => "no changed file",
     }
 }
 

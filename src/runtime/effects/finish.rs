@@ -64,7 +64,7 @@ pub(super) fn publish(
         }
         let opened = deeds.iter().find_map(|deed| match deed {
             Deed::Opened(pull) => Some(pull),
-            Deed::Committed(_) | Deed::Pushed(_) | Deed::Context(_) | Deed::FoundForeign(_) => None,
+            Deed::Committed(_) | Deed::Pushed(_) | Deed::Context(_) | Deed::Touched | Deed::FoundForeign(_) => None,
         });
         // A local pull request has no page of its own that could show its diff. What was left out is not in it.
         if let (Ok(publication), Some(pull)) = (&mut result, opened)

@@ -9,12 +9,13 @@ use super::context;
 use super::outputs::{self, Kept};
 use crate::agent::output::Caps;
 use crate::agent::{Role, ToolCall, ToolName};
-use crate::git::{Author, Condition, GitError, View};
+use crate::git::{Author, BranchGit, Condition, GitError, View};
 use crate::ids::{CommitId, RunId, ThreadKey};
 use crate::render::progress::argument;
 use crate::runtime::kit::{Kit, KnownFilesSlot, PlaceSlot};
 use crate::runtime::project::Project;
 use crate::sandbox;
+use crate::thread::command::Deed;
 use crate::thread::event::{Event, ToolResult, Workspace};
 use crate::thread::plan::code_list;
 use crate::thread::{Command, Thread};
@@ -51,8 +52,12 @@ pub(super) fn run(
         home: project.home_of(&thread.key),
         caps,
     };
+    // Only a command of a run that seems to change nothing is worth the look.
+    let doubted = tool == ToolName::Bash && thread.run(run).is_some_and(|(_, run)| run.watch.doubts());
+    let git = bench.work.as_ref().filter(|_| doubted).map(|work| Arc::clone(&work.git));
     async move {
         let key = bench.thread.clone();
+        let before = fingerprint(git.as_deref()).await;
         let ended = bench.run(&project, tool, &call.arguments, cancel).await;
         let (output, error) = match ended {
             Ok(output) => (output, false),
@@ -61,8 +66,15 @@ pub(super) fn run(
         let ToolOutput { text, wrote, exit, mut deeds } = output;
         let (text, kept) = outputs::fit(&project, &key, (role, tool, &call.id), caps, text).await;
         deeds.extend(kept);
+        if before.is_some() && before != fingerprint(git.as_deref()).await {
+            deeds.push(Deed::Touched);
+        }
         Command::ToolDone { run, call: call.id, result: ToolResult { text, error, wrote, exit }, deeds }
     }
+}
+
+async fn fingerprint(git: Option<&dyn BranchGit>) -> Option<u64> {
+    git?.fingerprint().await.ok()
 }
 
 /// How much of a result this run's model is shown.

@@ -1,11 +1,17 @@
 //! What a worker reads from and writes to rows of the store beside the log: a row of the inbox as a command, and what the
 //! thread's own row says of it. Decides nothing.
 
+use tokio::sync::Notify;
+
 use crate::agent::Role;
 use crate::agent::estimate::Past;
 use crate::chat::{Incoming, IncomingKind};
+use crate::ids::ThreadKey;
+use crate::runtime::project::Project;
+use crate::store::{StoreError, Waiting};
 use crate::thread::command::Action;
 use crate::thread::event::Message;
+use crate::thread::words::{self, Order, Typed};
 use crate::thread::{Command, Thread};
 
 /// What the thread tells the next one like it.
@@ -38,4 +44,17 @@ pub(super) fn command_of(incoming: Incoming) -> Option<Command> {
         }
         IncomingKind::PullChanged { seen } => Some(Command::PullChanged(seen)),
     }
+}
+
+/// Ends when somebody's `!stop` waits in the inbox.
+pub(super) async fn hears_stop(project: &Project, key: &ThreadKey, nudge: &Notify) -> Result<(), StoreError> {
+    let slash = project.rules(&key.channel).slash;
+    let is_stop = |waiting: &Waiting| match &waiting.incoming.what {
+        IncomingKind::Message { text, to_bot, .. } => words::read(text, *to_bot, slash) == Typed::Order(Order::Stop),
+        _ => false,
+    };
+    while !project.store.waiting(key).await?.iter().any(is_stop) {
+        nudge.notified().await;
+    }
+    Ok(())
 }

@@ -11,7 +11,8 @@ impl Thread {
         let Some((role, _)) = self.run(id) else { return };
         match change {
             Change::OutputKept { .. } => {}
-            Change::Stubbed { .. } => {
+            Change::Stubbed { after, .. } => {
+                self.conversation(role).tokens = *after;
                 if let Some(run) = self.run_mut(id) {
                     Arc::make_mut(&mut run.watch).forget();
                 }
@@ -22,13 +23,14 @@ impl Thread {
                     run.exceeded += 1;
                 }
             }
-            Change::Compacted { summary, usage, .. } => {
+            Change::Compacted { summary, usage, after, .. } => {
                 self.usage.entry(role).or_default().add(usage);
                 if let Some(run) = self.run_mut(id) {
                     run.usage.add(usage);
                     Arc::make_mut(&mut run.watch).forget();
                 }
-                self.conversation(role).summary = summary.as_deref().map(Arc::from);
+                let conversation = self.conversation(role);
+                (conversation.summary, conversation.tokens) = (summary.as_deref().map(Arc::from), *after);
             }
         }
     }

@@ -4,7 +4,8 @@ use super::Deciding;
 use crate::agent::{Role, ToolName};
 use crate::ids::{MessageTs, UserId};
 use crate::render::progress::call_line;
-use crate::thread::event::{Answer, Event, RunOutcome, ToolResult};
+use crate::thread::event::{Answer, Event, Failure, RunOutcome, ToolResult};
+use crate::thread::stalled::Part;
 use crate::thread::state::{Stalled, WorkspaceState};
 use crate::thread::words::{HELP, Order};
 
@@ -82,6 +83,12 @@ impl Deciding<'_> {
 
     pub(super) fn stop(&mut self, by: UserId, ts: Option<MessageTs>) {
         let checking = self.stop_checks(&by, ts.as_ref());
+        if let Some(part) = self.thread.prepares() {
+            self.emit(Event::StopRequested { by: by.clone(), ts: ts.clone() });
+            self.stop_preparing(part, &by);
+            Role::ALL.into_iter().rev().for_each(|role| self.stop_run(role, &by));
+            return;
+        }
         if self.thread.runs.is_empty() && checking {
             self.emit(Event::StopRequested { by, ts });
             return;
@@ -100,6 +107,23 @@ impl Deciding<'_> {
         for role in Role::ALL.into_iter().rev() {
             self.stop_run(role, &by);
         }
+    }
+
+    /// Stops what comes before a run, so that none begins of it. `!retry` takes it up like any other thing that stopped.
+    fn stop_preparing(&mut self, part: Part, by: &UserId) {
+        let name = self.thread.name_of(by);
+        let failure = |before: &str, hint: &str| Failure {
+            what: format!("{name} stopped this before {before}."),
+            hint: hint.to_owned(),
+        };
+        let event = if part == Part::Base {
+            let failure = failure("anything began: nothing was done", "Write again, press Retry or say `!retry`.");
+            Event::BaseFailed { failure }
+        } else {
+            let failure = failure("the Coder began: no file was changed", "Press Retry or say `!retry` to go on.");
+            Event::WorkspaceFailed { failure }
+        };
+        self.emit(event);
     }
 
     /// Ends the PM's run when the thread ends under it.

@@ -10,6 +10,7 @@ use crate::agent::estimate::estimate;
 use crate::agent::tool_name::Conduct;
 use crate::agent::{Role, Step, ToolName, next_step, repair};
 use crate::ids::{CallId, PlanId, RunId};
+use crate::thread::checks::Checks;
 use crate::thread::command::Deed;
 use crate::thread::consult::PmQuestion;
 use crate::thread::event::{Event, Failure, Reply, RunOutcome, ToolResult};
@@ -201,6 +202,10 @@ impl Deciding<'_> {
                     self.emit(Event::PullRequestOpened { pull });
                 }
                 Deed::FoundForeign(head) => self.found_foreign(head, None),
+                Deed::Touched => {
+                    let run = run.filter(|run| self.thread.run(*run).is_some());
+                    run.into_iter().for_each(|run| self.emit(Event::Checks { news: Checks::Touched { run } }));
+                }
                 Deed::Context(change) => {
                     let run = run.filter(|run| self.thread.run(*run).is_some());
                     run.into_iter().for_each(|run| self.emit(Event::ContextChanged { run, change: change.clone() }));

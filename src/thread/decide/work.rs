@@ -10,7 +10,8 @@ use crate::thread::state::WorkspaceState;
 
 impl Deciding<'_> {
     pub(super) fn base_prepared(&mut self, result: Result<Base, Failure>) {
-        if self.thread.base.is_some() {
+        // What a person stopped meanwhile is made again when it is taken up.
+        if self.thread.base.is_some() || self.thread.is_stalled_early() {
             return;
         }
         match result {
@@ -23,7 +24,7 @@ impl Deciding<'_> {
     }
 
     pub(super) fn workspace_prepared(&mut self, result: Result<Workspace, Failure>) {
-        if self.thread.workspace != WorkspaceState::Wanted {
+        if self.thread.workspace != WorkspaceState::Wanted || self.thread.is_stalled_early() {
             return;
         }
         match result {

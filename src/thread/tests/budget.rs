@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
+use super::context::replacement;
 use super::{Story, refusal};
 use crate::agent::catalogue::{Catalogue, Listed, Price};
 use crate::agent::{Role, Usage};
@@ -13,7 +14,8 @@ use crate::render::budget::cost;
 use crate::render::posts::posts;
 use crate::thread::budget::{Budget, Cap};
 use crate::thread::command::{Action, Command};
-use crate::thread::event::{Answer, RunOutcome};
+use crate::thread::context::Wanted;
+use crate::thread::event::{Answer, Reply, RunOutcome};
 use crate::thread::spending::{Entry, Spending, entry};
 use crate::thread::{Event, Thread};
 
@@ -406,4 +408,55 @@ proptest! {
             prop_assert!(spending.on(0).cost_usd < day_limit + 3.0 * 40.0, "a call of each thread beyond the day's");
         }
     }
+}
+
+#[test]
+fn the_cost_of_a_summary_counts_for_the_next_call() {
+    let mut story = capped(1.0);
+    assert!(due(&mut story, Role::Coder).is_empty());
+    let mut wanted = replacement(1, &[], Some("s"));
+    if let Wanted::Replacement { usage, .. } = &mut wanted {
+        usage.cost_usd = 1.25;
+    }
+    story.want(Role::Coder, wanted);
+    assert_eq!(story.pending(), ["run/2/turn/1"], "the call is due again");
+    let events = due(&mut story, Role::Coder);
+    assert!(
+        matches!(news(&events)[..], [Budget::Reached { cap: Cap::Thread, spent: 1.25, limit: 1.0, .. }]),
+        "{events:?}"
+    );
+    assert!(story.pending().is_empty(), "no call is made");
+}
+
+#[test]
+fn a_cheaper_model_has_to_read_the_conversation() {
+    let priced = |prompt, context| Listed { context, price: Some(Price { prompt, ..Price::default() }) };
+    let pool = [("dear", 3.0, Some(200_000)), ("small", 0.1, Some(16_000)), ("mid", 1.0, Some(400_000))];
+    let chosen = |tokens: u64, pool: &[(&str, f64, Option<u64>)], learned: Option<u64>| {
+        let mut story = Story::new();
+        story.rules.pm_pool = pool.iter().map(|(name, ..)| ((*name).to_owned(), (*name).to_owned())).collect();
+        story.rules.pm_model = "dear".into();
+        let models = pool.iter().map(|(name, price, context)| ((*name).to_owned(), priced(*price, *context)));
+        story.rules.models = Arc::new(models.collect());
+        story.rules.caps.thread_usd = Some(1.0);
+        story.say("BEN", "how?");
+        story.base();
+        story.thread.contexts.extend(learned.map(|context| ("small".to_owned(), context)));
+        let usage = Usage { calls: 1, cost_usd: 0.85, prompt_tokens: tokens, ..Usage::default() };
+        let reply = Reply { text: "so".into(), model: "dear".into(), usage, ..Reply::default() };
+        let run = story.thread.runs[&Role::Pm].id;
+        let events = story.act(Command::ModelAnswered { run, turn: 1, result: Ok(reply) });
+        let model = news(&events).into_iter().find_map(|news| match news {
+            Budget::Near { model, .. } => Some(model.map(|(_, slug)| slug)),
+            _ => None,
+        });
+        model.expect("it is told")
+    };
+    let unknown = [pool[0], ("small", 0.1, None)];
+    assert_eq!(chosen(5_000, &pool, None).as_deref(), Some("small"));
+    assert_eq!(chosen(150_000, &pool, None).as_deref(), Some("mid"), "the small one would cut it at once");
+    assert_eq!(chosen(12_000, &pool, None).as_deref(), Some("mid"), "nor without room to go on");
+    assert_eq!(chosen(150_000, &pool[..2], None), None, "then it stays");
+    assert_eq!(chosen(150_000, &unknown, None).as_deref(), Some("small"), "of which nobody knows what it reads");
+    assert_eq!(chosen(150_000, &unknown, Some(30_000)), None, "unless a server said so");
 }

@@ -232,3 +232,44 @@ fn the_names_of_parts_are_stored_as_they_will_be_read() {
     assert_eq!(text, r#"{"type":"taken_up","by":"ANA","ts":null,"parts":[{"run":"pm"},"publish"]}"#);
     assert_eq!(serde_json::from_str::<Event>(&text).expect("read"), event);
 }
+
+#[test]
+fn a_stop_before_anything_runs_keeps_it_from_running() {
+    // While the base is prepared.
+    let mut story = Story::new();
+    story.say("BEN", "delete all");
+    assert_eq!(story.pending(), ["base"]);
+    let events = story.say("BEN", "!stop");
+    let told = events.iter().find_map(|event| match event {
+        Event::BaseFailed { failure } => Some(failure.what.clone()),
+        _ => None,
+    });
+    assert_eq!(told.as_deref(), Some("BEN stopped this before anything began: nothing was done."));
+    assert!(story.pending().is_empty());
+    assert!(story.base().is_empty() && story.pending().is_empty(), "an end that comes late begins nothing");
+    let mut again = story.clone();
+    again.say("BEN", "!retry");
+    assert_eq!(again.pending(), ["base"]);
+    again.base();
+    assert!(again.heard(Role::Pm).contains("delete all"));
+    story.say("BEN", "rather: which files are there?");
+    assert_eq!(story.pending(), ["base"]);
+    // While the worktree is made.
+    let mut story = Story::new();
+    let id = story.plan();
+    story.press("ANA", Action::PlanApprove, &id);
+    assert_eq!(story.pending(), ["workspace"]);
+    story.say("BEN", "!stop");
+    assert!(story.pending().is_empty());
+    story.workspace();
+    assert!(story.thread.runs.is_empty() && story.pending().is_empty());
+    story.say("ANA", "!retry");
+    assert_eq!(story.pending(), ["workspace"]);
+    story.workspace();
+    assert!(story.thread.runs.contains_key(&Role::Coder));
+    // Nothing there to stop.
+    let mut story = Story::new();
+    story.say("BEN", "!status");
+    let events = story.say("BEN", "!stop");
+    assert!(!events.iter().any(|event| matches!(event, Event::BaseFailed { .. })), "{events:?}");
+}

@@ -154,6 +154,22 @@ pub(super) const CIRCLES: &[(&str, &[&str], usize, Trouble)] = &[
         Idle,
     ),
     (
+        "the same output of commands in other words",
+        &[
+            "Bash ls = a b",
+            "Bash sleep 0.01; ls = a b",
+            "Bash sleep 0.02; ls = a b",
+            "Bash sleep 0.03; ls = a b",
+            "Bash ls . = a b",
+            "Bash ls ./ = a b",
+            "Bash true; ls = a b",
+            "Bash echo *; true = a b",
+            "Bash sleep 0.04; ls = a b",
+        ],
+        9,
+        Idle,
+    ),
+    (
         "lists that are rewritten",
         &[
             "TodoWrite 1 = ok",

@@ -94,6 +94,7 @@ pub(super) fn ends() -> Vec<(Event, &'static str)> {
         ),
         (checks(Checks::Ran { run, check: check(1) }), "WRN check of run 1: `make test` exit code 1 (40 ms)"),
         (checks(Checks::Unneeded { run }), "CLD run 1 changed nothing, so nothing is checked"),
+        (checks(Checks::Touched { run }), "INF a command of run 1 changed files"),
         (checks(Checks::Stopped { by: UserId::new("UANA"), ts: None }), "INF Ana (UANA) stopped the checks"),
         (Event::Committed { commit: commit.clone() }, "CLD commit abcdef1"),
         (Event::Pushed { head: commit.clone() }, "CLD pushed abcdef1"),
