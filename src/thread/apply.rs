@@ -400,7 +400,7 @@ impl Thread {
         self.consults.clear();
         self.question = None;
         self.publishing = None;
-        self.stalled.clear();
+        self.unstall_work();
         let (ts, elsewhere) = (ts.cloned(), None);
         self.closing = Some(Closing { ts, merged: false, cleaned: false, closed: false, unfinished, elsewhere });
     }
@@ -416,7 +416,7 @@ impl Thread {
         let elsewhere = None;
         let ended = Closing { ts: None, merged, cleaned: true, closed: true, unfinished: false, elsewhere };
         self.closing.get_or_insert(ended).closed = true;
-        self.stalled.clear();
+        self.unstall_work();
     }
 
     fn judge_plan(&mut self, id: &PlanId, fate: PlanFate) {

@@ -114,6 +114,11 @@ impl Thread {
         self.stalled.iter().any(|stalled| stalled.part().is_work())
     }
 
+    /// Forgets what stopped of a thread's work, which is over. What was asked before there was a base waits still.
+    pub(super) fn unstall_work(&mut self) {
+        self.stalled.retain(|stalled| stalled.part() == Part::Base);
+    }
+
     /// Takes up what stopped last.
     pub(super) fn take_up_newest(&mut self) {
         if let Some(part) = self.stalled.last().map(Stalled::part) {

@@ -59,7 +59,7 @@ fn plan() -> ScriptedReply {
 fn call(turn: usize) -> ScriptedReply {
     let command = match turn {
         turn if turn + 1 == TURNS => "rm n".to_owned(),
-        turn if turn % 20 == 10 => format!("echo {turn}>n"),
+        turn if turn % 20 == 19 => format!("echo {turn}>n"),
         turn => format!("echo {turn}"),
     };
     let (name, arguments) = ("Bash", json!({ "command": command }));

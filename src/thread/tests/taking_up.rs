@@ -247,6 +247,11 @@ fn a_stop_before_anything_runs_keeps_it_from_running() {
     assert_eq!(told.as_deref(), Some("BEN stopped this before anything began: nothing was done."));
     assert!(story.pending().is_empty());
     assert!(story.base().is_empty() && story.pending().is_empty(), "an end that comes late begins nothing");
+    let mut closed = story.clone();
+    closed.say("BEN", "!close");
+    assert!(closed.pending().is_empty(), "{:?}", closed.pending());
+    closed.say("BEN", "how is it going?");
+    assert_eq!(closed.pending(), ["base"], "a question is answered");
     let mut again = story.clone();
     again.say("BEN", "!retry");
     assert_eq!(again.pending(), ["base"]);
