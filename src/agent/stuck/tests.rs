@@ -108,7 +108,8 @@ fn many_turns_without_a_changed_file_are_noticed_whatever_they_bring() {
     assert_eq!(noticed(Role::Coder, &reads, &[]), Some(50), "a look at something new counts half");
     let first = |number: usize| if number <= 20 { reads(number) } else { echo(number) };
     assert_eq!(noticed(Role::Coder, &first, &[]), Some(35));
-    let edits = |number: usize| if number % 20 == 0 { format!("Edit a {number}>x = ok") } else { echo(number) };
+    let edits =
+        |number: usize| if number.is_multiple_of(20) { format!("Edit a {number}>x = ok") } else { echo(number) };
     assert_eq!(noticed(Role::Coder, &edits, &[]), None);
     assert_eq!(noticed(Role::Pm, &reads, &[]), None, "its limit of turns is its bound");
     assert_eq!(noticed(Role::Pm, &echo, &[]), None);
