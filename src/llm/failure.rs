@@ -1,5 +1,7 @@
 //! A model's error in words for the thread: what happened and what to do next. Nothing else decides on words here.
 
+use std::time::Duration;
+
 use super::ModelError;
 use crate::agent::Role;
 use crate::thread::event::Failure;
@@ -30,12 +32,21 @@ impl ModelError {
             ),
             Self::Forbidden { message } => (
                 format!("The model service refused the request (403): {}", quote(message)),
-                "Look at the key's limits, or say it in other words if it was moderation; then say `!retry`."
-                    .to_owned(),
+                "Look at the key's limits and rights, then say `!retry`.".to_owned(),
             ),
-            Self::RateLimited { message } => (
+            Self::Filtered { message } => (
+                format!("A content filter held back the request or the answer of `{model}`: {}", quote(message)),
+                format!("Say it in other words, or {other}; then say `!retry`."),
+            ),
+            Self::RateLimited { message, after } => (
                 format!("The model service allows no more requests for now (429): {}", quote(message)),
-                format!("Wait a while, or {other}; then say `!retry`."),
+                match after {
+                    Some(after) => format!(
+                        "It asks to be left alone for {}: wait, or {other}; then say `!retry`.",
+                        lasting(*after)
+                    ),
+                    None => format!("Wait a while, or {other}; then say `!retry`."),
+                },
             ),
             Self::TooLong { message } => (
                 format!("This conversation is longer than `{model}` can read: {}", quote(message)),
@@ -45,6 +56,16 @@ impl ModelError {
                 format!("The model `{model}` gave an empty answer: {}.", times(*attempts)),
                 format!("Say `!retry`, or {other}."),
             ),
+            Self::UsedUp { attempts } => (
+                format!(
+                    "The model `{model}` used up its output limit before it said anything (it may have been thinking): {}.",
+                    times(*attempts)
+                ),
+                format!("Ask for less at once, or {other}; then say `!retry`."),
+            ),
+            Self::Endless { reason } => {
+                (format!("The model `{model}` came to no end: {}", quote(reason)), format!("Say `!retry`, or {other}."))
+            }
             Self::NoSuchModel { message } => (
                 format!("The model `{model}` is not available: {}", quote(message)),
                 format!(
@@ -63,6 +84,16 @@ impl ModelError {
             }
         };
         Failure { what, hint }
+    }
+}
+
+/// A length of time in few words.
+pub(crate) fn lasting(time: Duration) -> String {
+    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds.div_ceil(60)),
+        _ => format!("{} h", seconds.div_ceil(3_600)),
     }
 }
 
@@ -97,7 +128,9 @@ mod tests {
             ModelError::BadKey { message: message() },
             ModelError::NoCredit { message: message() },
             ModelError::Forbidden { message: message() },
-            ModelError::RateLimited { message: message() },
+            ModelError::RateLimited { message: message(), after: None },
+            ModelError::Filtered { message: message() },
+            ModelError::Endless { reason: message() },
             ModelError::TooLong { message: message() },
             ModelError::NoSuchModel { message: message() },
             ModelError::Refused { status: 422, message: message() },

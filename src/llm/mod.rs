@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -14,7 +15,7 @@ pub mod too_long;
 pub mod transcript;
 mod wire;
 
-use crate::agent::Catalogue;
+use crate::agent::{Catalogue, Usage};
 use crate::thread::event::Reply;
 
 /// One request to a model. The conversation is kept serialised: it only grows.
@@ -34,6 +35,37 @@ pub struct ModelRequest {
     pub may_be_empty: bool,
     /// What is asked when the model fails.
     pub fallback: Fallback,
+    /// Where attempts are written down that bring nothing.
+    pub bill: Bill,
+}
+
+/// Takes what each attempt of a call used that brought no reply, model by model: at once, so that it is known whatever
+/// becomes of the call, also when it is dropped in the middle. Of an attempt whose cost nobody said, one call of unknown
+/// cost. (When the process is killed, nobody writes it down; the call is then simply made again.)
+#[derive(Clone, Default)]
+pub struct Bill(Option<Arc<Taker>>);
+
+/// Takes the model and what it used.
+type Taker = dyn Fn(&str, Usage) + Send + Sync;
+
+impl Bill {
+    /// A bill that is read at once.
+    pub fn new(take: impl Fn(&str, Usage) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(take)))
+    }
+
+    /// An attempt at this model brought nothing and used this.
+    pub fn add(&self, model: &str, usage: Usage) {
+        if let Some(take) = &self.0 {
+            take(model, usage);
+        }
+    }
+}
+
+impl fmt::Debug for Bill {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Bill")
+    }
 }
 
 /// Models that are asked in this order when the first one fails. The same conversation differs between models (their own
@@ -105,17 +137,25 @@ pub enum ModelError {
         /// The server's words.
         message: String,
     },
-    /// The request was refused by moderation or by the key's limits (403).
+    /// The request was refused, as by the key's limits (403).
     #[error("the model service refused the request (403): {message}")]
     Forbidden {
         /// The server's words.
         message: String,
     },
-    /// Too many requests, still after waiting (429).
+    /// A content filter or moderation held the request or the answer back.
+    #[error("a content filter held it back: {message}")]
+    Filtered {
+        /// Its words.
+        message: String,
+    },
+    /// Too many requests, still after waiting, or for longer than is waited (429).
     #[error("the model service is rate limited (429): {message}")]
     RateLimited {
         /// The server's words.
         message: String,
+        /// When it wants to be asked again.
+        after: Option<Duration>,
     },
     /// The conversation is longer than the model's context.
     #[error("the conversation is too long for the model: {message}")]
@@ -128,6 +168,18 @@ pub enum ModelError {
     Empty {
         /// How often it was asked.
         attempts: u32,
+    },
+    /// The output limit was reached before the model said anything.
+    #[error("the model used up its output limit before it said anything, {attempts} times")]
+    UsedUp {
+        /// How often it was asked.
+        attempts: u32,
+    },
+    /// The model wrote on and on.
+    #[error("the model came to no end: {reason}")]
+    Endless {
+        /// How far it got.
+        reason: String,
     },
     /// The model failed, and so did what was asked in its place.
     #[error("{first}; the fallback `{model}` failed too: {last}")]

@@ -152,6 +152,7 @@ impl Transcript {
             | Event::StopRequested { .. }
             | Event::RetryRequested { .. }
             | Event::Budget { .. }
+            | Event::Spent { .. }
             | Event::TakenUp { .. }
             | Event::ContextChanged { .. }
             | Event::Outside { .. }

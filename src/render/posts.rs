@@ -116,6 +116,7 @@ pub fn posts(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Vec<
         Event::Outside { news } => outside::outside(before, after, news, at, &mut out),
         Event::Checks { news } => checks::checks(before, after, news, &mut out),
         Event::Budget { news } => money::news(after, news, at, &mut out),
+        Event::Spent { spent } => out.progress(after, spent.run, at, false),
         Event::ThreadOpened { .. }
         | Event::PersonNamed { .. }
         | Event::MessageReceived { .. }

@@ -127,6 +127,7 @@ pub fn line(before: &Thread, after: &Thread, event: &Event, at: Millis) -> Optio
         Event::Checks { news } => Some(checks::line(after, news)),
         Event::ContextChanged { run, change } => role(before.run(*run)?.0, context::words(change)),
         Event::Budget { news } => Some(money::line(before, after, news)),
+        Event::Spent { spent } => Some(money::spent(spent)),
         Event::RunQueued { run, place, build } => role(before.run(*run)?.0, queued(*run, *place, build.as_deref())),
         Event::PlanProposed { id, plan, .. } => {
             let text = format!("proposes plan {id} with {}", count(plan.steps.len(), "step"));

@@ -6,10 +6,13 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio::sync::mpsc::UnboundedSender;
+
 use crate::agent::Role;
 use crate::ids::ThreadKey;
 use crate::llm::transcript::Transcript;
 use crate::thread::Event;
+use crate::thread::spending::Spent;
 use crate::tools::workspace::Access;
 use crate::tools::{KnownFiles, Place, ToolError};
 
@@ -23,11 +26,13 @@ pub struct Kit {
     worktree: PlaceSlot,
     /// The snapshot of the base commit.
     snapshot: PlaceSlot,
+    /// To the worker: what was spent on requests that brought nothing.
+    till: UnboundedSender<Spent>,
 }
 
 impl Kit {
     /// The kit of a thread before its first event.
-    pub fn new(thread: ThreadKey) -> Self {
+    pub fn new(thread: ThreadKey, till: UnboundedSender<Spent>) -> Self {
         let transcripts = Role::ALL.into_iter().map(|role| (role, Arc::new(Transcript::new(role)))).collect();
         Self {
             thread,
@@ -35,6 +40,7 @@ impl Kit {
             known_files: HashMap::new(),
             worktree: PlaceSlot::default(),
             snapshot: PlaceSlot::default(),
+            till,
         }
     }
 
@@ -52,6 +58,11 @@ impl Kit {
     /// A role's conversation.
     pub fn transcript(&self, role: Role) -> Option<&Arc<Transcript>> {
         self.transcripts.get(&role)
+    }
+
+    /// Takes what is spent in vain.
+    pub fn till(&self) -> UnboundedSender<Spent> {
+        self.till.clone()
     }
 
     /// Where a role's tools work.

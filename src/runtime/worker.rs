@@ -13,6 +13,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{AbortHandle, Abortable, BoxFuture};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::Notify;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
 use self::rows::{command_of, hears_stop, past, title};
@@ -31,8 +32,8 @@ use crate::render::presence::presence;
 use crate::render::progress::argument;
 use crate::store::{Append, Session, Shown, StoreError, Waiting};
 use crate::thread::event::Event;
-use crate::thread::{Command, Effect, Phase, Restart, Rules, Thread, decide, pending};
-use crate::thread::{durability, spending};
+use crate::thread::spending::{self, Spent};
+use crate::thread::{Command, Effect, Phase, Restart, Rules, Thread, decide, durability, pending};
 
 /// The longest wait before a thread that failed is tried again.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -138,6 +139,7 @@ async fn live(
             () = stop.cancelled() => return worker.wind_down().await,
             () = nudge.notified() => worker.read_inbox().await?,
             () = worker.turnstile.changed() => {}
+            Some(spent) = worker.till.recv() => worker.count(spent).await?,
             Some(outcome) = worker.outcomes.next(), if !idle => worker.take(outcome).await?,
             () = tokio::task::yield_now(), if worker.unlogged.is_some() => worker.log(),
             () = tokio::time::sleep(project.settings.worker_idle), if idle && !worker.turnstile.waits() => return Ok(()),
@@ -165,6 +167,8 @@ struct Worker<'a> {
     tidying: HashMap<EffectId, u64>,
     outcomes: FuturesUnordered<BoxFuture<'static, Outcome>>,
     started: u64,
+    /// What model calls spent on attempts that brought nothing, also those that were ended since.
+    till: UnboundedReceiver<Spent>,
     /// What the log is told once the effects of it are under way.
     unlogged: Option<Unlogged>,
 }
@@ -204,16 +208,18 @@ impl Drop for Running {
 
 impl<'a> Worker<'a> {
     async fn load(project: &'a Arc<Project>, key: &ThreadKey) -> Result<Self, StoreError> {
+        let (tell, till) = unbounded_channel();
         let mut worker = Self {
             project,
             epoch: project.store.lease(key).await?,
             thread: Thread::new(key.clone()),
-            kit: Kit::new(key.clone()),
+            kit: Kit::new(key.clone(), tell),
             turnstile: Turnstile::new(project.slots.clone(), key.channel.clone()),
             running: HashMap::new(),
             tidying: HashMap::new(),
             outcomes: FuturesUnordered::new(),
             started: 0,
+            till,
             unlogged: None,
         };
         for (at, event) in project.store.load(key).await? {
@@ -279,10 +285,30 @@ impl<'a> Worker<'a> {
         }
     }
 
+    /// Notes what was spent in vain.
+    async fn count(&mut self, spent: Spent) -> Result<(), StoreError> {
+        self.carry_out(Command::Spent(spent), Vec::new()).await
+    }
+
+    /// Drops what was ended, and notes what that had spent.
+    async fn close(&mut self) -> Result<(), StoreError> {
+        self.outcomes.clear();
+        self.count_all().await
+    }
+
+    async fn count_all(&mut self) -> Result<(), StoreError> {
+        while let Ok(spent) = self.till.try_recv() {
+            self.count(spent).await?;
+        }
+        Ok(())
+    }
+
     /// Takes the outcome of an effect, unless it was ended or started again since.
     async fn take(&mut self, outcome: Outcome) -> Result<(), StoreError> {
         let Outcome { id, number, command } = outcome;
         self.tidying.retain(|_, tidying| *tidying != number);
+        // Before anything is decided on what it brought: the next call is not made as if nothing had been spent.
+        self.count_all().await?;
         let Some(command) = command else { return Ok(()) };
         if self.running.get(&id).is_none_or(|running| running.number != number) {
             return Ok(());
@@ -457,15 +483,16 @@ impl<'a> Worker<'a> {
         loop {
             self.end_effects(|_, running| running.restart != Restart::Again);
             if self.running.is_empty() && self.tidying.is_empty() {
-                return Ok(());
+                return self.close().await;
             }
             tokio::select! {
                 biased;
+                Some(spent) = self.till.recv() => self.count(spent).await?,
                 Some(outcome) = self.outcomes.next() => self.take(outcome).await?,
                 () = &mut grace => {
                     let left: Vec<String> = self.running.keys().map(ToString::to_string).collect();
                     tracing::warn!(thread.ts = %self.thread.key, left = left.join(", "), "cut by the stop");
-                    return Ok(());
+                    return self.close().await;
                 }
             }
         }

@@ -8,6 +8,7 @@ mod request;
 pub(crate) mod rules;
 
 use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -283,7 +284,8 @@ fn respond(reply: &ScriptedReply, request: &ScriptedRequest, shared: Arc<Shared>
             | ScriptedFault::Stall
             | ScriptedFault::Silent
             | ScriptedFault::EmptyStream
-            | ScriptedFault::SlowChunks(_),
+            | ScriptedFault::SlowChunks(_)
+            | ScriptedFault::Endless(..),
         )
         | None => {
             let body = stream(reply.pieces(request), request.number, shared);
@@ -295,10 +297,10 @@ fn respond(reply: &ScriptedReply, request: &ScriptedRequest, shared: Arc<Shared>
 /// The pieces as a body; each is flushed by itself. At their end the reply to the request of this number is complete.
 fn stream(pieces: Vec<Piece>, number: usize, shared: Arc<Shared>) -> Body {
     let release = shared.release.subscribe();
-    let state = (pieces.into_iter(), release, shared);
+    let state = (VecDeque::from(pieces), release, shared);
     Body::from_stream(unfold(state, move |(mut pieces, mut release, shared)| async move {
         loop {
-            let Some(piece) = pieces.next() else {
+            let Some(piece) = pieces.pop_front() else {
                 if let Some(times) = shared.play().times.get_mut(number) {
                     times.replied = Some(Instant::now());
                 }
@@ -307,6 +309,11 @@ fn stream(pieces: Vec<Piece>, number: usize, shared: Arc<Shared>) -> Body {
             match piece {
                 Piece::Text(text) => return Some((Ok(Bytes::from(text)), (pieces, release, shared))),
                 Piece::Pause(time) => tokio::time::sleep(time).await,
+                Piece::Again(text, pause) => {
+                    tokio::time::sleep(pause).await;
+                    pieces.push_front(Piece::Again(text.clone(), pause));
+                    return Some((Ok(Bytes::from(text)), (pieces, release, shared)));
+                }
                 Piece::Stall => drop(release.wait_for(|released| *released).await),
                 Piece::Reset => return Some((Err(io::Error::other("cut by the script")), (pieces, release, shared))),
             }

@@ -77,6 +77,8 @@ pub enum ScriptedFault {
     JsonInsteadOfSse,
     /// A pause before each piece.
     SlowChunks(Duration),
+    /// This text of a stream again and again, with this pause before each.
+    Endless(String, Duration),
 }
 
 /// What is sent next.
@@ -84,6 +86,8 @@ pub enum ScriptedFault {
 pub(super) enum Piece {
     Text(String),
     Pause(Duration),
+    /// A text again and again, with a pause before each.
+    Again(String, Duration),
     Stall,
     Reset,
 }
@@ -188,6 +192,7 @@ impl ScriptedReply {
             }
             Some(ScriptedFault::Stall) => Some(Piece::Stall),
             Some(ScriptedFault::EmptyStream) => return vec![Piece::Text(format!("{COMMENT}data: [DONE]\n\n"))],
+            Some(ScriptedFault::Endless(text, pause)) => return vec![Piece::Again(text.clone(), *pause)],
             Some(ScriptedFault::SlowChunks(pause)) => {
                 let slow = events.into_iter().flat_map(|text| [Piece::Pause(*pause), Piece::Text(text)]);
                 return slow.collect();

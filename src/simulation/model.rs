@@ -196,7 +196,7 @@ fn failure(kind: u64) -> ModelError {
     let message = "simulated".to_owned();
     match kind {
         0 => ModelError::Unreachable { attempts: 6, reason: message },
-        1 => ModelError::RateLimited { message },
+        1 => ModelError::RateLimited { message, after: None },
         2 => ModelError::NoCredit { message },
         3 => ModelError::Forbidden { message },
         _ => ModelError::Refused { status: 422, message },

@@ -96,6 +96,7 @@ impl Thread {
             Event::Outside { news } => self.apply_outside(news),
             Event::Checks { news } => self.apply_checks(news),
             Event::Budget { news } => self.apply_budget(news),
+            Event::Spent { spent } => self.spend(spent),
             Event::CommandTaken { .. }
             | Event::Refused { .. }
             | Event::PlanChangeAsked { .. }

@@ -6,6 +6,7 @@ use super::checks::{Baseline, CheckRun};
 use super::context::{Change, Wanted};
 use super::event::{Base, Failure, InitStep, Message, Publication, PullRequest, Reply, ToolResult, Workspace};
 use super::outside::Sighting;
+use super::spending::Spent;
 use crate::ids::{CallId, CommitId, MessageTs, RunId, UserId};
 
 /// Something that a thread is asked to deal with.
@@ -52,6 +53,8 @@ pub enum Command {
         /// The run.
         run: RunId,
     },
+    /// A request to a model used something and brought nothing.
+    Spent(Spent),
     /// A model call ended.
     ModelAnswered {
         /// The run.

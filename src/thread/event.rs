@@ -16,6 +16,7 @@ use super::context::Change;
 use super::outside::Outside;
 use super::plan::{Plan, Todo};
 use super::question::Ask;
+use super::spending::Spent;
 use super::stalled::Part;
 use crate::agent::Role;
 use crate::agent::estimate::Estimate;
@@ -403,6 +404,11 @@ pub enum Event {
     Checks {
         /// What.
         news: Checks,
+    },
+    /// A request to a model used something and brought nothing.
+    Spent {
+        /// What it used.
+        spent: Spent,
     },
     /// Something happened to what may be spent.
     Budget {

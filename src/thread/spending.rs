@@ -30,7 +30,7 @@ pub fn day_of(at: Millis) -> i64 {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Entry {
-    /// A model answered.
+    /// A model answered, or was paid for nothing.
     Call {
         /// Whose model; unknown of what was stored before it was noted.
         #[serde(default)]
@@ -68,6 +68,32 @@ pub enum Entry {
     },
 }
 
+/// What a request to a model used that brought nothing: its reply could not be taken, broke off, or was not waited for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Spent {
+    /// Whose model.
+    pub role: Role,
+    /// The run, which may have ended since.
+    pub run: RunId,
+    /// The person who started it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<UserId>,
+    /// The model.
+    pub model: String,
+    /// What it used, as far as the server said.
+    pub usage: Usage,
+}
+
+impl Thread {
+    /// Adds what was spent in vain: it is paid like the rest, also when its run has ended.
+    pub(super) fn spend(&mut self, spent: &Spent) {
+        self.usage.entry(spent.role).or_default().add(&spent.usage);
+        if let Some(run) = self.runs.get_mut(&spent.role).filter(|run| run.id == spent.run) {
+            run.usage.add(&spent.usage);
+        }
+    }
+}
+
 /// The entry of an event, given the thread before it.
 pub fn entry(before: &Thread, event: &Event) -> Option<Entry> {
     match event {
@@ -80,6 +106,9 @@ pub fn entry(before: &Thread, event: &Event) -> Option<Entry> {
             let (role, active) = before.run(*run)?;
             let (user, model) = (active.by.clone(), active.model.clone());
             Some(Entry::Call { role: Some(role), user, model, usage: *usage })
+        }
+        Event::Spent { spent: Spent { role, by, model, usage, .. } } => {
+            Some(Entry::Call { role: Some(*role), user: by.clone(), model: model.clone(), usage: *usage })
         }
         Event::RunStarted { run, by: Some(user), .. } => Some(Entry::Run { run: *run, user: user.clone() }),
         Event::Budget { news: Budget::Reached { run, cap, .. } } if !cap.is_money() => Some(Entry::Held { run: *run }),

@@ -35,6 +35,7 @@ mod questions;
 mod real_model;
 mod repair;
 mod slack;
+mod spent;
 mod steering;
 mod stopping;
 mod uploads;

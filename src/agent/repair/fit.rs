@@ -14,6 +14,30 @@ pub(super) fn fit(schema: &Value, value: Value) -> Result<Value, String> {
     member(schema, value, "the arguments")
 }
 
+/// The value without members that the schema does not know, but for long ones: some tools take no notice of them.
+pub(super) fn without_unknown(schema: &Value, value: Value, short: usize) -> Value {
+    let empty = Map::new();
+    match value {
+        Value::Object(object) => {
+            let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&empty);
+            let written: Vec<String> = object.keys().cloned().collect();
+            let kept = object.into_iter().filter_map(|(name, value)| match known_name(properties, &name, &written) {
+                Some(known) => {
+                    let schema = properties.get(known).unwrap_or(&Value::Null);
+                    Some((name, without_unknown(schema, value, short)))
+                }
+                None => (value.to_string().len() > short).then_some((name, value)),
+            });
+            Value::Object(kept.collect())
+        }
+        Value::Array(items) => {
+            let schema = schema.get("items").unwrap_or(&Value::Null);
+            Value::Array(items.into_iter().map(|item| without_unknown(schema, item, short)).collect())
+        }
+        other => other,
+    }
+}
+
 /// ``file_path (required), `offset`, `limit` `` from a schema.
 pub fn names(schema: &Value) -> String {
     let required: Vec<&str> = list(schema, "required").iter().filter_map(Value::as_str).collect();

@@ -1,10 +1,12 @@
 //! Malformed calls of models: repaired where they can mean one thing, else answered with one short error. Never guessed.
 //!
 //! `json` reads arguments that are nearly JSON, `fit` brings members to the types that a tool takes, `name` finds the tool
-//! that a name means, `written` finds calls that stand in the text, and `settle` does what concerns a whole reply. Pure.
+//! that a name means, `written` finds calls that stand in the text, `settle` does what concerns a whole reply, and `long` leaves out of it
+//! what would only fill the conversation. Pure.
 
 mod fit;
 mod json;
+mod long;
 mod name;
 mod schema;
 mod settle;
@@ -20,7 +22,7 @@ pub use fit::names;
 pub use json::{check, is_object};
 pub use name::unknown_tool;
 pub use schema::schema_of;
-pub use settle::settle;
+pub use settle::{MOST_KEPT, settle};
 
 /// How much of what a model wrote is shown to it again, in characters.
 const SHOWN: usize = 60;
@@ -42,14 +44,13 @@ pub fn read<T: DeserializeOwned + schemars::JsonSchema>(tool: &str, arguments: &
         Ok(_) | Err(_) => Err(error),
     };
     let read = fitted.and_then(|value| serde_json::from_value::<T>(value).map_err(|error| error.to_string()));
-    read.map_err(|reason| {
-        let reason = shortened(&reason, LONGEST_REASON);
-        format!(
-            "The arguments of `{}` do not fit: {reason}. Nothing was done. It takes {}.",
-            shortened(tool, SHOWN),
-            names(&schema)
-        )
-    })
+    read.map_err(|reason| misfit(tool, &reason, &schema))
+}
+
+/// What a model is told whose arguments do not fit.
+fn misfit(tool: &str, reason: &str, schema: &Value) -> String {
+    let (tool, reason) = (shortened(tool, SHOWN), shortened(reason, LONGEST_REASON));
+    format!("The arguments of `{tool}` do not fit: {reason}. Nothing was done. It takes {}.", names(schema))
 }
 
 /// The beginning of a text on one line, marked when it is not all.

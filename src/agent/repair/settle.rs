@@ -5,18 +5,18 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{name, shortened, written};
+use super::{long, name, shortened, written};
 use crate::agent::{Role, ToolCall};
 
 /// Calls of one reply that are run.
 const MOST_RUN: usize = 32;
 /// Calls of one reply that are kept and answered; a model that makes more is in a loop.
-const MOST_KEPT: usize = 64;
+pub const MOST_KEPT: usize = 64;
 /// The longest name that is kept.
 const LONGEST_NAME: usize = 64;
 
-/// Settles a role's reply: its text and its calls.
-pub fn settle(role: Role, text: &mut String, calls: &mut Vec<ToolCall>) {
+/// Settles a role's reply: its text and its calls. `tools` is the role's list of tools as it is sent.
+pub fn settle(role: Role, tools: &str, text: &mut String, calls: &mut Vec<ToolCall>) {
     if calls.is_empty()
         && let Some((rest, found)) = written::calls(role, text)
     {
@@ -34,9 +34,10 @@ pub fn settle(role: Role, text: &mut String, calls: &mut Vec<ToolCall>) {
             continue;
         }
         if index >= MOST_RUN {
+            let number = if all > MOST_KEPT { format!("more than {MOST_KEPT}") } else { all.to_string() };
             call.fault = Some(format!(
-                "Not run: {all} calls in one reply are too many; the first {MOST_RUN} were taken. Look at their results, \
-                 then make the next calls."
+                "Not run: {number} calls in one reply are too many; the first {MOST_RUN} were taken. Look at their \
+                 results, then make the next calls."
             ));
         } else if all > 1 && !seen.insert((call.name.clone(), same_order(&call.arguments))) {
             call.fault = Some(
@@ -46,6 +47,7 @@ pub fn settle(role: Role, text: &mut String, calls: &mut Vec<ToolCall>) {
             );
         }
     }
+    long::drop_refused(role, tools, calls);
 }
 
 /// Arguments in one spelling, so that the same ones are seen to be the same.
@@ -74,7 +76,7 @@ mod tests {
 
     /// The names, and for each call whether it runs.
     fn settled(role: Role, mut calls: Vec<ToolCall>) -> Vec<(String, bool)> {
-        settle(role, &mut String::new(), &mut calls);
+        settle(role, "[]", &mut String::new(), &mut calls);
         calls.into_iter().map(|call| (call.name, call.fault.is_none())).collect()
     }
 

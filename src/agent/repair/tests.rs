@@ -142,7 +142,7 @@ proptest! {
             .map(|name| ToolCall { id: CallId::new(""), name, arguments: "{}".to_owned(), fault: None })
             .collect();
         let (mut rest, native) = (text.clone(), calls.len());
-        settle(role, &mut rest, &mut calls);
+        settle(role, "[]", &mut rest, &mut calls);
         prop_assert!(native == 0 || (rest == text && calls.len() == native));
         prop_assert!(rest.len() <= text.len());
         for call in &calls {

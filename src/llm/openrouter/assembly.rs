@@ -10,12 +10,21 @@ use crate::agent::{ToolCall, ToolName, Usage, repair};
 use crate::ids::CallId;
 use crate::thread::event::Reply;
 
+/// The largest reply that is taken, in bytes of what the model wrote: far more than any model's output limit.
+const LARGEST: usize = 4 << 20;
+/// What a detail of reasoning and a call count for beside their texts.
+const FRAME: usize = 64;
+
 /// A reply on its way.
 pub(super) struct Assembly {
     model: String,
     text: String,
     calls: Vec<Call>,
+    /// Whether the model went on making calls after the last that anybody looks at.
+    too_many: bool,
     reasoning: Vec<Value>,
+    /// How much the model wrote, reasoning included.
+    written: usize,
     usage: Option<Value>,
     finish: Option<String>,
     /// Whether half characters may stand in the text, escaped.
@@ -37,7 +46,9 @@ impl Assembly {
             model: model.to_owned(),
             text: String::new(),
             calls: Vec::new(),
+            too_many: false,
             reasoning: Vec::new(),
+            written: 0,
             usage: None,
             finish: None,
             halves: false,
@@ -46,11 +57,11 @@ impl Assembly {
 
     /// Takes the next event.
     pub(super) fn take(&mut self, chunk: Chunk) -> Result<(), Fault> {
-        if let Some(error) = chunk.error.filter(|error| !error.is_null()) {
-            return Err(Fault::from_error(&error));
-        }
         if let Some(usage) = chunk.usage.filter(Value::is_object) {
             self.usage = Some(usage);
+        }
+        if let Some(error) = chunk.error.filter(|error| !error.is_null()) {
+            return Err(Fault::from_error(&error));
         }
         for choice in chunk.choices.into_iter().flatten().take(1) {
             self.take_choice(choice)?;
@@ -69,10 +80,34 @@ impl Assembly {
         self.finish.is_some()
     }
 
+    /// Whether nothing that may still come is wanted: the model makes calls without end, or writes without end.
+    pub(super) fn is_full(&self) -> bool {
+        self.too_many || self.written > LARGEST
+    }
+
+    /// How much the model wrote so far, in bytes.
+    pub(super) fn written(&self) -> usize {
+        self.written
+    }
+
+    /// What the server said of the usage so far.
+    pub(super) fn stated(&self) -> Option<Usage> {
+        self.usage.is_some().then(|| usage(self.usage.as_ref()))
+    }
+
     /// The reply. `done` says that the server marked the end of the stream; without it and without a finish reason the
     /// reply was cut off (`decisions.md` 12).
     pub(super) fn finish(self, done: bool) -> Result<Reply, Fault> {
-        let finish = self.finish.as_deref();
+        let finish = match self.finish.as_deref() {
+            None if self.too_many => Some("tool_calls"),
+            // Of calls the whole ones count, as at the model's own limit.
+            None if self.is_full() && !self.calls.is_empty() => Some("length"),
+            None if self.is_full() => {
+                let reason = format!("it had written {} MiB and went on", LARGEST >> 20);
+                return Err(Fault::Endless { reason });
+            }
+            finish => finish,
+        };
         match finish {
             None if !done => return Err(Fault::lost("the reply was cut off")),
             Some("error") => return Err(Fault::from_error(&Value::from("the provider broke off"))),
@@ -86,7 +121,7 @@ impl Assembly {
         }
         let cut = finish == Some("length");
         // Without a finish reason nobody knows whether the last call is all that the model wrote.
-        let whole = finish.is_some() && !cut;
+        let whole = finish.is_some() && !cut && !self.too_many;
         let reasoning = if self.reasoning.is_empty() { None } else { Some(Value::Array(self.reasoning)) };
         Ok(Reply {
             text: if self.halves { halves::joined(&self.text) } else { self.text },
@@ -114,6 +149,7 @@ impl Assembly {
     }
 
     fn take_piece(&mut self, piece: Piece, whole: bool) {
+        let before = self.text.len();
         match piece.content {
             Some(Value::String(text)) => self.text.push_str(&text),
             Some(Value::Array(parts)) => {
@@ -124,6 +160,9 @@ impl Assembly {
         if let Some(refusal) = piece.refusal {
             self.text.push_str(&refusal);
         }
+        self.written += self.text.len() - before;
+        let thought = [piece.reasoning, piece.reasoning_content];
+        self.written += thought.iter().flatten().filter_map(Value::as_str).map(str::len).sum::<usize>();
         if let Some(function) = piece.function_call {
             self.take_call(CallPiece { index: Some(0), id: None, function: Some(function) });
         }
@@ -143,11 +182,20 @@ impl Assembly {
         let id = piece.id.unwrap_or_default();
         let function = piece.function.unwrap_or_default();
         let name = function.name.unwrap_or_default();
-        let at = self.call_of(piece.index, &id, &name).unwrap_or_else(|| {
-            self.calls.push(Call { index: piece.index, ..Call::default() });
-            self.calls.len() - 1
-        });
+        let at = match self.call_of(piece.index, &id, &name) {
+            Some(at) => at,
+            None if self.calls.len() > repair::MOST_KEPT => {
+                self.too_many = true;
+                return;
+            }
+            None => {
+                self.calls.push(Call { index: piece.index, ..Call::default() });
+                self.written += FRAME;
+                self.calls.len() - 1
+            }
+        };
         let call = &mut self.calls[at];
+        let before = call.arguments.len();
         if call.id.is_empty() {
             call.id = id;
         }
@@ -159,6 +207,7 @@ impl Assembly {
             Some(object @ Value::Object(_)) => call.arguments = object.to_string(),
             Some(_) | None => {}
         }
+        self.written += call.arguments.len().saturating_sub(before);
     }
 
     /// The call that a piece continues; `None` when it begins one. Some servers number all calls 0, some not at all:
@@ -177,7 +226,10 @@ impl Assembly {
 
     /// Pieces of the same text are joined; everything else is kept as it came, in order.
     fn take_reasoning(&mut self, detail: Value) {
+        let texts = ["text", "summary", "data"].into_iter().filter_map(|key| detail.get(key)?.as_str());
+        self.written += texts.map(str::len).sum::<usize>();
         let Value::Object(piece) = detail else {
+            self.written += FRAME;
             self.reasoning.push(detail);
             return;
         };
@@ -197,6 +249,7 @@ impl Assembly {
             }
             return;
         }
+        self.written += FRAME;
         self.reasoning.push(Value::Object(piece));
     }
 }
@@ -218,8 +271,8 @@ impl Call {
     }
 }
 
-/// The usage of one call. A cost that is not stated is unknown, not zero.
-fn usage(stated: Option<&Value>) -> Usage {
+/// The usage of one attempt. A cost that is not stated is unknown, not zero.
+pub(super) fn usage(stated: Option<&Value>) -> Usage {
     let count = |path: &str| stated.and_then(|usage| usage.pointer(path)).and_then(Value::as_u64).unwrap_or(0);
     let money = |path: &str| {
         let value = stated.and_then(|usage| usage.pointer(path)).and_then(Value::as_f64);

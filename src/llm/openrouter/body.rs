@@ -55,7 +55,7 @@ mod tests {
     use serde_json::value::RawValue;
 
     use super::*;
-    use crate::llm::Fallback;
+    use crate::llm::{Bill, Fallback};
 
     fn request() -> ModelRequest {
         ModelRequest {
@@ -66,6 +66,7 @@ mod tests {
             cache_key: format!("{}pm", "é".repeat(40)),
             may_be_empty: false,
             fallback: Fallback::default(),
+            bill: Bill::default(),
         }
     }
 

@@ -7,12 +7,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::attempt::Attempt;
 use super::course::{Course, Next};
 use super::fault::Fault;
 use super::{OpenRouter, body};
-use crate::agent::Usage;
 use crate::llm::breaker::{Advice, Breakers};
-use crate::llm::{ModelError, ModelRequest};
+use crate::llm::{Bill, ModelError, ModelRequest};
 use crate::thread::event::Reply;
 
 /// The breakers of the process, with their clock.
@@ -64,6 +64,38 @@ impl Drop for Ticket<'_> {
     }
 }
 
+/// An attempt under way, as the bill knows it: also one that is dropped in the middle may have to be paid.
+struct Charge<'a> {
+    bill: &'a Bill,
+    model: &'a str,
+    attempt: &'a Attempt,
+    open: bool,
+}
+
+impl Charge<'_> {
+    /// The attempt has ended. What a reply used is said by the reply.
+    fn settle(mut self, fault: Option<&Fault>) {
+        self.open = false;
+        if fault.is_some() {
+            self.add(fault);
+        }
+    }
+
+    fn add(&self, fault: Option<&Fault>) {
+        if let Some(usage) = self.attempt.used(fault) {
+            self.bill.add(self.model, usage);
+        }
+    }
+}
+
+impl Drop for Charge<'_> {
+    fn drop(&mut self) {
+        if self.open {
+            self.add(None);
+        }
+    }
+}
+
 /// A call on its way.
 pub(super) struct Call<'a> {
     server: &'a OpenRouter,
@@ -75,15 +107,13 @@ pub(super) struct Call<'a> {
     faults: Vec<Option<Fault>>,
     /// The model asked last.
     last: usize,
-    /// What attempts cost whose reply could not be taken.
-    spent: Option<Usage>,
 }
 
 impl<'a> Call<'a> {
     pub(super) fn new(server: &'a OpenRouter, request: &'a ModelRequest) -> Self {
         let models = 1 + request.fallback.models.len();
         let course = Course::new(models, server.options.patience());
-        Self { server, request, course, bodies: vec![None; models], faults: vec![None; models], last: 0, spent: None }
+        Self { server, request, course, bodies: vec![None; models], faults: vec![None; models], last: 0 }
     }
 
     pub(super) async fn run(mut self) -> Result<Reply, ModelError> {
@@ -99,8 +129,11 @@ impl<'a> Call<'a> {
             self.course.asked(next);
             self.last = next.model;
             let begun = Instant::now();
-            let (result, answering) = server.attempt(&body, next.silence).run(ticket.model).await;
+            let attempt = server.attempt(&body, next.limits);
+            let charge = Charge { bill: &self.request.bill, model: ticket.model, attempt: &attempt, open: true };
+            let (result, answering) = attempt.run(ticket.model).await;
             let result = result.and_then(|reply| self.taken(reply));
+            charge.settle(result.as_ref().err());
             let took = begun.elapsed();
             let (attempt, model) = (self.course.attempts(), ticket.model);
             let outcome = result.as_ref().map_or_else(Fault::kind, |_| "reply");
@@ -153,20 +186,15 @@ impl<'a> Call<'a> {
     }
 
     /// The reply, if it is one: the first that says nothing may be followed by a better one.
-    fn taken(&mut self, reply: Reply) -> Result<Reply, Fault> {
+    fn taken(&self, reply: Reply) -> Result<Reply, Fault> {
         if self.request.may_be_empty || !reply.calls.is_empty() || !reply.text.trim().is_empty() {
             return Ok(reply);
         }
-        self.spent.get_or_insert_default().add(&reply.usage);
-        Err(Fault::Empty)
+        Err(if reply.cut { Fault::UsedUp } else { Fault::Empty })
     }
 
-    /// The reply with what the call cost in all, and whose place its model took.
-    fn signed(&mut self, mut reply: Reply) -> Reply {
-        if let Some(mut spent) = self.spent.take() {
-            spent.add(&reply.usage);
-            reply.usage = spent;
-        }
+    /// The reply with whose place its model took.
+    fn signed(&self, mut reply: Reply) -> Reply {
         reply.instead_of = (self.last > 0).then(|| self.request.model.clone());
         reply
     }

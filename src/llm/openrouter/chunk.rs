@@ -39,6 +39,9 @@ pub(super) struct Piece {
     /// The one call of servers that speak the protocol of 2023.
     pub(super) function_call: Option<FunctionPiece>,
     pub(super) reasoning_details: Option<Vec<Value>>,
+    /// Reasoning as plain text, under either name: it is not kept, but the model is at work.
+    pub(super) reasoning: Option<Value>,
+    pub(super) reasoning_content: Option<Value>,
 }
 
 /// A piece of a tool call.

@@ -5,7 +5,15 @@
 
 use std::time::Duration;
 
+use super::attempt::Limits;
 use super::fault::{self, Fault, Remedy};
+
+/// How many times the silence limit a server may show signs of life while its model writes nothing.
+const LIFE: u32 = 10;
+/// How many times the silence limit a model may write at one reply.
+const REPLY: u32 = 60;
+/// No attempt takes longer, whatever is configured.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How patient a call is.
 #[derive(Clone, Copy, Debug)]
@@ -42,8 +50,8 @@ pub(super) struct Next {
     pub(super) model: usize,
     /// How long is waited before.
     pub(super) pause: Duration,
-    /// How long the server may then be silent.
-    pub(super) silence: Duration,
+    /// How long the attempt may then take.
+    pub(super) limits: Limits,
 }
 
 impl Course {
@@ -61,7 +69,12 @@ impl Course {
         // The first of the best: `min_by_key` keeps the order of the list among equals.
         let model = (0..self.models.len()).filter(fits).min_by_key(rank).filter(|_| !done)?;
         let pause = self.models[model].not_before.saturating_sub(now).min(self.left - self.left / 8);
-        Some(Next { model, pause, silence: self.patience.stall.min(self.left - pause) })
+        // A slow model gets the whole time that is configured, once: sent again, its prompt is read from the beginning.
+        let left = if self.attempts == 0 { Duration::MAX } else { self.left - pause };
+        let stall = self.patience.stall;
+        let times = |times| stall.saturating_mul(times).min(LONGEST);
+        let limits = Limits { silence: times(1).min(left), life: times(LIFE).min(left), reply: times(REPLY) };
+        Some(Next { model, pause, limits })
     }
 
     /// The pause is over.
@@ -78,15 +91,23 @@ impl Course {
 
     /// The attempt failed at `now`, having taken so long beyond what the model was answering. Whether the call may go on.
     pub(super) fn failed(&mut self, model: usize, fault: &Fault, took: Duration, now: Duration) -> bool {
-        self.left = self.left.saturating_sub(took);
         let behind = (self.models.iter()).filter(|other| other.tried == 0 && !other.out).count();
         let others = u32::try_from(behind).unwrap_or(u32::MAX);
+        // Who is not asked yet is left some time, however long the first may be silent.
+        let most = if self.attempts == 1 && others > 0 { self.left / 2 } else { self.left };
+        self.left = self.left.saturating_sub(took.min(most));
         let standing = &mut self.models[model];
         match fault.remedy() {
             // A fallback that cannot take the request as it is says nothing about the model that was meant.
             Remedy::None if model > 0 && !fault.is_about_the_account() => standing.out = true,
             Remedy::None => return false,
             Remedy::OtherModel => standing.out = true,
+            Remedy::Once if standing.tried > 1 => standing.out = true,
+            Remedy::Once => standing.last = true,
+            // What it asks for is not to be had in this call.
+            Remedy::Again | Remedy::OtherFirst if fault.retry_after().is_some_and(|after| after > self.left) => {
+                standing.out = true;
+            }
             remedy @ (Remedy::Again | Remedy::OtherFirst) => {
                 let asked = fault.retry_after().unwrap_or_default();
                 let pause = fault::pause(self.patience.retry_base, standing.tried, Some(asked), self.left);
@@ -133,7 +154,7 @@ mod tests {
             course.asked(next);
             asked.push(next.model);
             let fault = fault(next.model);
-            let took = if let Fault::Stalled(_) = fault { next.silence } else { Duration::ZERO };
+            let took = if let Fault::Stalled(_) = fault { next.limits.silence } else { Duration::ZERO };
             now += took;
             if !course.failed(next.model, &fault, took, now) {
                 break;
@@ -145,7 +166,7 @@ mod tests {
     #[test]
     fn models_are_asked_in_turn_as_their_failures_allow() {
         type Case = (&'static str, usize, &'static [usize], fn(usize) -> Fault, &'static [usize]);
-        let cases: [Case; 16] = [
+        let cases: [Case; 22] = [
             ("alone, again and again", 1, &[], |_| refused(503, None), &[0, 0, 0, 0, 0, 0]),
             ("alone and resting", 1, &[0], |_| refused(503, None), &[0, 0, 0, 0, 0, 0]),
             ("shared with one fallback", 2, &[], |_| refused(502, None), &[0, 0, 0, 1, 1, 1]),
@@ -154,7 +175,13 @@ mod tests {
             ("all rest", 2, &[0, 1], |_| refused(500, None), &[0, 0, 0, 1, 1, 1]),
             ("the key is wrong", 2, &[], |_| refused(401, None), &[0]),
             ("no credit", 2, &[], |_| refused(402, None), &[0]),
-            ("a bad request", 2, &[], |_| refused(400, None), &[0]),
+            ("a bad request", 2, &[], |_| refused(400, None), &[0, 1]),
+            ("a bad request, alone", 1, &[], |_| refused(422, None), &[0]),
+            ("too long", 2, &[], |_| refused(413, None), &[0]),
+            ("used up", 2, &[], |_| Fault::UsedUp, &[0, 1, 0, 1]),
+            ("used up, alone", 1, &[], |_| Fault::UsedUp, &[0, 0]),
+            ("an hour asked for", 2, &[], |at| refused(429, (at == 0).then_some(3600)), &[0, 1, 1, 1, 1, 1]),
+            ("an hour asked for, alone", 1, &[], |_| refused(429, Some(3600)), &[0]),
             ("gone", 3, &[], |_| refused(404, None), &[0, 1, 2]),
             ("gone, alone", 1, &[], |_| refused(404, None), &[0]),
             ("filtered", 2, &[], |_| Fault::Filtered { message: String::new() }, &[0, 1]),
@@ -195,12 +222,12 @@ mod tests {
                 attempts += 1;
                 let (fault, took) = match random() % 5 {
                     0 => (refused(429, Some(random() as u64 % 400)), 1),
-                    1 => (Fault::Stalled(next.silence), next.silence.as_secs()),
+                    1 => (Fault::Stalled(next.limits.silence), next.limits.silence.as_secs()),
                     2 => (refused(404, None), 0),
                     3 => (Fault::lost("cut"), 2),
                     _ => (refused(500 + random() as u16 % 99, None), 3),
                 };
-                let took = Duration::from_secs(took).min(next.silence);
+                let took = Duration::from_secs(took).min(next.limits.silence);
                 now += took;
                 if !course.failed(next.model, &fault, took, now) {
                     break;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::llm::ModelError;
+use crate::llm::failure::lasting;
 
 /// How much of a server's words is kept, in characters.
 const KEPT: usize = 1000;
@@ -45,8 +46,17 @@ pub(super) enum Fault {
     },
     /// The server was silent for this long.
     Stalled(Duration),
+    /// It showed signs of life for this long, and the model wrote nothing.
+    Idle(Duration),
+    /// The model wrote on and on.
+    Endless {
+        /// How far it got.
+        reason: String,
+    },
     /// A complete reply in which the model said and did nothing.
     Empty,
+    /// The output limit was reached before the model said anything: it was still thinking.
+    UsedUp,
     /// Moderation or a provider's filter held the request or the answer back.
     Filtered {
         /// Its words.
@@ -61,6 +71,8 @@ pub(super) enum Remedy {
     Again,
     /// The same, but another model is sooner of use.
     OtherFirst,
+    /// Another model; without one, the same once more.
+    Once,
     /// Another model only.
     OtherModel,
     /// Nothing: the same would be refused again, whoever is asked.
@@ -91,25 +103,30 @@ impl Fault {
 
     /// An error object that came with status 200.
     pub(super) fn from_error(error: &Value) -> Self {
-        let status = if is_quota(error) { 402 } else { code(error.get("code")).unwrap_or(502) };
+        let message = words(error);
+        let unsaid = if says_too_long(&message) { 400 } else { 502 };
+        let status = if is_quota(error) { 402 } else { code(error.get("code")).unwrap_or(unsaid) };
         if status == 403 && is_moderation(error) {
-            return Self::Filtered { message: words(error) };
+            return Self::Filtered { message };
         }
-        Self::Refused { status, message: words(error), retry_after: None }
+        Self::Refused { status, message, retry_after: None }
     }
 
     /// What may help: `contract.md` 4.
     pub(super) fn remedy(&self) -> Remedy {
         match self {
-            _ if self.is_too_long() => Remedy::None,
-            Self::Refused { status: 404, .. } | Self::Filtered { .. } => Remedy::OtherModel,
-            Self::Refused { status: 400, message, .. } if names_no_model(message) => Remedy::OtherModel,
+            _ if self.is_too_long() || self.is_about_the_account() => Remedy::None,
             Self::Refused { status: 503, message, .. } if names_no_model(message) => Remedy::OtherFirst,
             Self::Refused { status: 408 | 429 | 500..=599, retry_after, .. } => {
                 if retry_after.is_some_and(|after| after > LONG) { Remedy::OtherFirst } else { Remedy::Again }
             }
+            // Behind one address stand many providers: what one cannot take ("tools are not supported"), another may.
+            Self::Refused { status: 400..=499, .. } | Self::Filtered { .. } | Self::Endless { .. } => {
+                Remedy::OtherModel
+            }
             Self::Refused { .. } => Remedy::None,
-            Self::Stalled(_) => Remedy::OtherFirst,
+            Self::UsedUp => Remedy::Once,
+            Self::Stalled(_) | Self::Idle(_) => Remedy::OtherFirst,
             Self::Lost { .. } | Self::Unreached { .. } | Self::Empty => Remedy::Again,
         }
     }
@@ -140,7 +157,10 @@ impl Fault {
             Self::Lost { .. } => "lost",
             Self::Unreached { .. } => "not reached",
             Self::Stalled(_) => "stalled",
+            Self::Idle(_) => "idle",
+            Self::Endless { .. } => "endless",
             Self::Empty => "empty",
+            Self::UsedUp => "used up",
             Self::Filtered { .. } => "filtered",
         }
     }
@@ -152,21 +172,26 @@ impl Fault {
             | Self::Filtered { message: text }
             | Self::Lost { reason: text }
             | Self::Unreached { reason: text } => *text = text.replace(secret, by),
-            Self::Stalled(_) | Self::Empty => {}
+            Self::Stalled(_) | Self::Idle(_) | Self::Endless { .. } | Self::Empty | Self::UsedUp => {}
         }
     }
 
     /// What it comes to after so many attempts.
     pub(super) fn into_error(self, attempts: u32) -> ModelError {
         let too_long = self.is_too_long();
-        let (status, message) = match self {
-            Self::Refused { status, message, .. } => (status, message),
+        let unreachable = |reason| ModelError::Unreachable { attempts, reason };
+        let (status, message, after) = match self {
+            Self::Refused { status, message, retry_after } => (status, message, retry_after),
             Self::Lost { reason } | Self::Unreached { reason } => return ModelError::Unreachable { attempts, reason },
             Self::Empty => return ModelError::Empty { attempts },
-            Self::Filtered { message } => return ModelError::Forbidden { message },
+            Self::UsedUp => return ModelError::UsedUp { attempts },
+            Self::Endless { reason } => return ModelError::Endless { reason },
+            Self::Filtered { message } => return ModelError::Filtered { message },
             Self::Stalled(silence) => {
-                let reason = format!("it said nothing for {} s", silence.as_secs_f32().ceil());
-                return ModelError::Unreachable { attempts, reason };
+                return unreachable(format!("it said nothing for {} (`timing.stallMs`)", lasting(silence)));
+            }
+            Self::Idle(life) => {
+                return unreachable(format!("it showed signs of life for {} and wrote nothing", lasting(life)));
             }
         };
         match status {
@@ -176,21 +201,25 @@ impl Fault {
             403 => ModelError::Forbidden { message },
             404 => ModelError::NoSuchModel { message },
             400 | 503 if names_no_model(&message) => ModelError::NoSuchModel { message },
-            429 => ModelError::RateLimited { message },
-            408 | 500..=599 => ModelError::Unreachable { attempts, reason: format!("{message} ({status})") },
+            429 => ModelError::RateLimited { message, after },
+            408 | 500..=599 => unreachable(format!("{message} ({status})")),
             _ => ModelError::Refused { status, message },
         }
     }
 
     fn is_too_long(&self) -> bool {
         let Self::Refused { status, message, .. } = self else { return false };
-        let message = message.to_lowercase();
         match status {
             413 => true,
-            400 | 422 | 500 => TOO_LONG.iter().any(|words| message.contains(words)),
+            400 | 422 | 500 => says_too_long(message),
             _ => false,
         }
     }
+}
+
+fn says_too_long(message: &str) -> bool {
+    let message = message.to_lowercase();
+    TOO_LONG.iter().any(|words| message.contains(words))
 }
 
 /// How long to wait before the attempt after `attempt`: twice as long each time, jittered, or as the server asks; never
@@ -345,7 +374,9 @@ mod tests {
             let fault = Fault::from_status(status, body.as_bytes(), None);
             let passes = matches!(status, 408 | 429 | 502 | 503) && !body.contains("insufficient");
             assert_eq!(fault.counts(), passes, "{status} {body}");
-            let other = status == 404 || body.contains("not a valid");
+            let for_all =
+                matches!(status, 401 | 402 | 413) || ["context", "insufficient"].iter().any(|w| body.contains(w));
+            let other = !passes && !for_all;
             let remedy = match (passes, other) {
                 (true, _) if body.contains("No available") => Remedy::OtherFirst,
                 (true, _) => Remedy::Again,
@@ -366,10 +397,12 @@ mod tests {
             (r#"{"code":"server_error","message":"m"}"#, 502),
             (r#"{"code":7,"message":"m"}"#, 502),
             (r#"{"type":"insufficient_quota","message":"m"}"#, 402),
+            (r#"{"message":"This model's maximum context length is 8192 tokens"}"#, 400),
+            (r#"{"message":"m"}"#, 502),
         ];
         for (error, expected) in cases {
             let fault = Fault::from_error(&serde_json::from_str(error).expect("is JSON"));
-            assert_eq!(fault, Fault::Refused { status: expected, message: "m".to_owned(), retry_after: None });
+            assert!(matches!(fault, Fault::Refused { status, .. } if status == expected), "{error}: {fault:?}");
         }
     }
 
@@ -380,7 +413,11 @@ mod tests {
         let slow = |seconds| Fault::from_status(429, b"{}", Some(Duration::from_secs(seconds)));
         let cases = [
             (Fault::from_status(403, moderated, None), Remedy::OtherModel, false),
-            (Fault::from_status(403, key_limit, None), Remedy::None, false),
+            (Fault::from_status(403, key_limit, None), Remedy::OtherModel, false),
+            (Fault::from_status(308, b"", None), Remedy::None, false),
+            (Fault::Endless { reason: String::new() }, Remedy::OtherModel, false),
+            (Fault::UsedUp, Remedy::Once, false),
+            (Fault::Idle(Duration::from_secs(60)), Remedy::OtherFirst, true),
             (slow(5), Remedy::Again, true),
             (slow(6), Remedy::OtherFirst, true),
             (Fault::lost("cut"), Remedy::Again, true),

@@ -23,12 +23,12 @@ use async_openai::config::Config;
 use async_trait::async_trait;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use self::attempt::Attempt;
+use self::attempt::{Attempt, Limits};
 use self::call::{Call, SharedBreakers};
 use self::course::Patience;
 use self::endpoint::Endpoint;
 use self::fault::Fault;
-use self::transport::Leftover;
+use self::transport::{Leftover, root_cause};
 use super::{ChatModel, ModelError, ModelRequest};
 use crate::agent::Catalogue;
 use crate::thread::event::Reply;
@@ -48,7 +48,8 @@ pub struct OpenRouterOptions {
     pub connect_timeout: Duration,
     /// How often one request is tried.
     pub max_attempts: u32,
-    /// How long one request may take beyond the time in which a model was answering: pauses and silence.
+    /// How long one request may take beyond the time in which a model was writing, and beyond the first attempt's
+    /// silence: pauses and further attempts.
     pub max_extra: Duration,
     /// How long a model rests that failed three times in a row.
     pub breaker: Duration,
@@ -117,14 +118,14 @@ impl OpenRouter {
         Ok(Self { http, endpoint: Arc::new(endpoint), options, leftover: Leftover::default(), breakers })
     }
 
-    fn attempt(&self, body: &bytes::Bytes, silence: Duration) -> Attempt {
+    fn attempt(&self, body: &bytes::Bytes, limits: Limits) -> Attempt {
         let config: Arc<dyn Config> = self.endpoint.clone();
-        Attempt::new(self.http.clone(), config, body.clone(), silence, self.leftover.clone())
+        Attempt::new(self.http.clone(), config, body.clone(), limits, self.leftover.clone())
     }
 
     /// The body of the server's answer to a `GET`.
     async fn get(&self, path: &str) -> Result<bytes::Bytes, Fault> {
-        let lost = |error: reqwest::Error| Fault::lost(error.without_url().to_string());
+        let lost = |error: reqwest::Error| Fault::lost(root_cause(&error));
         let request = self.http.get(self.endpoint.url(path)).headers(self.endpoint.headers());
         let mut response = request.timeout(catalogue::PATIENCE).send().await.map_err(lost)?;
         let mut body = bytes::BytesMut::new();

@@ -2,6 +2,7 @@
 
 mod fallbacks;
 mod fuzz;
+mod limits;
 
 use std::future::pending;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,7 +21,7 @@ use super::transport::{NoStream, Pulse};
 use super::*;
 use crate::agent::{ToolCall, Usage};
 use crate::ids::CallId;
-use crate::llm::Fallback;
+use crate::llm::{Bill, Fallback};
 use crate::scripted::{ScriptedFault, ScriptedReply, ScriptedRequest, ScriptedServer};
 
 const KEY: &str = "sk-or-secret";
@@ -58,6 +59,7 @@ fn request() -> ModelRequest {
         cache_key: "t/coder".to_owned(),
         may_be_empty: false,
         fallback: Fallback::default(),
+        bill: Bill::default(),
     }
 }
 
@@ -318,12 +320,14 @@ async fn a_redirect_is_not_followed_but_told() {
     assert_eq!(fault.into_error(1).to_string(), expected);
 }
 
-/// Answers every request with these pieces of a stream, each after a pause, and then perhaps with comments for ever.
+/// The pieces of a stream, perhaps without end.
+type Pieces = Arc<dyn Fn() -> Box<dyn Iterator<Item = Bytes> + Send> + Send + Sync>;
+
+/// Answers every request with these pieces of a stream, each after a pause.
 #[derive(Clone)]
 struct Canned {
-    pieces: Vec<Bytes>,
+    pieces: Pieces,
     pause: Duration,
-    comments: bool,
     silence: Duration,
     pulse: Arc<Pulse>,
 }
@@ -340,15 +344,12 @@ impl tower_service::Service<HttpRequestFactory> for Canned {
     fn call(&mut self, _: HttpRequestFactory) -> Self::Future {
         let this = self.clone();
         Box::pin(async move {
-            let comments =
-                std::iter::repeat_n(Bytes::from_static(b": working\n\n"), if this.comments { usize::MAX } else { 0 });
-            let pieces =
-                futures_util::stream::iter(this.pieces.into_iter().chain(comments)).then(move |piece| async move {
-                    if this.pause > Duration::ZERO {
-                        tokio::time::sleep(this.pause).await;
-                    }
-                    Ok::<_, std::io::Error>(piece)
-                });
+            let pieces = futures_util::stream::iter((this.pieces)()).then(move |piece| async move {
+                if this.pause > Duration::ZERO {
+                    tokio::time::sleep(this.pause).await;
+                }
+                Ok::<_, std::io::Error>(piece)
+            });
             let response = http::Response::builder().header("content-type", "text/event-stream; charset=utf-8");
             let response = response.body(reqwest::Body::wrap_stream(pieces)).expect("is a response");
             transport::inspect(response.into(), this.silence, this.pulse).await
@@ -358,16 +359,27 @@ impl tower_service::Service<HttpRequestFactory> for Canned {
 
 /// On a clock that stands still while anything can be done.
 fn read_from(pieces: Vec<Bytes>, pause: Duration, comments: bool, silence: Duration) -> Result<Reply, Fault> {
+    let filler = if comments { usize::MAX } else { 0 };
+    let filler = std::iter::repeat_n(Bytes::from_static(b": working\n\n"), filler);
+    read_all(Arc::new(move || Box::new(pieces.clone().into_iter().chain(filler.clone()))), pause, silence).0
+}
+
+/// The same of pieces that may go on for ever; and what the attempt used, when it brought no reply.
+fn read_all(pieces: Pieces, pause: Duration, silence: Duration) -> (Result<Reply, Fault>, Option<Usage>) {
     static HTTP: LazyLock<reqwest::Client> = LazyLock::new(|| {
         provide_tls();
         reqwest::Client::new()
     });
     let config: Arc<dyn Config> = Arc::new(Endpoint::new("http://127.0.0.1:1/v1", None).expect("the address is good"));
     let pulse = Arc::new(Pulse::default());
-    let canned = Canned { pieces, pause, comments, silence, pulse: Arc::clone(&pulse) };
+    let canned = Canned { pieces, pause, silence, pulse: Arc::clone(&pulse) };
+    let limits = Limits { silence, life: silence * 10, reply: silence * 60 };
     let client = Client::build(HTTP.clone(), config).with_http_service(canned);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
-    runtime.expect("a runtime").block_on(Attempt::with_client(client, silence, pulse).run("a/b")).0
+    let attempt = Attempt::with_client(client, limits, pulse);
+    let (result, _) = runtime.expect("a runtime").block_on(attempt.run("a/b"));
+    let used = attempt.used(result.as_ref().err());
+    (result, used)
 }
 
 fn read(pieces: Vec<Bytes>) -> Result<Reply, Fault> {
@@ -378,7 +390,7 @@ fn read(pieces: Vec<Bytes>) -> Result<Reply, Fault> {
 fn comments_are_life_but_not_for_ever() {
     let silence = Duration::from_millis(50);
     let pause = Duration::from_millis(1);
-    assert_eq!(read_from(Vec::new(), pause, true, silence), Err(Fault::Stalled(silence * 10)));
+    assert_eq!(read_from(Vec::new(), pause, true, silence), Err(Fault::Idle(silence * 10)));
 }
 
 #[test]

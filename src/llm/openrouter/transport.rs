@@ -17,6 +17,8 @@ use super::fault::{Fault, retry_after};
 
 /// The largest reply that is taken, in bytes of the stream.
 const LARGEST: usize = 64 << 20;
+/// The longest line of a stream that is taken.
+const LONGEST_LINE: usize = 4 << 20;
 
 /// Sends one attempt's request.
 #[derive(Clone)]
@@ -44,10 +46,13 @@ impl From<NoStream> for OpenAIError {
     }
 }
 
-/// What was seen of a stream's bytes. Comments count as life, so this is known below the events only.
+/// When the bytes of a reply come and how they end, which is known below the events only.
 #[derive(Default)]
 pub(super) struct Pulse {
-    seen: Mutex<Seen>,
+    /// `None` while they flow and when the reader stopped at the stream's `[DONE]`.
+    end: Mutex<Option<End>>,
+    /// When the last of them came.
+    last: Mutex<Option<Instant>>,
     leftover: Leftover,
 }
 
@@ -57,14 +62,6 @@ pub(super) struct Pulse {
 pub(super) struct Leftover(Arc<Mutex<Option<Pieces>>>);
 
 type Pieces = BoxStream<'static, reqwest::Result<Bytes>>;
-
-#[derive(Clone, Debug, Default)]
-struct Seen {
-    first: Option<Instant>,
-    last: Option<Instant>,
-    /// How the bytes ended; `None` while they flow and when the reader stopped at the stream's `[DONE]`.
-    end: Option<End>,
-}
 
 /// How the bytes of a stream ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,34 +75,25 @@ pub(super) enum End {
 impl Pulse {
     /// The pulse of an attempt, whose body is left there.
     pub(super) fn leaving_to(leftover: Leftover) -> Self {
-        Self { seen: Mutex::default(), leftover }
-    }
-
-    /// How long the server was sending.
-    pub(super) fn sending(&self) -> Duration {
-        let seen = self.seen();
-        seen.first.zip(seen.last).map_or(Duration::ZERO, |(first, last)| last - first)
+        Self { leftover, ..Self::default() }
     }
 
     /// How the bytes ended, when they did.
     pub(super) fn end(&self) -> Option<End> {
-        self.seen().end
+        self.end.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn seen(&self) -> Seen {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn change(&self, change: impl FnOnce(&mut Seen)) {
-        change(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner));
+    /// Whether anything came since then.
+    pub(super) fn beats_since(&self, then: Instant) -> bool {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|last| last > then)
     }
 
     fn beat(&self) {
-        let now = Instant::now();
-        self.change(|seen| {
-            seen.first.get_or_insert(now);
-            seen.last = Some(now);
-        });
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn ended(&self, end: End) {
+        *self.end.lock().unwrap_or_else(PoisonError::into_inner) = Some(end);
     }
 }
 
@@ -183,29 +171,31 @@ fn watched(
     silence: Duration,
     pulse: Arc<Pulse>,
 ) -> BoxStream<'static, Result<Bytes, Fault>> {
-    let state = Some(Flow { pieces: Some(response.bytes_stream().boxed()), taken: 0, done: false, pulse });
+    let pieces = Some(response.bytes_stream().boxed());
+    let state = Some(Flow { pieces, taken: 0, line: BytesMut::new(), done: false, pulse });
     unfold(state, move |state| async move {
         let mut flow = state?;
-        let pieces = flow.pieces.as_mut()?;
-        let fault = match timeout(silence, pieces.next()).await {
-            Ok(Some(Ok(piece))) if flow.taken + piece.len() <= LARGEST => {
-                flow.pulse.beat();
-                flow.taken += piece.len();
-                flow.done = piece.trim_ascii_end().ends_with(b"[DONE]");
-                return Some((Ok(piece), Some(flow)));
+        let end = loop {
+            // Who reads this yields to nobody by itself, as long as there is more to read.
+            tokio::task::coop::consume_budget().await;
+            match timeout(silence, flow.pieces.as_mut()?.next()).await {
+                Ok(Some(Ok(piece))) => match flow.take(&piece) {
+                    Ok(Some(lines)) => return Some((Ok(lines), Some(flow))),
+                    Ok(None) => {}
+                    Err(fault) => break End::Fault(fault),
+                },
+                Ok(Some(Err(error))) => break End::Fault(Fault::lost(root_cause(&error))),
+                Ok(None) => break End::Closed,
+                Err(_) => break End::Fault(Fault::Stalled(silence)),
             }
-            Ok(Some(Ok(_))) => Fault::lost(format!("the reply is larger than {} MiB", LARGEST >> 20)),
-            Ok(Some(Err(error))) => Fault::lost(root_cause(&error)),
-            Ok(None) => {
-                flow.pulse.change(|seen| seen.end = Some(End::Closed));
-                flow.done = false;
-                return None;
-            }
-            Err(_) => Fault::Stalled(silence),
         };
-        flow.pulse.change(|seen| seen.end = Some(End::Fault(fault.clone())));
+        flow.pulse.ended(end.clone());
         flow.done = false;
-        Some((Err(fault), None))
+        match end {
+            End::Fault(fault) => Some((Err(fault), None)),
+            End::Closed if flow.line.is_empty() => None,
+            End::Closed => Some((Ok(flow.line.split().freeze()), None)),
+        }
     })
     .boxed()
 }
@@ -215,9 +205,35 @@ struct Flow {
     pieces: Option<Pieces>,
     /// Bytes taken so far.
     taken: usize,
+    /// The line that has not ended: below, it would be read from its beginning again with each piece that comes.
+    line: BytesMut,
     /// Whether the last bytes were the stream's own end, and the body's end is still to come.
     done: bool,
     pulse: Arc<Pulse>,
+}
+
+impl Flow {
+    /// Takes a piece; gives the lines that it ends.
+    fn take(&mut self, piece: &Bytes) -> Result<Option<Bytes>, Fault> {
+        self.pulse.beat();
+        self.taken += piece.len();
+        self.done = piece.trim_ascii_end().ends_with(b"[DONE]");
+        let ended = piece.iter().rposition(|byte| matches!(byte, b'\n' | b'\r')).map_or(0, |at| at + 1);
+        let (lines, rest) = piece.split_at(ended);
+        if self.taken > LARGEST || self.line.len() + rest.len() > LONGEST_LINE {
+            let (what, most) = if self.taken > LARGEST { ("its reply", LARGEST) } else { ("a line", LONGEST_LINE) };
+            return Err(Fault::Endless { reason: format!("{what} was longer than {} MiB and went on", most >> 20) });
+        }
+        let whole = self.line.is_empty().then(|| piece.slice(..ended));
+        let lines = (ended > 0).then(|| {
+            whole.unwrap_or_else(|| {
+                self.line.extend_from_slice(lines);
+                self.line.split().freeze()
+            })
+        });
+        self.line.extend_from_slice(rest);
+        Ok(lines)
+    }
 }
 
 impl Drop for Flow {
@@ -239,7 +255,7 @@ async fn collect(mut bytes: BoxStream<'static, Result<Bytes, Fault>>) -> Result<
 }
 
 /// The innermost reason of an error: reqwest's own words name the URL and not the cause.
-fn root_cause(error: &dyn std::error::Error) -> String {
+pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
     let mut inner = error;
     while let Some(source) = inner.source() {
         inner = source;

@@ -4,6 +4,7 @@ use super::{Line, Tag, who};
 use crate::agent::dollars;
 use crate::ids::RunId;
 use crate::thread::budget::{Budget, Cap};
+use crate::thread::spending::Spent;
 use crate::thread::state::Thread;
 
 /// What news of a budget mean in a line.
@@ -35,6 +36,13 @@ pub(super) fn line(before: &Thread, after: &Thread, news: &Budget) -> Line {
             Line::plain(Tag::Info, text)
         }
     }
+}
+
+/// What was spent in vain in a line.
+pub(super) fn spent(spent: &Spent) -> Line {
+    let Spent { role, run, model, usage, .. } = spent;
+    let text = format!("run {run}: a request to {model} brought nothing · {}", usage.cost_text());
+    Line::plain(Tag::Role(*role), text)
 }
 
 fn units(cap: Cap, amount: f64) -> String {

@@ -22,6 +22,7 @@ use crate::thread::event::{
 use crate::thread::outside::Outside;
 use crate::thread::plan::{Plan, PlanStep, Todo, TodoStatus};
 use crate::thread::question::Ask;
+use crate::thread::spending::Spent;
 use crate::thread::stalled::Part;
 use crate::thread::tests::Story;
 
@@ -118,11 +119,12 @@ fn variant(event: &Event) -> usize {
         Event::ContextChanged { .. } => 49,
         Event::Checks { .. } => 50,
         Event::Budget { .. } => 51,
+        Event::Spent { .. } => 52,
     }
 }
 
 /// How many variants there are.
-const VARIANTS: usize = 52;
+const VARIANTS: usize = 53;
 
 /// Every variant with the lines that it gives; `-` for none.
 fn samples() -> Vec<(Event, &'static str)> {

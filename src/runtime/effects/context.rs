@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-use super::model::Call;
+use super::model::{self, Call};
 use super::tool::thread_work;
 use crate::agent::compaction::{self, Context, Verdict};
 use crate::agent::{Role, ToolName, Usage, output, tokens};
@@ -14,6 +14,7 @@ use crate::git::BranchGit;
 use crate::ids::CallId;
 use crate::llm::transcript::Transcript;
 use crate::llm::{Fallback, ModelRequest, too_long};
+use crate::runtime::kit::Kit;
 use crate::runtime::project::Project;
 use crate::thread::context::{Wanted, Work};
 use crate::thread::event::Failure;
@@ -36,6 +37,7 @@ pub(super) fn context(project: &Project, thread: &Thread, model: &str) -> Contex
 pub(super) fn before(
     project: &Arc<Project>,
     thread: &Thread,
+    kit: &Kit,
     transcript: &Transcript,
     call: &Call,
 ) -> Option<BoxFuture<'static, Command>> {
@@ -70,14 +72,22 @@ pub(super) fn before(
             let told = transcript.told_from(from);
             let stubs = transcript.stubs(&stubs, |call, did, size| stub(role, call, did, size));
             // What the server refused although it was cut just now is cut once more without asking anybody.
-            let request = (measure.cuts == 0).then(|| ModelRequest {
-                messages: transcript.summary_request(from, context.tokens.saturating_mul(6) / 10),
-                tools: None,
-                no_tools: false,
-                cache_key: format!("{}/{}/summary", thread.key.to_text(), role.key()),
-                model: model.clone(),
-                may_be_empty: false,
-                fallback: Fallback::default(),
+            let request = (measure.cuts == 0).then(|| {
+                let most = context.tokens.saturating_mul(6) / 10;
+                let messages = transcript.summary_request(from, most);
+                ModelRequest {
+                    messages: messages.clone(),
+                    tools: None,
+                    no_tools: false,
+                    cache_key: format!("{}/{}/summary", thread.key.to_text(), role.key()),
+                    model: model.clone(),
+                    may_be_empty: false,
+                    // The same bytes for all: they carry nobody's reasoning and no marks.
+                    fallback: Fallback::new(model::others(project, thread, role, model, most), move |_| {
+                        messages.clone()
+                    }),
+                    bill: model::bill(project, thread, kit, run),
+                }
             });
             let git = thread_work(project, thread, role).filter(|_| role == Role::Coder).map(|work| work.git);
             let both = futures_util::future::join(work(git), summary(Arc::clone(project), request, most));

@@ -7,10 +7,11 @@ use super::context;
 use crate::agent::Role;
 use crate::ids::RunId;
 use crate::llm::transcript::Transcript;
-use crate::llm::{Fallback, ModelError, ModelRequest};
+use crate::llm::{Bill, Fallback, ModelError, ModelRequest};
 use crate::runtime::kit::Kit;
 use crate::runtime::project::Project;
 use crate::thread::event::{Failure, Reply};
+use crate::thread::spending::Spent;
 use crate::thread::{Command, Thread};
 
 /// Which call.
@@ -31,7 +32,7 @@ pub(super) fn call(
     call: Call,
 ) -> impl Future<Output = Command> + use<> {
     let transcript = kit.transcript(call.role).filter(|transcript| transcript.is_complete());
-    let before = transcript.and_then(|transcript| context::before(project, thread, transcript, &call));
+    let before = transcript.and_then(|transcript| context::before(project, thread, kit, transcript, &call));
     let reads = context::context(project, thread, &call.model);
     let size = transcript.map_or(0, |transcript| transcript.size());
     let Call { run, role, model, turn, no_tools, may_be_empty } = call;
@@ -44,6 +45,7 @@ pub(super) fn call(
         model: model.clone(),
         may_be_empty,
         fallback: fallback(&project, thread, role, &model, transcript),
+        bill: bill(&project, thread, kit, run),
     });
     async move {
         if let Some(before) = before {
@@ -96,19 +98,35 @@ fn failure(project: &Project, error: &ModelError, model: &str, role: Role) -> Fa
 }
 
 /// What is asked when the role's model fails. It shares the conversation, and copies it only for a model it asks.
-/// One that cannot read it is not asked.
 fn fallback(project: &Project, thread: &Thread, role: Role, model: &str, transcript: &Arc<Transcript>) -> Fallback {
-    let mut models: Vec<String> = Vec::new();
-    for slug in project.settings.fallback(role) {
-        let reads = context::context(project, thread, slug);
-        let is_enough = !reads.known || transcript.size() < reads.tokens;
-        if slug != model && !models.contains(slug) && is_enough {
-            models.push(slug.clone());
-        }
-    }
+    let models = others(project, thread, role, model, transcript.size());
     if models.is_empty() {
         return Fallback::default();
     }
     let transcript = Arc::clone(transcript);
     Fallback::new(models, move |model| transcript.bytes(model))
+}
+
+/// The models that are asked in place of a role's. One that cannot read so many tokens is not asked.
+pub(super) fn others(project: &Project, thread: &Thread, role: Role, model: &str, size: u64) -> Vec<String> {
+    let mut models: Vec<String> = Vec::new();
+    for slug in project.settings.fallback(role) {
+        let reads = context::context(project, thread, slug);
+        let is_enough = !reads.known || size < reads.tokens;
+        if slug != model && !models.contains(slug) && is_enough {
+            models.push(slug.clone());
+        }
+    }
+    models
+}
+
+/// What a call of this run spends on attempts that bring nothing goes to the thread's worker, priced like a reply.
+pub(super) fn bill(project: &Arc<Project>, thread: &Thread, kit: &Kit, run: RunId) -> Bill {
+    let Some((role, active)) = thread.run(run) else { return Bill::default() };
+    let (project, till, by) = (Arc::clone(project), kit.till(), active.by.clone());
+    Bill::new(move |model, usage| {
+        let usage = project.models.known().priced(model, usage);
+        // Nobody takes it when the worker itself is gone.
+        let _ = till.send(Spent { role, run, by: by.clone(), model: model.to_owned(), usage });
+    })
 }

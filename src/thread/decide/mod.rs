@@ -55,6 +55,7 @@ impl Deciding<'_> {
             Command::Press { action, value, by, name } => self.press(action, &value, by, &name),
             Command::BasePrepared(result) => self.base_prepared(result),
             Command::CallDue { run } => self.call_due(run),
+            Command::Spent(spent) => self.emit(Event::Spent { spent }),
             Command::ModelAnswered { run, turn, result } => self.model_answered(run, turn, result),
             Command::ToolDone { run, call, result, deeds } => self.tool_done(run, call, result, deeds),
             Command::WorkspacePrepared(result) => self.workspace_prepared(result),

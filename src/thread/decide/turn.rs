@@ -41,7 +41,7 @@ impl Deciding<'_> {
                 return;
             }
         };
-        repair::settle(role, &mut reply.text, &mut reply.calls);
+        repair::settle(role, self.rules.tool_list(role), &mut reply.text, &mut reply.calls);
         if last || pauses {
             reply.calls.clear();
         }

@@ -14,6 +14,7 @@ use crate::thread::command::{Action, Command, NotMerged};
 use crate::thread::context::{Wanted, Work};
 use crate::thread::event::Failure;
 use crate::thread::outside::{Outside, PullFate, Sighting};
+use crate::thread::spending::Spent;
 use crate::thread::stalled::Part;
 use crate::thread::state::{CallState, WorkspaceState};
 use crate::thread::{Effect, Event, Phase, Thread, pending};
@@ -65,6 +66,12 @@ fn carry_out(story: &mut Story, number: u16) {
                 .flat_map(|run| run.calls.iter().map(|state| (run.id, state.call.id.clone())));
             let calls = calls.collect();
             drop(story.act(Command::Interrupted { calls }));
+        }
+        31 if number.is_multiple_of(3) => {
+            // Of any run, also of one that has ended or never was.
+            let (role, run) = ([Role::Pm, Role::Coder][usize::from(number / 32) % 2], RunId(story.thread.last_run));
+            let usage = Usage { calls: 1, calls_without_cost: 1, ..Usage::default() };
+            drop(story.act(Command::Spent(Spent { role, run, by: None, model: "m".into(), usage })));
         }
         31 => drop(context(story, number)),
         other => advance(story, other, number),
@@ -233,6 +240,12 @@ fn check(story: &Story) {
         .filter(|e| matches!(e, Event::Merged { .. } | Event::Outside { news: Outside::Merged { .. } }));
     assert!(merges.count() <= 1, "merged once");
     check_budget(story);
+    let calls = story.log.iter().map(|event| match event {
+        Event::ReplyReceived { reply, .. } => reply.usage.calls,
+        Event::Spent { spent } => spent.usage.calls,
+        _ => 0,
+    });
+    assert_eq!(thread.total_usage().calls, calls.sum::<u32>(), "every call is counted once");
     let last = story.log.iter().rposition(|e| matches!(e, Event::Outside { news: Outside::Moved { .. } }));
     let pushed = story.log.iter().rposition(|e| matches!(e, Event::Pushed { .. }));
     assert!(last > pushed || thread.elsewhere.head.is_none(), "our own push has what others pushed");

@@ -75,7 +75,7 @@ static CASES: &[Case] = &[
         0 => (0..200).fold(ScriptedReply::text(""), |reply, number| reply.call("Glob", &json!({ "pattern": format!("{number}*") }))),
         _ => ScriptedReply::text(WELL),
     })
-    .results(&["Not run: 200 calls in one reply are too many"]),
+    .results(&["Not run: more than 64 calls in one reply are too many"]),
     case("text beside calls", 2, WELL, |_, n| match n {
         0 => ScriptedReply::text("I look first.").call("Read", &json!({ "file_path": "greeting.txt" })),
         _ => ScriptedReply::text(WELL),
@@ -85,8 +85,8 @@ static CASES: &[Case] = &[
     case("NUL in a path", 2, WELL, |_, n| reads(r#"{"file_path":"a\u0000b"}"#, n)).results(&["has a NUL character in it"]),
     case("half a character", 2, WELL, |_, n| reads(r#"{"file_path":"\ud800"}"#, n)).results(&["`\\ud800` is half a character"]),
     case("a megabyte that is broken", 2, WELL, |_, n| reads(&format!("{{\"file_path\":\"{}", "x".repeat(1 << 20)), n)).results(&["incomplete"]),
-    // It fills the conversation, which is made shorter (one more request) before the model is asked again.
-    case("a megabyte that fits nothing", 3, WELL, |_, n| reads(&format!("{{\"file_path\":\"a\",\"limit\":\"{}\"}}", "x".repeat(1 << 20)), n)),
+    case("a megabyte that fits nothing", 2, WELL, |_, n| reads(&format!("{{\"file_path\":\"a\",\"limit\":\"{}\"}}", "x".repeat(1 << 20)), n)).results(&["`limit` must be a whole number from 0"]),
+    case("a megabyte for an unknown tool", 2, WELL, |_, n| calls("Raed", &format!("{{\"file_path\":\"{}\"}}", "x".repeat(1 << 20)), n)).results(&["There is no tool `Raed`"]),
     case("a thousand lists in each other", 2, WELL, |_, n| reads(&format!("{{\"file_path\":{}1", "[".repeat(1_000)), n)).results(&["Nothing was done"]),
     case("a call as XML", 2, WELL, |_, n| writes("I look.\n<tool_call>\n{\"name\": \"Read\", \"arguments\": {\"file_path\": \"greeting.txt\"}}\n</tool_call>", n)).results(READ),
     case("a call with parameters", 2, WELL, |_, n| writes("<function=Read>\n<parameter=file_path>\ngreeting.txt\n</parameter>\n<parameter=limit>\n1\n</parameter>\n</function>", n)).results(&["hello"]),

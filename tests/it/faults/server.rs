@@ -33,7 +33,7 @@ static CASES: &[Case] = &[
     case("402", 1, "lack of credit (402): pay. Add credit, then say `!retry`", |_, n| {
         fails(status(402, "pay"), ALWAYS, n)
     }),
-    case("403", 1, "refused the request (403): flagged. Look at the key's limits", |_, n| {
+    case("403", 1, "refused the request (403): flagged. Look at the key's limits and rights", |_, n| {
         fails(status(403, "flagged"), ALWAYS, n)
     }),
     case("404", 1, "The model `test/pm` is not available: gone. Set a model", |_, n| {
@@ -47,6 +47,15 @@ static CASES: &[Case] = &[
     case("429 always", 6, "allows no more requests for now (429): slow. Wait a while", |_, n| {
         fails(status(429, "slow"), ALWAYS, n)
     }),
+    case(
+        "429 for an hour",
+        1,
+        "(429): slow. It asks to be left alone for 60 min: wait, or choose another model",
+        |_, n| {
+            let body = r#"{"error":{"message":"slow"}}"#.to_owned();
+            fails(ScriptedFault::Status { code: 429, body, retry_after: Some("3600".to_owned()) }, ALWAYS, n)
+        },
+    ),
     case("429 with a time", 2, WELL, |_, n| {
         let fault = ScriptedFault::Status { code: 429, body: String::new(), retry_after: Some("0".to_owned()) };
         fails(fault, 1, n)
@@ -100,6 +109,16 @@ static CASES: &[Case] = &[
     case("empty always", 6, "The model `test/pm` gave an empty answer: 6 attempts. Say `!retry`", |_, _| {
         ScriptedReply::text("")
     }),
+    case(
+        "the output limit before a word",
+        2,
+        "used up its output limit before it said anything (it may have been thinking): 2 attempts. Ask for less at once",
+        |_, _| ScriptedReply::text("").finish("length"),
+    ),
+    case("the output limit before a word, once", 2, WELL, |_, n| once(ScriptedReply::text("").finish("length"), n)),
+    case("too long in the stream, without a code", 1, "does not fit into what `test/pm` reads", |_, _| {
+        ScriptedReply::stream_of(&[r#"{"error":{"message":"This model's maximum context length is 8192 tokens"}}"#])
+    }),
     case("no stream but JSON", 1, WELL, |_, _| ScriptedReply::text(WELL).with_fault(ScriptedFault::JsonInsteadOfSse)),
     case("no finish reason", 1, WELL, |_, _| {
         ScriptedReply::stream_of(&[r#"{"choices":[{"delta":{"content":"all is well"}}]}"#, DONE])
@@ -129,9 +148,12 @@ static CASES: &[Case] = &[
     case("a refusal in its own member", 1, "I will not", |_, _| {
         ScriptedReply::stream_of(&[r#"{"choices":[{"delta":{"refusal":"I will not"}}]}"#, STOP, DONE])
     }),
-    case("a filtered answer", 1, "the provider's content filter held the answer back", |_, _| {
-        ScriptedReply::text("half of it").finish("content_filter")
-    }),
+    case(
+        "a filtered answer",
+        1,
+        "A content filter held back the request or the answer of `test/pm`: the provider's content filter held the answer back. Say it in other words",
+        |_, _| ScriptedReply::text("half of it").finish("content_filter"),
+    ),
     case("finished by an error", 2, WELL, |_, n| once(ScriptedReply::text("half").finish("error"), n)),
     case("a text cut at the limit", 2, WELL, |request, n| {
         if n == 0 {

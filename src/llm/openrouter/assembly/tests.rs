@@ -198,3 +198,44 @@ fn a_reply_is_complete_with_a_finish_reason_or_the_streams_end() {
     }
     assert_eq!(assemble(&[end("stop")], true).map(|reply| reply.text), Ok(String::new()));
 }
+
+/// The events until nothing more is wanted, of a stream that goes on like this for ever.
+fn until_full(begin: &[Value], again: &Value) -> Result<Reply, Fault> {
+    let mut assembly = Assembly::new("a/b");
+    for event in begin.iter().chain(std::iter::repeat_n(again, 100_000)) {
+        assembly.take(serde_json::from_value(event.clone()).expect("is a chunk"))?;
+        if assembly.is_full() {
+            return assembly.finish(false);
+        }
+    }
+    panic!("it reads for ever")
+}
+
+#[test]
+fn what_has_no_end_is_read_up_to_a_size() {
+    let page = "x".repeat(100_000);
+    for endless in [
+        json!({"content": page}),
+        json!({"reasoning": page}),
+        json!({"reasoning_details": [{"type": "reasoning.text", "text": page}]}),
+        json!({"reasoning_details": [{"type": "reasoning.encrypted", "data": page}]}),
+    ] {
+        let result = until_full(&[], &delta(&endless));
+        assert!(matches!(result, Err(Fault::Endless { .. })), "{result:?}");
+    }
+    let calls = |pieces: &[Value]| delta(&json!({ "tool_calls": pieces }));
+    let begin =
+        calls(&[piece(Some(0), Some("1"), Some("Read"), "{}"), piece(Some(1), Some("2"), Some("Write"), "{\"a\":\"")]);
+    let reply = until_full(&[begin], &calls(&[piece(Some(1), None, None, &page)])).expect("calls");
+    let faults: Vec<bool> = reply.calls.iter().map(|call| call.fault.is_some()).collect();
+    assert_eq!((reply.cut, faults), (true, vec![false, true]), "the whole one is run, the endless one is answered");
+}
+
+#[test]
+fn of_a_message_with_endless_calls_few_are_kept() {
+    let call = |number: usize| piece(None, None, Some("Read"), &format!("{{\"file_path\":\"{number}\"}}"));
+    let message = json!({"tool_calls": (0..10_000).map(call).collect::<Vec<_>>()});
+    let reply =
+        assemble(&[json!({"choices": [{"message": message, "finish_reason": "stop"}]})], true).expect("a reply");
+    assert_eq!(reply.calls.len(), repair::MOST_KEPT + 1);
+}

@@ -105,13 +105,94 @@ fn reply(stream: &str, done: bool) -> Result<Reply, Fault> {
     assembly.finish(done)
 }
 
+/// A part of an event that is what it should be, or not.
+fn value() -> impl Strategy<Value = Value> {
+    let odd = [r"null", "0", "1", "-1", "18446744073709551615", "\"1\"", "true", "[]", "{}", "[[]]", "\"x\"", "\"\""];
+    prop::sample::select(odd.to_vec()).prop_map(|text| serde_json::from_str(text).expect("is JSON"))
+}
+
+fn piece_of_text() -> impl Strategy<Value = Value> {
+    let text = prop::sample::select(PIECES.to_vec()).prop_map(Value::from);
+    prop_oneof![6 => text, 2 => ".{0,6}".prop_map(Value::from), 1 => value()]
+}
+
+fn call() -> impl Strategy<Value = Value> {
+    let index = prop_oneof![6 => (0..3_u8).prop_map(Value::from), 1 => (0..200_u8).prop_map(Value::from), 1 => value()];
+    let id = prop_oneof![prop::sample::select(vec!["", "a", "b"]).prop_map(Value::from), value()];
+    let name = prop_oneof![prop::sample::select(vec!["", "Read", "Bash", "x"]).prop_map(Value::from), value()];
+    (index, id, name, piece_of_text()).prop_map(|(index, id, name, arguments)| {
+        json!({ "index": index, "id": id, "function": { "name": name, "arguments": arguments } })
+    })
+}
+
+/// An event's data: of a stream as it should be, or with anything in the place of anything.
+fn data() -> impl Strategy<Value = String> {
+    let chunk = |delta: Value| json!({ "choices": [{ "delta": delta }] }).to_string();
+    let detail = (value(), piece_of_text(), value()).prop_map(|(index, text, signature)| {
+        json!([{ "type": "reasoning.text", "index": index, "text": text, "signature": signature }])
+    });
+    let finish = prop::sample::select(vec!["stop", "length", "tool_calls", "content_filter", "error", ""]);
+    prop_oneof![
+        4 => piece_of_text().prop_map(move |text| chunk(json!({ "content": text }))),
+        4 => prop::collection::vec(call(), 0..4).prop_map(move |calls| chunk(json!({ "tool_calls": calls }))),
+        1 => prop::collection::vec(call(), 0..200).prop_map(|calls| {
+            json!({ "choices": [{ "message": { "tool_calls": calls } }] }).to_string()
+        }),
+        2 => detail.prop_map(move |details| chunk(json!({ "reasoning_details": details }))),
+        1 => (prop::sample::select(vec!["delta", "message", "error", "finish_reason", "x"]), value())
+            .prop_map(|(name, value)| json!({ "choices": [{ name: value }] }).to_string()),
+        1 => (prop::sample::select(vec!["choices", "usage", "error", "x"]), value())
+            .prop_map(|(name, value)| json!({ name: value }).to_string()),
+        1 => (value(), value()).prop_map(|(tokens, cost)| {
+            json!({ "usage": { "prompt_tokens": tokens, "cost": cost, "prompt_tokens_details": tokens } }).to_string()
+        }),
+        1 => finish.prop_map(|finish| json!({ "choices": [{ "finish_reason": finish }] }).to_string()),
+        1 => stream(),
+    ]
+}
+
+/// The bytes of a stream: events, comments, other fields, its end, noise.
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    let end = prop::sample::select(vec!["\n\n", "\r\n\r\n", "\r\r", "\n", ""]);
+    let event = (data(), end).prop_map(|(data, end)| format!("data: {data}{end}").into_bytes());
+    let other =
+        [": comment\n\n", "\n", "event: x\n", "id: 1\n", "retry: 9\n", "data\n\n", "data: [DONE]\n\n", ":", "\u{feff}"];
+    let other = prop::sample::select(other.to_vec()).prop_map(|text| text.as_bytes().to_vec());
+    let noise = prop::collection::vec(any::<u8>(), 0..9);
+    prop::collection::vec(prop_oneof![8 => event, 2 => other, 1 => noise], 0..12).prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    #![proptest_config(Config { cases: config().cases.div_ceil(8), ..config() })]
+
+    /// Whatever bytes come, and wherever they are cut into pieces, once or for ever: the reader comes to an end.
+    #[test]
+    fn any_bytes_in_any_pieces(bytes in bytes(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6), again: bool) {
+        let whole = Bytes::from(bytes);
+        let mut ends: Vec<usize> = cuts.iter().map(|cut| cut.index(whole.len() + 1)).chain([0, whole.len()]).collect();
+        ends.sort_unstable();
+        let pieces: Vec<Bytes> = ends.windows(2).map(|pair| whole.slice(pair[0]..pair[1])).collect();
+        // Of what comes again and again some hundreds, or an endless page would be as slow to test as to read.
+        let times = if again { 300 } else { 1 };
+        let pieces: Pieces = Arc::new(move || Box::new(std::iter::repeat_n(pieces.clone(), times).flatten()));
+        let begun = std::time::Instant::now();
+        let (result, used) = read_all(pieces, Duration::from_millis(1), Duration::from_secs(1));
+        prop_assert!(begun.elapsed() < Duration::from_secs(20), "it took {:?}", begun.elapsed());
+        let Ok(reply) = result else { return Ok(()) };
+        prop_assert!(used.is_none_or(|used| used.calls == 1));
+        prop_assert!(reply.calls.len() <= repair::MOST_KEPT + 1);
+        let is_object = |text: &str| serde_json::from_str::<Map<String, Value>>(text).is_ok();
+        prop_assert!(reply.calls.iter().all(|call| is_object(&call.arguments)));
+    }
+}
+
 proptest! {
     #![proptest_config(config())]
 
     #[test]
     fn any_stream(stream in stream(), done: bool) {
         let Ok(mut reply) = reply(&stream, done) else { return Ok(()) };
-        repair::settle(Role::Coder, &mut reply.text, &mut reply.calls);
+        repair::settle(Role::Coder, "[]", &mut reply.text, &mut reply.calls);
         let mut bytes = Vec::new();
         let entry = Entry::Assistant { text: &reply.text, calls: &reply.calls, reasoning: None, model: "a/b" };
         wire::message(&entry, &mut bytes);

@@ -60,5 +60,9 @@ pub(super) fn money() -> Vec<(Event, &'static str)> {
             "INF 80 % of the day's limit is used: $4.50 of $5.00; the PM uses a/b",
         ),
     ];
-    events.map(|(news, line)| (Event::Budget { news }, line)).to_vec()
+    let usage = Usage { calls: 1, calls_without_cost: 1, ..Usage::default() };
+    let spent = Spent { role: Role::Coder, run, by: None, model: "a/b".into(), usage };
+    let spent = (Event::Spent { spent }, "CLD run 1: a request to a/b brought nothing · cost unknown");
+    let events = events.map(|(news, line)| (Event::Budget { news }, line));
+    events.into_iter().chain([spent]).collect()
 }
