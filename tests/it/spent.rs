@@ -41,6 +41,7 @@ async fn a_call_that_is_cut_counts_as_one_of_unknown_cost() {
     let ts = world.slack.say(BEN, SHOP, "hello", None);
     asked(&world, 1).await;
     world.slack.say(BEN, SHOP, "!stop", Some(&ts));
+    world.says(&ts, "Stopped by Ben").await;
     world.slack.say(BEN, SHOP, "!cost", Some(&ts));
     world.says(&ts, "*cost unknown* in this thread so far").await;
     world.slack.say(BEN, SHOP, "!retry", Some(&ts));
