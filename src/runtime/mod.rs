@@ -4,6 +4,7 @@
 
 mod activity;
 pub mod clock;
+mod confession;
 pub mod effects;
 pub mod intake;
 pub mod kit;

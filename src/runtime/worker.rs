@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::rows::{command_of, hears_stop, past, title};
 use super::activity;
+use super::confession::confess;
 use super::effects;
 use super::kit::Kit;
 use super::project::Project;
@@ -79,31 +80,6 @@ pub async fn run(project: Arc<Project>, key: ThreadKey, nudge: Arc<Notify>, stop
             () = stop.cancelled() => return,
         }
         wait = (wait * 2).min(LONGEST_WAIT);
-    }
-}
-
-/// Tells the thread that it stopped because of us, at most once an hour; `told` is the last hour in which this worker
-/// could not go through the store.
-async fn confess(project: &Project, key: &ThreadKey, id: &str, told: &mut Option<i64>) {
-    let text = format!(
-        "An error in CodeButler or its store keeps this thread from going on; nothing is lost. It is tried again every \
-         minute. The log has the details under `{id}`."
-    );
-    let post = crate::render::cards::message(None, text);
-    let hour = project.clock.now().0 / 3_600_000;
-    let name = format!("crashed/{hour}");
-    let Err(error) = project.store.post_once(key, &name, &post).await else {
-        project.outbox_changed.notify_one();
-        return;
-    };
-    tracing::error!(thread.ts = %key, error = &error as &dyn std::error::Error, "the store cannot tell the thread");
-    // Without the store nobody knows whether it was said before: once by this worker, and looked for in the chat.
-    if *told != Some(hour) {
-        *told = Some(hour);
-        let name = format!("unstored/{hour}");
-        if matches!(project.chat.find(key, &name).await, Ok(None)) {
-            let _ = project.chat.post(key, &name, &post).await;
-        }
     }
 }
 
