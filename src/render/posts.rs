@@ -365,7 +365,7 @@ fn cleaned_up(after: &Thread, leftovers: &[String], out: &mut Out) {
         text.push_str(&format!(" {} in total.", total.cost_text()));
     }
     if !leftovers.is_empty() {
-        text.push_str(" Could not be removed:");
+        text.push_str(" Still there:");
         leftovers.iter().for_each(|left| text.push_str(&format!("\n- {left}")));
     }
     out.say(Some(Role::Lead), &text);

@@ -109,7 +109,7 @@ fn the_end_takes_the_merge_button_away_and_ticks_the_word() {
     assert_eq!(
         lines,
         [
-            "say/30/0 Lead: Merged as `9be01d3`. Could not be removed: … - branch `x`: it is protected.",
+            "say/30/0 Lead: Merged as `9be01d3`. Still there: … - branch `x`: it is protected.",
             "pull/2 Coder: Done. … **[#7 Keep](https://x/7)** · +2 −0 · 1 file",
             "done/2.0 white_check_mark on 2.0",
         ],

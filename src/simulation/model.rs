@@ -185,6 +185,10 @@ impl ChatModel for SimulatedModel {
             Some(_) => Ok(Reply { model: request.model.clone(), ..Reply::default() }),
             None => Ok(reply(&parsed, &request.model)),
         };
+        if result.is_err() {
+            // Attempts that bring nothing are paid for, too.
+            request.bill.add(&request.model, Usage { calls: 1, calls_without_cost: 1, ..Usage::default() });
+        }
         // Known as answered only when the product may know it.
         self.fate.at(&format!("model.end {key}")).await;
         self.seen().end(&key, if result.is_ok() { Ended::Answered } else { Ended::Failed });
